@@ -1,0 +1,92 @@
+"""What a kind is: data, plus the few functions in which kinds really differ.
+
+One `Kind` per served resource. Routing, discovery, storage keys, OpenAPI, tables and RBAC
+names all derive from it; nothing else in the project lists kinds. Objects themselves are plain
+JSON dictionaries in the wire form (camelCase), which is what clients send and what they get back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from controlplane.api.errors import FieldError
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a `meta.k8s.io/v1` Table; priority 0 is always printed, 1 with `-o wide`."""
+
+    name: str
+    type: str = "string"
+    format: str = ""
+    priority: int = 0
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """The hooks in which one kind differs from another; each has a do-nothing default.
+
+    `default` fills defaults in place. `prepare_create` and `prepare_update` (new, old) drop what
+    the caller may not set (status on the main resource, spec on /status) and keep `generation`.
+    `validate` and `validate_update` (new, old) return every error found, in upstream's field order.
+    `warnings` returns texts for the HTTP `Warning` header. `fields` gives the values that
+    `fieldSelector` may name, besides metadata.name and metadata.namespace. `row` gives the cells
+    of one object, as many as `columns`, given the object and the present time (epoch seconds).
+    """
+
+    default: Callable[[Object], None] = lambda obj: None
+    prepare_create: Callable[[Object], None] = lambda obj: None
+    prepare_update: Callable[[Object, Object], None] = lambda new, old: None
+    validate: Callable[[Object], list[FieldError]] = lambda obj: []
+    validate_update: Callable[[Object, Object], list[FieldError]] = lambda new, old: []
+    warnings: Callable[[Object], list[str]] = lambda obj: []
+    fields: Callable[[Object], Mapping[str, str]] = lambda obj: {}
+    columns: tuple[Column, ...] = ()
+    row: Callable[[Object, float], list[Any]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One served resource, e.g. Deployment in apps/v1.
+
+    `definition` is the key of its schema in the OpenAPI definitions. `subresources` are names such
+    as "status", "scale", "log". `verbs` are Kubernetes verbs. `grace_period` is the default
+    deletion grace in seconds, None for kinds that are deleted at once.
+    """
+
+    group: str
+    version: str
+    name: str
+    plural: str
+    definition: str
+    namespaced: bool = True
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+    subresources: tuple[str, ...] = ()
+    strategy: Strategy = field(default_factory=Strategy)
+
+    @property
+    def api_version(self) -> str:
+        """The wire form of group and version: "v1", "apps/v1"."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def singular(self) -> str:
+        """The singular resource name: "deployment"."""
+        return self.name.lower()
+
+    @property
+    def resource(self) -> str:
+        """The group resource as messages print it: "pods", "deployments.apps"."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def path(self) -> str:
+        """The URL prefix of the group and version: "/api/v1", "/apis/apps/v1"."""
+        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
