@@ -37,6 +37,8 @@ class Strategy:
     `warnings` returns texts for the HTTP `Warning` header. `fields` gives the values that
     `fieldSelector` may name, besides metadata.name and metadata.namespace. `row` gives the cells
     of one object, as many as `columns`, given the object and the present time (epoch seconds).
+    `prepare_status_update` and `validate_status_update` (new, old) are for writes to /status: the
+    first puts back everything but status, the second checks what such a write may change.
     """
 
     default: Callable[[Object], None] = lambda obj: None
@@ -46,13 +48,16 @@ class Strategy:
     validate_update: Callable[[Object, Object], list[FieldError]] = lambda new, old: []
     warnings: Callable[[Object], list[str]] = lambda obj: []
     fields: Callable[[Object], Mapping[str, str]] = lambda obj: {}
+    prepare_status_update: Callable[[Object, Object], None] = lambda new, old: None
+    validate_status_update: Callable[[Object, Object], list[FieldError]] = lambda new, old: []
     columns: tuple[Column, ...] = ()
     row: Callable[[Object, float], list[Any]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Kind:
-    """One served resource, e.g. Deployment in apps/v1.
+    """One served resource, e.g. Deployment in apps/v1. There is one instance per kind, so it is
+    compared and hashed by identity.
 
     `definition` is the key of its schema in the OpenAPI definitions. `subresources` are names such
     as "status", "scale", "log". `verbs` are Kubernetes verbs. `grace_period` is the default
