@@ -74,6 +74,7 @@ class Kind:
     categories: tuple[str, ...] = ()
     verbs: tuple[str, ...] = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
     subresources: tuple[str, ...] = ()
+    grace_period: int | None = None
     strategy: Strategy = field(default_factory=Strategy)
 
     @property
