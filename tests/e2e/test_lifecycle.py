@@ -1,0 +1,171 @@
+"""Clusters come, survive and go: nothing is lost, nothing is left, the host is as it was."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Eventually
+from tests.e2e.conftest import BIN, Cluster, cluster_name, run
+
+HOST_SYSCTLS = Path("/proc/sys/net")
+
+
+@pytest.fixture
+def own() -> Iterator[Cluster]:
+    """A name for a cluster of the test's own, which is removed afterwards, whatever happened."""
+    cluster = Cluster(cluster_name("life"))
+    try:
+        yield cluster
+    finally:
+        cluster.netsim("down")
+
+
+def host_state() -> dict[str, object]:
+    """What a cluster must leave as it was: links, addresses, routes, rules, sysctls, mounts, cgroups."""
+    return {
+        "links": run("ip", "-o", "link").stdout,
+        "addresses": re.sub(r"(valid|preferred)_lft \S+", "", run("ip", "-o", "address").stdout),
+        "routes": run("ip", "route", "show", "table", "all").stdout,
+        "rules": run("ip", "rule").stdout,
+        "namespaces": run("ip", "netns", "list").stdout,
+        "nftables": run("nft", "list", "ruleset").stdout,
+        "iptables": re.sub(r"^#.*$|\[\d+:\d+\]", "", run("iptables-legacy-save").stdout, flags=re.MULTILINE),
+        "mounts": Path("/proc/self/mountinfo").read_text(),
+        "cgroups": sorted(str(path) for path in Path("/sys/fs/cgroup").rglob("*") if path.is_dir()),
+        "sysctls": {str(path): readable(path) for path in HOST_SYSCTLS.rglob("*") if is_setting(path)},
+    }
+
+
+def is_setting(path: Path) -> bool:
+    volatile = {"nf_conntrack_count", "route_cache"}
+    return path.is_file() and path.name not in volatile
+
+
+def readable(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError as error:
+        return f"unreadable: {error.errno}"
+
+
+def pods_of(cluster: Cluster) -> dict[str, tuple[str, int]]:
+    """Address and restarts of each pod."""
+    return {
+        pod["metadata"]["name"]: (pod["status"]["podIP"], pod["status"]["containerStatuses"][0]["restartCount"])
+        for pod in cluster.json("get", "pods")["items"]
+    }
+
+
+def start_pods(cluster: Cluster, replicas: int) -> None:
+    cluster.out("create", "deployment", "web", "--image=nginx", f"--replicas={replicas}", "--port=80")
+    cluster.out("rollout", "status", "deployment/web", "--timeout=30s")
+
+
+def test_the_host_is_as_it_was(own: Cluster) -> None:
+    before = host_state()
+    own.netsim("up")
+    start_pods(own, 3)
+    own.out("expose", "deployment", "web", "--type=LoadBalancer", "--port=80")
+    assert host_state() != before
+    own.netsim("down")
+    after = host_state()
+    for part, value in before.items():
+        assert after[part] == value, part
+    assert not Path(f"/var/lib/netsim/clusters/{own.name}").exists()
+    assert not Path(f"/run/netsim/{own.name}").exists()
+
+
+def test_a_second_up_changes_nothing_and_a_second_down_is_fine(own: Cluster) -> None:
+    own.netsim("up", "--nodes", "1")
+    daemon = own.status()["daemon"]["pid"]
+    again = own.netsim("up", "--nodes", "1")
+    assert "already" in again.stdout + again.stderr
+    assert own.status()["daemon"]["pid"] == daemon
+    own.netsim("down")
+    own.netsim("down")
+
+
+def test_pods_outlive_a_killed_daemon_and_up_adopts_them(own: Cluster, eventually: Eventually) -> None:
+    own.netsim("up")
+    start_pods(own, 3)
+    before = pods_of(own)
+    objects = own.out("get", "deployment,rs,pods", "-o", "name")
+    os.kill(own.status()["daemon"]["pid"], signal.SIGKILL)
+    for address, _ in before.values():
+        assert run("curl", "-sS", "--fail", "--max-time", "3", f"http://{address}/").stdout
+    own.netsim("up")
+    assert pods_of(own) == before
+    assert own.out("get", "deployment,rs,pods", "-o", "name") == objects
+    first = sorted(before)[0]
+    assert own.out("exec", first, "--", "echo", "alive") == "alive\n"
+    own.out("delete", "pod", first)
+    eventually(lambda: len(pods_of(own)) == 3 and first not in pods_of(own))
+
+
+def test_down_removes_everything_after_the_daemon_was_killed(own: Cluster) -> None:
+    before = host_state()
+    own.netsim("up")
+    start_pods(own, 3)
+    os.kill(own.status()["daemon"]["pid"], signal.SIGKILL)
+    own.netsim("down")
+    after = host_state()
+    for part, value in before.items():
+        assert after[part] == value, part
+
+
+def test_clusters_live_side_by_side(cluster: Cluster, own: Cluster) -> None:
+    own.netsim("up", "--nodes", "2")
+    start_pods(own, 2)
+    assert own.status()["api"] != cluster.status()["api"]
+    assert len(own.json("get", "nodes")["items"]) == 2
+    assert len(cluster.json("get", "nodes")["items"]) == 3
+    for address, _ in pods_of(own).values():
+        assert run("curl", "-sS", "--fail", "--max-time", "3", f"http://{address}/").stdout
+
+
+def config(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "cluster.yaml"
+    path.write_text("apiVersion: netsim.io/v1alpha1\nkind: Cluster\n" + text)
+    return str(path)
+
+
+def test_a_range_that_overlaps_a_host_route_is_refused(own: Cluster, tmp_path: Path) -> None:
+    run("ip", "route", "add", "unreachable", "10.99.0.0/16")
+    try:
+        path = config(tmp_path, "spec:\n  network:\n    subnets: [{name: default, range: 10.99.16.0/20}]\n")
+        refused = own.netsim("up", "--config", path, check=False)
+    finally:
+        run("ip", "route", "del", "unreachable", "10.99.0.0/16")
+    assert refused.returncode != 0
+    assert "10.99.16.0/20" in refused.stderr
+    assert "10.99.0.0/16" in refused.stderr
+
+
+def test_a_bad_config_names_file_line_and_field(own: Cluster, tmp_path: Path) -> None:
+    refused = own.netsim("up", "--config", config(tmp_path, "spec:\n  nodez: 3\n"), check=False)
+    assert refused.returncode != 0
+    assert re.search(r"cluster\.yaml:4", refused.stderr)
+    assert "nodez" in refused.stderr
+    assert "nodes" in refused.stderr
+
+
+def test_a_port_in_use_is_refused(own: Cluster, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        path = config(tmp_path, f"spec:\n  apiServer: {{port: {port}}}\n")
+        refused = own.netsim("up", "--config", path, check=False)
+    assert refused.returncode != 0
+    assert str(port) in refused.stderr
+
+
+def test_not_root_is_said_so() -> None:
+    refused = run("setpriv", "--reuid=65534", "--clear-groups", str(BIN / "netsim"), "up", check=False)
+    assert refused.returncode != 0
+    assert "sudo" in refused.stderr
