@@ -1,0 +1,54 @@
+"""Where one cluster keeps its files: what must outlive a reboot, and what must not.
+
+Both directories carry the cluster's name and nothing else of the host is written to, save the
+caches that clusters share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+STATE_ROOT = Path("/var/lib/netsim/clusters")
+RUN_ROOT = Path("/run/netsim")
+IMAGE_ROOT = Path("/var/lib/netsim/images")
+CACHE_ROOT = Path("/var/cache/netsim")
+
+
+@dataclass(frozen=True, slots=True)
+class Directories:
+    """The files of the cluster `name`."""
+
+    name: str
+
+    @property
+    def state(self) -> Path:
+        """Survives reboots; removed by `netsim down`."""
+        return STATE_ROOT / self.name
+
+    @property
+    def run(self) -> Path:
+        """Sockets, bundles and pins; gone after a reboot."""
+        return RUN_ROOT / self.name
+
+    @property
+    def database(self) -> Path:
+        return self.state / "state.db"
+
+    @property
+    def pki(self) -> Path:
+        return self.state / "pki"
+
+    @property
+    def admin_kubeconfig(self) -> Path:
+        return self.state / "admin.kubeconfig"
+
+    @property
+    def log(self) -> Path:
+        """What the daemon prints."""
+        return self.state / "daemon.log"
+
+    @property
+    def pid_file(self) -> Path:
+        """Locked by the running daemon; see `controlplane.pidfile`."""
+        return self.run / "daemon.pid"
