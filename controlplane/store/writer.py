@@ -1,0 +1,148 @@
+"""The thread that puts staged writes on disk.
+
+It takes everything that is staged, commits it in one transaction, reports to the loop, and takes
+again. After a failed commit it waits until the loop has refused the batch and whatever was staged
+on top of it, so that nothing is ever written over a state that does not exist.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from controlplane.api.errors import StorageError
+from controlplane.store.database import Database
+from controlplane.store.revision import Change, Revision
+
+log = logging.getLogger(__name__)
+
+BATCH_BOUND = 1024
+COMPACT_STEP = 512
+"""Revisions compacted between two batches, so that writers hardly notice."""
+
+IDLE_SECONDS = 60.0
+
+
+@dataclass(eq=False, slots=True)
+class Staged:
+    """A write on its way to the disk; `replaces` is the revision that its row names as previous."""
+
+    change: Change
+    replaces: int
+    done: asyncio.Future[Revision]
+
+
+class Writer:
+    """Owns the database while it runs; the callbacks are called on the loop."""
+
+    def __init__(
+        self,
+        database: Database,
+        committed: Callable[[list[Staged]], None],
+        refused: Callable[[list[Staged], StorageError], None],
+        compacted: Callable[[int], None],
+    ) -> None:
+        self._database = database
+        self._committed = committed
+        self._refused = refused
+        self._compacted = compacted
+        self._wake = threading.Condition()
+        self._queue: list[Staged] = []
+        self._stopping = False
+        self._compaction: tuple[int, int] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Returns when everything submitted has been committed or refused, and the thread has ended."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        await asyncio.to_thread(self._thread.join)
+
+    def submit(self, staged: Staged) -> None:
+        """Hands over one write; called on the loop."""
+        with self._wake:
+            if self._stopping:
+                raise StorageError("the store is shutting down")
+            self._queue.append(staged)
+            if len(self._queue) == 1:
+                self._wake.notify()
+
+    def compact(self, start: int, end: int) -> None:
+        """Asks for the compaction of revisions after `start` up to `end`, between batches."""
+        with self._wake:
+            self._compaction = (start, end)
+            self._wake.notify()
+
+    def _work(self) -> None:
+        while True:
+            with self._wake:
+                while not (self._queue or self._stopping or self._compaction):
+                    self._wake.wait(IDLE_SECONDS)
+                batch, self._queue = self._queue[:BATCH_BOUND], self._queue[BATCH_BOUND:]
+                if self._stopping and not batch:
+                    return
+            if batch:
+                self._commit(batch)
+            if self._compaction:
+                self._compact_step()
+
+    def _commit(self, batch: list[Staged]) -> None:
+        rows = [
+            (
+                s.change.current.number,
+                s.change.current.key.text(),
+                s.replaces,
+                None if s.change.deleted else s.change.current.data,
+            )
+            for s in batch
+        ]
+        assert self._loop is not None
+        try:
+            self._database.append(rows)
+        except StorageError as error:
+            refused = threading.Event()
+            self._loop.call_soon_threadsafe(self._refuse, batch, error, refused)
+            refused.wait()
+        else:
+            self._loop.call_soon_threadsafe(self._committed, batch)
+
+    def _refuse(self, batch: list[Staged], error: StorageError, refused: threading.Event) -> None:
+        """On the loop: no write can be staged between the look at the queue and the refusal."""
+        lost = {staged.change.current.number for staged in batch}
+        with self._wake:
+            kept = []
+            for staged in self._queue:
+                if staged.replaces in lost:
+                    lost.add(staged.change.current.number)
+                    batch.append(staged)
+                else:
+                    kept.append(staged)
+            self._queue = kept
+        log.error("write refused", extra={"error": error.message, "writes": len(batch)})
+        self._refused(batch, error)
+        refused.set()
+
+    def _compact_step(self) -> None:
+        assert self._compaction is not None
+        assert self._loop is not None
+        start, target = self._compaction
+        end = min(start + COMPACT_STEP, target)
+        try:
+            self._database.compact(start, end)
+        except StorageError as error:
+            log.warning("compaction put off", extra={"error": error.message})
+            self._compaction = None
+            self._loop.call_soon_threadsafe(self._compacted, start)
+            return
+        self._compaction = (end, target) if end < target else None
+        if self._compaction is None:
+            self._loop.call_soon_threadsafe(self._compacted, end)
