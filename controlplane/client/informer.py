@@ -8,6 +8,7 @@ and reports the differences. Cached objects are shared and must not be changed.
 from __future__ import annotations
 
 import asyncio
+import builtins
 import logging
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -73,7 +74,7 @@ class Informer:
             return list(self._objects.values())
         return [obj for (ns, _), obj in self._objects.items() if ns == namespace]
 
-    def by_index(self, name: str, value: str) -> list[Object]:
+    def by_index(self, name: str, value: str) -> builtins.list[Object]:
         """The objects for which the index `name` gave `value`."""
         return list(self._indexes[name].get(value, {}).values())
 
