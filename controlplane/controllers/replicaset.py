@@ -1,0 +1,274 @@
+"""Keeps as many pods of a template as a ReplicaSet asks for.
+
+    ReplicaSet, pods (cache) → claim → create or delete the difference → status
+
+It creates in slow-start batches, so that a quota or a webhook that refuses pods is asked once and
+not a hundred times, and it does not act again before the cache shows what it did last. It never
+updates a pod: a changed template is the Deployment's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+
+from controlplane.api.errors import AlreadyExists, ApiError, NotFound
+from controlplane.api.kinds import POD, REPLICA_SET
+from controlplane.api.types import Object
+from controlplane.client.informer import Informers, ObjectKey, key_of
+from controlplane.client.interface import Client
+from controlplane.client.recorder import EventRecorder
+from controlplane.client.workqueue import Reconciler
+from controlplane.controllers.indexes import CONTROLLER, ORPHANS, index_owned
+from controlplane.controllers.meta import (
+    Clock,
+    controller_of,
+    controller_reference,
+    controller_uid,
+    generated_name,
+    is_deleting,
+    rfc3339,
+    with_status,
+)
+from controlplane.controllers.ownership import claim
+from controlplane.controllers.pacing import Expectations, Freshness, Throttle
+from controlplane.controllers.pods import available_in, deletion_order, is_active, is_ready, is_terminal
+from controlplane.controllers.selection import compile_selector
+
+BURST_REPLICAS = 500
+STATUS_INTERVAL_SECONDS = 0.015
+NAME_ATTEMPTS = 8
+
+
+class ReplicaSetController:
+    """Reconciles ReplicaSets; `clock` gives the present time for minReadySeconds."""
+
+    def __init__(self, client: Client, informers: Informers, *, clock: Clock = time.time) -> None:
+        self._client = client
+        self._clock = clock
+        self._sets = informers.of(REPLICA_SET)
+        self._pods = informers.of(POD)
+        index_owned(self._pods)
+        index_owned(self._sets)
+        self._recorder = EventRecorder(client, "replicaset-controller")
+        self._reconciler: Reconciler[ObjectKey] = Reconciler("replicaset", self._reconcile, workers=8)
+        self._throttle = Throttle(self._reconciler.queue, STATUS_INTERVAL_SECONDS)
+        self._expectations = Expectations()
+        self._freshness = Freshness()
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        await self._sets.wait_synced()
+        await self._pods.wait_synced()
+        self._sets.add_handler(self._set_changed)
+        self._pods.add_handler(self._pod_changed)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._recorder.run(), name="replicaset-events")
+            group.create_task(self._reconciler.run(), name="replicaset")
+
+    def _set_changed(self, old: Object | None, new: Object | None) -> None:
+        if new is None:
+            assert old is not None
+            self._expectations.forget(old["metadata"]["uid"])
+            self._freshness.gone(key_of(old))
+            return
+        if old is None or old.get("spec") != new.get("spec") or is_deleting(old) != is_deleting(new):
+            self._reconciler.queue.add(key_of(new))
+        else:
+            self._throttle.add(key_of(new))
+
+    def _pod_changed(self, old: Object | None, new: Object | None) -> None:
+        pod = new or old
+        assert pod is not None
+        owner = controller_of(pod)
+        if owner is None:
+            self._orphan_changed(old, pod)
+            return
+        if old is None:
+            self._expectations.seen(owner["uid"], pod["metadata"]["name"])
+        if new is None or is_deleting(new):
+            self._expectations.seen(owner["uid"], pod["metadata"]["uid"])
+        if owner["kind"] == REPLICA_SET.name:
+            self._throttle.add((pod["metadata"]["namespace"], owner["name"]))
+        if old is not None and controller_uid(old) != owner["uid"]:
+            self._orphan_changed(None, old)
+
+    def _orphan_changed(self, old: Object | None, pod: Object) -> None:
+        """Wakes the owner that lost the pod, and every set that might adopt it."""
+        metadata = pod["metadata"]
+        former = controller_of(old) if old is not None else None
+        if former is not None and former["kind"] == REPLICA_SET.name:
+            self._throttle.add((metadata["namespace"], former["name"]))
+        labels = metadata.get("labels") or {}
+        for rs in self._sets.list(metadata["namespace"]):
+            if compile_selector(rs["spec"].get("selector"))(labels):
+                self._throttle.add(key_of(rs))
+
+    async def _reconcile(self, key: ObjectKey) -> float | None:
+        namespace, name = key
+        rs = self._sets.get(name, namespace)
+        if rs is None or self._freshness.is_stale(key, rs):
+            return None
+        uid = rs["metadata"]["uid"]
+        matches = compile_selector(rs["spec"].get("selector"))
+        candidates = self._pods.by_index(CONTROLLER, uid) + self._pods.by_index(ORPHANS, namespace)
+        pods = await claim(self._client, POD, rs, candidates, matches)
+        active = [pod for pod in pods if is_active(pod)]
+        error = None
+        if not is_deleting(rs) and self._expectations.satisfied(uid):
+            error = await self._manage(rs, active)
+        now = self._clock()
+        terminating = sum(1 for pod in pods if is_deleting(pod) and not is_terminal(pod))
+        status, again = replicaset_status(rs, active, terminating, error, now)
+        if status != rs.get("status"):
+            written = await self._client.update(REPLICA_SET, with_status(rs, status), subresource="status")
+            self._freshness.wrote(written)
+        if error is not None:
+            raise error
+        return again
+
+    async def _manage(self, rs: Object, active: list[Object]) -> ApiError | None:
+        difference = rs["spec"].get("replicas", 1) - len(active)
+        if difference > 0:
+            return await self._create(rs, min(difference, BURST_REPLICAS))
+        if difference < 0:
+            return await self._delete(rs, active, min(-difference, BURST_REPLICAS))
+        return None
+
+    async def _create(self, rs: Object, count: int) -> ApiError | None:
+        template = orjson.dumps(pod_of_template(rs))
+
+        async def create_one() -> ApiError | None:
+            return await self._create_pod(rs, orjson.loads(template))
+
+        return await slow_start(count, create_one)
+
+    async def _create_pod(self, rs: Object, pod: Object) -> ApiError | None:
+        uid, namespace = rs["metadata"]["uid"], rs["metadata"]["namespace"]
+        for _ in range(NAME_ATTEMPTS):
+            name = pod["metadata"]["name"] = generated_name(pod["metadata"]["generateName"])
+            self._expectations.expect(uid, name)
+            try:
+                await self._client.create(POD, pod, namespace)
+            except AlreadyExists:
+                self._expectations.seen(uid, name)
+                continue
+            except ApiError as error:
+                self._expectations.seen(uid, name)
+                if _namespace_terminates(error):
+                    return None
+                self._recorder.event(rs, "Warning", "FailedCreate", f"Error creating: {error.message}")
+                return error
+            self._recorder.event(rs, "Normal", "SuccessfulCreate", f"Created pod: {name}")
+            return None
+        return AlreadyExists(f"no free pod name found in {NAME_ATTEMPTS} attempts")
+
+    async def _delete(self, rs: Object, active: list[Object], count: int) -> ApiError | None:
+        victims = deletion_order(active, self._related(rs), self._clock())[:count]
+        for pod in victims:
+            self._expectations.expect(rs["metadata"]["uid"], pod["metadata"]["uid"])
+        errors = await asyncio.gather(*(self._delete_pod(rs, pod) for pod in victims))
+        return next((error for error in errors if error is not None), None)
+
+    async def _delete_pod(self, rs: Object, pod: Object) -> ApiError | None:
+        metadata = pod["metadata"]
+        try:
+            await self._client.delete(POD, metadata["name"], metadata["namespace"], uid=metadata["uid"])
+        except NotFound:
+            self._expectations.seen(rs["metadata"]["uid"], metadata["uid"])
+            return None
+        except ApiError as error:
+            self._expectations.seen(rs["metadata"]["uid"], metadata["uid"])
+            self._recorder.event(rs, "Warning", "FailedDelete", f"Error deleting: {error.message}")
+            return error
+        self._recorder.event(rs, "Normal", "SuccessfulDelete", f"Deleted pod: {metadata['name']}")
+        return None
+
+    def _related(self, rs: Object) -> list[Object]:
+        """The active pods of every ReplicaSet with the same owner, by which crowded nodes are told."""
+        owner = controller_uid(rs)
+        family = self._sets.by_index(CONTROLLER, owner) if owner else [rs]
+        pods = (pod for one in family for pod in self._pods.by_index(CONTROLLER, one["metadata"]["uid"]))
+        return [pod for pod in pods if is_active(pod)]
+
+
+async def slow_start(count: int, action: Callable[[], Awaitable[ApiError | None]]) -> ApiError | None:
+    """Runs `action` `count` times in batches of 1, 2, 4…; a batch with an error is the last one."""
+    batch = 1
+    while count > 0:
+        size = min(batch, count)
+        errors = await asyncio.gather(*(action() for _ in range(size)))
+        failed = next((error for error in errors if error is not None), None)
+        if failed is not None:
+            return failed
+        count -= size
+        batch *= 2
+    return None
+
+
+def pod_of_template(rs: Object) -> Object:
+    """The pod that `rs` makes, without a name yet."""
+    template = rs["spec"]["template"]
+    wanted = template.get("metadata") or {}
+    metadata: dict[str, Any] = {
+        "generateName": f"{rs['metadata']['name']}-",
+        "namespace": rs["metadata"]["namespace"],
+        "ownerReferences": [controller_reference(rs)],
+    }
+    for field in ("labels", "annotations", "finalizers"):
+        if wanted.get(field):
+            metadata[field] = wanted[field]
+    return {"apiVersion": POD.api_version, "kind": POD.name, "metadata": metadata, "spec": template["spec"]}
+
+
+def replicaset_status(
+    rs: Object, active: list[Object], terminating: int, error: ApiError | None, now: float
+) -> tuple[dict[str, Any], float | None]:
+    """The status that describes `active`, and the seconds until minReadySeconds will change it."""
+    spec = rs["spec"]
+    template_labels = ((spec["template"].get("metadata") or {}).get("labels") or {}).items()
+    min_ready = spec.get("minReadySeconds", 0)
+    waits = [available_in(pod, min_ready, now) for pod in active]
+    status: dict[str, Any] = {"replicas": len(active)}
+    counts = {
+        "fullyLabeledReplicas": sum(
+            1 for p in active if template_labels <= (p["metadata"].get("labels") or {}).items()
+        ),
+        "readyReplicas": sum(1 for pod in active if is_ready(pod)),
+        "availableReplicas": sum(1 for wait in waits if wait == 0),
+    }
+    status.update((name, count) for name, count in counts.items() if count)
+    status["terminatingReplicas"] = terminating
+    status["observedGeneration"] = rs["metadata"].get("generation", 0)
+    conditions = _failure_conditions(rs, active, error, now)
+    if conditions:
+        status["conditions"] = conditions
+    return status, min((wait for wait in waits if wait), default=None)
+
+
+def _failure_conditions(rs: Object, active: list[Object], error: ApiError | None, now: float) -> list[dict[str, Any]]:
+    present: list[dict[str, Any]] = (rs.get("status") or {}).get("conditions") or []
+    failure = next((entry for entry in present if entry["type"] == "ReplicaFailure"), None)
+    others = [entry for entry in present if entry is not failure]
+    if error is None:
+        return others
+    if failure is not None:
+        return present
+    reason = "FailedCreate" if len(active) < rs["spec"].get("replicas", 1) else "FailedDelete"
+    entry = {
+        "type": "ReplicaFailure",
+        "status": "True",
+        "lastTransitionTime": rfc3339(now),
+        "reason": reason,
+        "message": error.message,
+    }
+    return [*others, entry]
+
+
+def _namespace_terminates(error: ApiError) -> bool:
+    causes = (error.details or {}).get("causes") or ()
+    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)
