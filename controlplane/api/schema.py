@@ -260,9 +260,11 @@ class Mapping(Node):
         if type(value) is not dict:
             raise decoding.mismatch(value, path, self.go_type)
         decode, zero, struct, decoded = self.values.decode, self.values.zero, decoding.struct, {}
+        structs = isinstance(self.values, Struct)
         for key, item in value.items():
             decoding.struct = struct
-            decoded[key] = zero if item is None else decode(item, f"{path}.{key}", decoding)
+            inner = f"{path}.{key}" if structs else path
+            decoded[key] = zero if item is None else decode(item, inner, decoding)
         return decoded
 
 
