@@ -1,0 +1,68 @@
+"""IPv4 addresses on links."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import struct
+from dataclasses import dataclass
+
+from netsim.messages import address_message
+from netsim.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Netlink, Request, attributes
+
+_RTM_NEWADDR, _RTM_DELADDR, _RTM_GETADDR = 20, 21, 22
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_IFA_F_NOPREFIXROUTE = 0x200
+_HEADER = struct.Struct("=BBBBI")
+_SCOPE_HOST = 254
+_GONE = frozenset({errno.EADDRNOTAVAIL, errno.ENODEV})
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address on a link, with its prefix length."""
+
+    index: int
+    interface: ipaddress.IPv4Interface
+
+
+def new_address(index: int, interface: str, *, replace: bool = False, prefix_route: bool = True) -> Request:
+    """Asks to put `interface`, such as "10.44.1.2/24", on the link of that ifindex.
+
+    `replace` makes one that is there already no error. Without `prefix_route` no route to the prefix comes with it.
+    """
+    address = ipaddress.IPv4Interface(interface)
+    attrs: list[tuple[str, object]] = [("IFA_LOCAL", str(address.ip)), ("IFA_ADDRESS", str(address.ip))]
+    if address.network.prefixlen < 31:
+        attrs.append(("IFA_BROADCAST", str(address.network.broadcast_address)))
+    if not prefix_route:
+        attrs.append(("IFA_FLAGS", _IFA_F_NOPREFIXROUTE))
+    flags = NLM_F_CREATE | (NLM_F_REPLACE if replace else NLM_F_EXCL)
+    message = address_message(_RTM_NEWADDR, flags, attrs, index=index, prefixlen=address.network.prefixlen)
+    return Request(message, f"add address {interface}")
+
+
+def removal(index: int, interface: str) -> Request:
+    """Asks to take an address off a link; one that is gone is as good."""
+    address = ipaddress.IPv4Interface(interface)
+    attrs = [("IFA_LOCAL", str(address.ip))]
+    message = address_message(_RTM_DELADDR, 0, attrs, index=index, prefixlen=address.network.prefixlen)
+    return Request(message, f"delete address {interface}", _GONE)
+
+
+def list_addresses(netlink: Netlink, index: int | None = None) -> list[Address]:
+    """The IPv4 addresses of the namespace, or of one link."""
+    answers = netlink.dump(Request(address_message(_RTM_GETADDR, 0, [], index=0, prefixlen=0), "list addresses"))
+    found = []
+    for answer in answers:
+        _family, prefixlen, _flags, _scope, link = _HEADER.unpack_from(answer.body)
+        values = attributes(answer.body, 8)
+        local = values.get(_IFA_LOCAL) or values.get(_IFA_ADDRESS)
+        if local and (index is None or link == index):
+            found.append(Address(link, ipaddress.IPv4Interface((local, prefixlen))))
+    return found
+
+
+def ensure_address(netlink: Netlink, index: int, interface: str) -> None:
+    """Puts an address on a link unless it has it."""
+    netlink.send(new_address(index, interface, replace=True))

@@ -1,0 +1,82 @@
+"""iptables rules as whole texts: `iptables-restore` and `iptables-save` in the calling thread's namespace.
+
+A text is applied at once or not at all. The nft-backed programs are used by name where the host has them, so
+that the rules show up in `nft list ruleset` and in traces whatever `iptables` points to by default.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+
+from netsim.errors import CommandFailed, MissingRequirement, RulesRejected
+
+_LIMIT_SECONDS = 120
+_LOCK_SECONDS = "5"
+_LINE_NUMBER = re.compile(r"line:? (\d+)")
+
+
+def restore(text: str, *, noflush: bool = True, counters: bool = False) -> None:
+    """Applies a rule file in iptables-save form.
+
+    With `noflush` chains that the text does not name stay as they are; with `counters` the text's own counters are
+    set. Raises `RulesRejected` with the line that was refused, in which case nothing has changed.
+    """
+    argv = [_program("iptables-nft-restore", "iptables-restore"), "--wait", _LOCK_SECONDS]
+    argv += ["--noflush"] if noflush else []
+    argv += ["--counters"] if counters else []
+    try:
+        run(argv, text)
+    except CommandFailed as error:
+        raise RulesRejected(argv, error.status, stderr=error.stderr, line=_rejected_line(text, error.stderr)) from error
+
+
+def save(table: str | None = None, *, counters: bool = False) -> str:
+    """The rules of a table, or of all tables, in iptables-save form."""
+    argv = [_program("iptables-nft-save", "iptables-save")]
+    argv += ["-t", table] if table else []
+    argv += ["-c"] if counters else []
+    return run(argv)
+
+
+def nft(text: str) -> None:
+    """Applies nft commands as one transaction. Raises `CommandFailed`."""
+    run([_program("nft"), "-f", "-"], text)
+
+
+def list_nft_tables() -> list[tuple[str, str]]:
+    """The nft tables of the namespace, as (family, name)."""
+    lines = run([_program("nft"), "list", "tables"]).splitlines()
+    return [(fields[1], fields[2]) for fields in map(str.split, lines) if len(fields) == 3]
+
+
+def run(argv: Sequence[str], text: str = "") -> str:
+    """What a program prints, given `text` to read. Raises `CommandFailed`."""
+    try:
+        done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=_LIMIT_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise CommandFailed(argv, -1, stderr=f"still running after {_LIMIT_SECONDS} s, and killed") from error
+    if done.returncode != 0:
+        raise CommandFailed(argv, done.returncode, stdout=done.stdout, stderr=done.stderr)
+    return done.stdout
+
+
+@functools.cache
+def _program(*names: str) -> str:
+    for name in names:
+        found = shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin")
+        if found:
+            return found
+    package = "nftables" if names[0] == "nft" else "iptables"
+    raise MissingRequirement(f"no program {names[-1]}", f"install the package {package}")
+
+
+def _rejected_line(text: str, stderr: str) -> str:
+    match = _LINE_NUMBER.search(stderr)
+    lines = text.splitlines()
+    if match is None or not 0 < int(match.group(1)) <= len(lines):
+        return ""
+    return lines[int(match.group(1)) - 1]

@@ -1,0 +1,194 @@
+"""Links: veth pairs, bridges and the like, as rtnetlink requests and as the few verbs on them.
+
+Functions that return a `Request` only say what is wanted, so that callers can put several into one
+`Netlink.send`; the verbs send. Links are named by `ifname` throughout, so no look-up precedes a change.
+"""
+
+from __future__ import annotations
+
+import errno
+import struct
+from dataclasses import dataclass
+
+from netsim.errors import NotFound
+from netsim.messages import link_message
+from netsim.netlink import NLM_F_CREATE, NLM_F_EXCL, Answer, Netlink, Request, attributes, text
+
+_RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK = 16, 17, 18
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER = 1, 3, 4, 5, 10
+_IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_INFO_KIND = 18, 20, 1
+_RTEXT_FILTER_SKIP_STATS = 8
+_ADDR_GEN_MODE_NONE = 1
+_IFF_UP = 1
+_HEADER = struct.Struct("=BxHiII")
+_INTEGER = struct.Struct("=I")
+
+_EXISTS = frozenset({errno.EEXIST})
+_ABSENT = frozenset({errno.ENODEV})
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link as the kernel describes it; `peer` is the ifindex of a veth's other end, `master` of its bridge."""
+
+    index: int
+    ifname: str
+    kind: str
+    up: bool
+    mtu: int
+    address: str
+    alias: str
+    peer: int
+    master: int
+
+
+def new_bridge(ifname: str, *, address: str, mtu: int) -> Request:
+    """Asks for a bridge with a fixed MAC address, so that it does not change with the ports."""
+    # A bridge that has only just been made learns nothing by waiting: no forward delay, no spanning tree.
+    options = {"attrs": [("IFLA_BR_FORWARD_DELAY", 0), ("IFLA_BR_STP_STATE", 0)]}
+    attrs = [*_kind("bridge", options), ("IFLA_IFNAME", ifname), ("IFLA_ADDRESS", address), ("IFLA_MTU", mtu)]
+    return Request(link_message(_RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, attrs), f"create bridge {ifname}")
+
+
+def new_veth(
+    ifname: str,
+    peer: str,
+    *,
+    mtu: int,
+    peer_netns: int | None = None,
+    address: str = "",
+    peer_address: str = "",
+    master: int | None = None,
+) -> Request:
+    """Asks for a veth pair with both names, and the peer at once in the namespace that `peer_netns` (a descriptor) is.
+
+    Neither end is up afterwards: a veth that comes up before its peer exists fails with ENOTCONN.
+    """
+    peer_attrs: list[tuple[str, object]] = [("IFLA_IFNAME", peer), ("IFLA_MTU", mtu)]
+    if peer_address:
+        peer_attrs.append(("IFLA_ADDRESS", peer_address))
+    if peer_netns is not None:
+        peer_attrs.append(("IFLA_NET_NS_FD", peer_netns))
+    attrs = _kind("veth", {"attrs": [("VETH_INFO_PEER", {"attrs": peer_attrs})]})
+    attrs += [("IFLA_IFNAME", ifname), ("IFLA_MTU", mtu)]
+    if address:
+        attrs.append(("IFLA_ADDRESS", address))
+    if master is not None:
+        attrs.append(("IFLA_MASTER", master))
+    return Request(
+        link_message(_RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, attrs), f"create veth pair {ifname} and {peer}"
+    )
+
+
+def change(
+    ifname: str,
+    *,
+    up: bool | None = None,
+    alias: str | None = None,
+    master: int | None = None,
+    mtu: int | None = None,
+    address: str | None = None,
+) -> Request:
+    """Asks to change what is given of a link, and to leave the rest. `master` 0 takes it out of its bridge."""
+    given = [
+        ("IFLA_IFALIAS", alias),
+        ("IFLA_MASTER", master),
+        ("IFLA_MTU", mtu),
+        ("IFLA_ADDRESS", address),
+    ]
+    attrs = [("IFLA_IFNAME", ifname)] + [pair for pair in given if pair[1] is not None]
+    return Request(link_message(_RTM_NEWLINK, 0, attrs, up=up), f"change link {ifname}")
+
+
+def bridge_port(ifname: str, *, hairpin: bool) -> Request:
+    """Asks to bring a port of a bridge up, without an IPv6 address of its own.
+
+    `hairpin` lets a frame leave by the port that it came in by: a pod that reaches itself by a Service.
+    """
+    attrs = [
+        ("IFLA_IFNAME", ifname),
+        ("IFLA_AF_SPEC", {"attrs": [("AF_INET6", {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _ADDR_GEN_MODE_NONE)]})]}),
+        (
+            "IFLA_LINKINFO",
+            {
+                "attrs": [
+                    ("IFLA_INFO_SLAVE_KIND", "bridge"),
+                    ("IFLA_INFO_SLAVE_DATA", {"attrs": [("IFLA_BRPORT_MODE", int(hairpin))]}),
+                ]
+            },
+        ),
+    ]
+    return Request(link_message(_RTM_NEWLINK, 0, attrs, up=True), f"bring bridge port {ifname} up")
+
+
+def removal(ifname: str) -> Request:
+    """Asks to delete a link; one that is gone is as good."""
+    message = link_message(_RTM_DELLINK, 0, [("IFLA_IFNAME", ifname)])
+    return Request(message, f"delete link {ifname}", _ABSENT)
+
+
+def get_link(netlink: Netlink, ifname: str) -> Link:
+    """The link of that name. Raises `NotFound`."""
+    attrs = [("IFLA_IFNAME", ifname), ("IFLA_EXT_MASK", _RTEXT_FILTER_SKIP_STATS)]
+    return _parse(netlink.get(Request(link_message(_RTM_GETLINK, 0, attrs), f"look up link {ifname}")))
+
+
+def find_link(netlink: Netlink, ifname: str) -> Link | None:
+    """The link of that name, or None."""
+    try:
+        return get_link(netlink, ifname)
+    except NotFound:
+        return None
+
+
+def get_loopback(netlink: Netlink) -> Link:
+    """`lo`, which is the first link of every namespace and carries the namespace's mark."""
+    attrs = [("IFLA_EXT_MASK", _RTEXT_FILTER_SKIP_STATS)]
+    return _parse(netlink.get(Request(link_message(_RTM_GETLINK, 0, attrs, index=1), "look up link lo")))
+
+
+def list_links(netlink: Netlink) -> list[Link]:
+    """All links of the namespace, in the order of their ifindex."""
+    attrs = [("IFLA_EXT_MASK", _RTEXT_FILTER_SKIP_STATS)]
+    return [_parse(answer) for answer in netlink.dump(Request(link_message(_RTM_GETLINK, 0, attrs), "list links"))]
+
+
+def ensure_bridge(netlink: Netlink, ifname: str, *, address: str, mtu: int) -> Link:
+    """A bridge of that name that is up; one that exists keeps its ports and addresses."""
+    found = find_link(netlink, ifname)
+    if found is None:
+        netlink.send(new_bridge(ifname, address=address, mtu=mtu), change(ifname, up=True))
+        return get_link(netlink, ifname)
+    if not found.up or found.mtu != mtu:
+        netlink.send(change(ifname, up=True, mtu=mtu))
+    return found
+
+
+def delete_link(netlink: Netlink, ifname: str) -> None:
+    """Deletes a link and with it its veth peer; a link that is gone is no error."""
+    netlink.send(removal(ifname))
+
+
+def _kind(kind: str, data: object) -> list[tuple[str, object]]:
+    return [("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", kind), ("IFLA_INFO_DATA", data)]})]
+
+
+def _parse(answer: Answer) -> Link:
+    _family, _hardware, index, flags, _change = _HEADER.unpack_from(answer.body)
+    found = attributes(answer.body, 16)
+    info = attributes(found.get(_IFLA_LINKINFO, b""), 0)
+    return Link(
+        index=index,
+        ifname=text(found.get(_IFLA_IFNAME, b"")),
+        kind=text(info.get(_IFLA_INFO_KIND, b"")),
+        up=bool(flags & _IFF_UP),
+        mtu=_number(found.get(_IFLA_MTU)),
+        address=found.get(_IFLA_ADDRESS, b"").hex(":"),
+        alias=text(found.get(_IFLA_IFALIAS, b"")),
+        peer=_number(found.get(_IFLA_LINK)),
+        master=_number(found.get(_IFLA_MASTER)),
+    )
+
+
+def _number(value: bytes | None) -> int:
+    return _INTEGER.unpack(value)[0] if value else 0

@@ -1,0 +1,132 @@
+"""Files that keep namespaces alive: bind mounts of /proc/.../ns entries, under /run/netns as `ip netns` has them.
+
+/run/netns has to be a mount of its own that propagates, or else a namespace's pin would be missing in the mount
+namespaces that `ip netns exec` and container runtimes make. `ip netns add` sees to that; so do we, in the same
+way, and note on the directory what of it we made, to take it back when the last namespace goes.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from netsim import syscalls
+from netsim.errors import Busy, InvalidRequest, NotFound, translated
+
+NETNS_DIR = Path("/run/netns")
+_NSFS_MAGIC = 0x6E736673
+_NOTE = "trusted.netsim.made"
+_NO_NOTE = frozenset({errno.ENODATA, errno.EOPNOTSUPP, errno.ENOENT})
+
+
+def namespace_path(name: str) -> Path:
+    """Where the namespace of that name is pinned."""
+    return NETNS_DIR / name
+
+
+def ensure_netns_directory() -> None:
+    """Makes /run/netns a shared mount, unless it is."""
+    if _propagates(NETNS_DIR):
+        return
+    made = [] if NETNS_DIR.exists() else ["directory"]
+    with translated(f"make {NETNS_DIR}"):
+        NETNS_DIR.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with _locked(NETNS_DIR):
+        if not _propagates(NETNS_DIR):
+            _write_note([*made, "mount"])
+            share(NETNS_DIR)
+
+
+def remove_netns_directory() -> bool:
+    """Takes back what `ensure_netns_directory` made, once no namespace is pinned there; says whether it did."""
+    made = _read_note()
+    if not made or any(NETNS_DIR.iterdir()):
+        return False
+    if "directory" not in made:
+        os.removexattr(NETNS_DIR, _NOTE)
+    try:
+        # Not lazily: a namespace that someone pins at this very moment makes it busy, and it stays.
+        with suppress(InvalidRequest):
+            syscalls.unmount(str(NETNS_DIR), flags=0)
+        if "directory" in made:
+            with translated(f"remove {NETNS_DIR}"):
+                NETNS_DIR.rmdir()
+    except Busy:
+        return False
+    return True
+
+
+def share(directory: Path) -> None:
+    """Makes a directory a mount that propagates into mount namespaces made from this one, unless it is.
+
+    Pins under it are then seen by container runtimes that run in a mount namespace of their own.
+    """
+    if not _propagates(directory):
+        syscalls.mount(str(directory), str(directory), flags=syscalls.MS_BIND | syscalls.MS_REC)
+        syscalls.mount("", str(directory), flags=syscalls.MS_SHARED)
+
+
+def pin(source: str, target: Path) -> None:
+    """Keeps the namespace at `source` alive as `target`; a file left there by a run that was killed is used."""
+    with translated(f"make {target}"):
+        os.close(os.open(target, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o444))
+    syscalls.mount(source, str(target), flags=syscalls.MS_BIND)
+
+
+def unpin(target: Path) -> None:
+    """Takes a pin away, its file too; absent is no error."""
+    # The file is missing, or is no mount, as a kill between the two steps leaves it.
+    with suppress(NotFound, InvalidRequest):
+        syscalls.unmount(str(target))
+    with translated(f"remove {target}"):
+        target.unlink(missing_ok=True)
+
+
+def is_pinned(target: Path) -> bool:
+    """Whether a namespace is mounted there, not just an empty file left over."""
+    try:
+        inside, around = os.stat(target), os.stat(target.parent)
+    except FileNotFoundError:
+        return False
+    return inside.st_dev != around.st_dev
+
+
+def _propagates(directory: Path) -> bool:
+    # Asking for it is the cheapest way to know: what is no mount is refused, what is shared already stays so.
+    try:
+        syscalls.mount("", str(directory), flags=syscalls.MS_SHARED)
+    except (InvalidRequest, NotFound):
+        return False
+    return True
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    # The lock that newer `ip netns add` takes, too.
+    with syscalls.opened(str(directory)) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+
+
+def _read_note() -> set[str]:
+    try:
+        return set(os.getxattr(NETNS_DIR, _NOTE).decode().split(","))
+    except OSError as error:
+        if error.errno not in _NO_NOTE:
+            raise
+        return set()
+
+
+def _write_note(made: list[str]) -> None:
+    if not made:
+        return
+    try:
+        os.setxattr(NETNS_DIR, _NOTE, ",".join(sorted(_read_note() | set(made))).encode())
+    except OSError as error:
+        # Without extended attributes there is no note, and so the directory stays, as `ip netns` leaves it too.
+        if error.errno != errno.EOPNOTSUPP:
+            raise
