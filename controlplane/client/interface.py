@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 from controlplane.api.types import Kind, Object
 
 PatchType = Literal["json", "merge", "strategic", "apply"]
+Propagation = Literal["Orphan", "Background", "Foreground"]
 EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
 
 
@@ -57,7 +58,9 @@ class Client(Protocol):
         """Every change after `resource_version`, in order. Raises Expired when that is compacted."""
         ...
 
-    async def create(self, kind: Kind, obj: Object, namespace: str = "", *, subresource: str = "", name: str = "") -> Object:
+    async def create(
+        self, kind: Kind, obj: Object, namespace: str = "", *, subresource: str = "", name: str = ""
+    ) -> Object:
         """Creates `obj`, whose metadata.namespace defaults to `namespace`; with `subresource` and
         `name` it posts to e.g. pods/NAME/binding."""
         ...
@@ -85,7 +88,7 @@ class Client(Protocol):
         name: str,
         namespace: str = "",
         *,
-        propagation_policy: str | None = None,
+        propagation_policy: Propagation | None = None,
         grace_period_seconds: int | None = None,
         uid: str | None = None,
         resource_version: str | None = None,

@@ -90,9 +90,7 @@ class WorkQueue(Generic[Key]):
 class Reconciler(Generic[Key]):
     """Runs `reconcile(key)` for each key of its queue on a bounded number of workers."""
 
-    def __init__(
-        self, name: str, reconcile: Callable[[Key], Awaitable[float | None]], *, workers: int = 4
-    ) -> None:
+    def __init__(self, name: str, reconcile: Callable[[Key], Awaitable[float | None]], *, workers: int = 4) -> None:
         self.name = name
         self.queue: WorkQueue[Key] = WorkQueue()
         self._reconcile = reconcile
@@ -124,5 +122,7 @@ class Reconciler(Generic[Key]):
         self._failures[key] = failures + 1
         delay = min(FIRST_RETRY_SECONDS * 2**failures, LONGEST_RETRY_SECONDS)
         level = logging.DEBUG if isinstance(error, Conflict) else logging.WARNING
-        log.log(level, "reconcile failed", exc_info=error, extra={"reconciler": self.name, "key": str(key), "retry": delay})
+        log.log(
+            level, "reconcile failed", exc_info=error, extra={"reconciler": self.name, "key": str(key), "retry": delay}
+        )
         self.queue.add_after(key, delay)

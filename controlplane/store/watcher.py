@@ -66,6 +66,11 @@ class Watcher:
         """Whether no further change will be queued."""
         return self._closed
 
+    @property
+    def pending(self) -> bool:
+        """Whether `take` would return, or raise, without waiting for a change."""
+        return bool(self._queue) or self._dropped
+
     def close(self) -> None:
         """Ends the subscription and wakes its reader; closing again does nothing."""
         if not self._closed:

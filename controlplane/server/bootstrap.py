@@ -1,0 +1,35 @@
+"""The objects that every cluster has from its first moment: the system namespaces and priority classes."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from controlplane.api.errors import AlreadyExists
+from controlplane.api.kinds import NAMESPACE, PRIORITY_CLASS
+from controlplane.server.registry import Registry
+from controlplane.server.requests import WriteOptions
+
+NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+
+PRIORITIES = {
+    "system-cluster-critical": (
+        2_000_000_000,
+        "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+    ),
+    "system-node-critical": (
+        2_000_001_000,
+        "Used for system critical pods that must not be moved from their current node.",
+    ),
+}
+
+
+async def ensure_system_objects(registry: Registry) -> None:
+    """Creates what is missing of the system namespaces and priority classes."""
+    options = WriteOptions()
+    for name in NAMESPACES:
+        with suppress(AlreadyExists):
+            await registry.create(NAMESPACE, "", {"metadata": {"name": name}}, options)
+    for name, (value, description) in PRIORITIES.items():
+        body = {"metadata": {"name": name}, "value": value, "description": description}
+        with suppress(AlreadyExists):
+            await registry.create(PRIORITY_CLASS, "", body, options)

@@ -1,0 +1,237 @@
+"""The REST semantics of every kind, without any transport.
+
+The HTTP handlers and the in-process client both call this, so a controller in the daemon meets the
+same defaults, checks, conflicts and deletions as kubectl does. Bodies passed in belong to the
+registry from then on; what comes out is shared with the store and must not be changed.
+
+A write reads the latest staged state, computes the new one and stages it without giving up the
+loop in between: two patches of one object never conflict with each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+
+from controlplane.api import decode as decoding
+from controlplane.api import meta
+from controlplane.api.errors import FieldError, Invalid, NotFound
+from controlplane.api.kinds import NAMESPACE
+from controlplane.api.scheme import SCHEME, Scheme
+from controlplane.api.types import Kind, Object
+from controlplane.server import deletion, metadata, namespaces, paging, patching, wording
+from controlplane.server.admission import Attributes, Plugin
+from controlplane.server.requests import DeleteOptions, ListOptions, Operation, WriteOptions
+from controlplane.server.selection import selection_of
+from controlplane.server.views import View, view_of
+from controlplane.server.watching import Watch
+from controlplane.store import Key, Revision, Store
+
+PatchType = Literal["json", "merge", "strategic", "apply"]
+GENERATE_TRIES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What a delete left: the object's last state, and whether it is gone or only marked."""
+
+    revision: Revision
+    gone: bool
+
+
+class Registry:
+    """Objects of every kind of `scheme`, kept in `store`; `plugins` admit requests, in order."""
+
+    def __init__(self, store: Store, *, scheme: Scheme = SCHEME, plugins: Sequence[Plugin] = ()) -> None:
+        self.store = store
+        self.scheme = scheme
+        self._plugins = tuple(plugins)
+
+    def get(self, kind: Kind, name: str, namespace: str = "", *, subresource: str = "") -> Revision:
+        """The committed object, or its part that a subresource shows; NotFound when there is none."""
+        revision = self.store.get(Key(kind.resource, namespace, name))
+        if revision is None:
+            raise wording.not_found(kind, name)
+        return _shown(view_of(kind, subresource), revision) if subresource else revision
+
+    def list(self, kind: Kind, namespace: str = "", options: ListOptions | None = None) -> paging.Page:
+        """A consistent snapshot, or one page of it; Expired when the page's snapshot is forgotten."""
+        options = options or ListOptions()
+        selection = selection_of(kind, options.label_selector, options.field_selector)
+        return paging.page(self.store, kind.resource, namespace, selection, options)
+
+    def watch(
+        self, kind: Kind, namespace: str = "", *, after: int, label_selector: str = "", field_selector: str = ""
+    ) -> Watch:
+        """The changes after revision `after`; Expired when those are forgotten."""
+        selection = selection_of(kind, label_selector, field_selector)
+        return Watch(self.store.watch(kind.resource, namespace, after=after), selection)
+
+    async def create(self, kind: Kind, namespace: str, body: Object, options: WriteOptions) -> Revision:
+        """Stores a new object; AlreadyExists when there is one of its name."""
+        obj = self._decode(kind, body, options)
+        namespace = metadata.settle_namespace(kind, obj, namespace)
+        base = metadata.settle_name(obj)
+        kind.strategy.default(obj)
+        self._admit("CREATE", kind, obj, None, "", options)
+        meta.prepare_create(obj)
+        kind.strategy.prepare_create(obj)
+        self._check(kind, obj, kind.strategy.validate(obj), options)
+        for _ in range(GENERATE_TRIES):
+            key = Key(kind.resource, namespace, obj["metadata"]["name"])
+            if self.store.latest(key) is None:
+                break
+            if not base:
+                raise wording.already_exists(kind, key.name)
+            obj["metadata"]["name"] = meta.generate_name(base)
+        else:
+            raise wording.already_exists(kind, obj["metadata"]["name"])
+        return await self._write(key, obj, None, options)
+
+    async def update(
+        self, kind: Kind, name: str, namespace: str, body: Object, options: WriteOptions, *, subresource: str = ""
+    ) -> Revision:
+        """Replaces the object, or its part; Conflict when `body` names a resourceVersion that is not current."""
+        view = view_of(kind, subresource)
+        part = self._decode(view.body(kind), body, options)
+        metadata.match(kind, part, name, namespace)
+        previous = self._latest(kind, name, namespace)
+        return await self._replace(kind, previous, part, view, subresource, options)
+
+    async def patch(
+        self,
+        kind: Kind,
+        name: str,
+        namespace: str,
+        body: Any,
+        patch_type: PatchType,
+        options: WriteOptions,
+        *,
+        subresource: str = "",
+    ) -> Revision:
+        """Changes the object, or its part, as `body` says; Conflict only when the patch names a resourceVersion."""
+        view = view_of(kind, subresource)
+        previous = self._latest(kind, name, namespace)
+        part = patching.apply(view.body(kind), view.show(previous.decode()), body, patch_type)
+        part = self._decode(view.body(kind), part, options)
+        metadata.match(kind, part, name, namespace)
+        return await self._replace(kind, previous, part, view, subresource, options)
+
+    async def modify(
+        self, kind: Kind, name: str, namespace: str, change: Callable[[Object], None], options: WriteOptions
+    ) -> Revision:
+        """Changes an object in place, for subresources such as binding; validated as an update."""
+        previous = self._latest(kind, name, namespace)
+        old, new = previous.decode(), previous.decode()
+        change(new)
+        return await self._store_update(kind, previous, old, new, "", options)
+
+    async def delete(self, kind: Kind, name: str, namespace: str, options: DeleteOptions) -> Deleted:
+        """Removes the object, or marks it where a grace period or finalizers hold it."""
+        previous = self._latest(kind, name, namespace)
+        obj = previous.decode()
+        write = WriteOptions(user=options.user, dry_run=options.dry_run)
+        self._admit("DELETE", kind, obj, obj, "", write)
+        deletion.check_preconditions(kind, obj, options)
+        held = namespaces.hold(obj, options) if kind is NAMESPACE else False
+        gone = deletion.mark_deleted(kind, obj, options) if not held else False
+        if not gone and obj == previous.document:
+            return Deleted(previous, gone=False)
+        if not gone:
+            return Deleted(await self._write(previous.key, obj, previous, write), gone=False)
+        if options.dry_run:
+            return Deleted(previous, gone=True)
+        return Deleted(await self.store.delete(previous.key, obj, previous), gone=True)
+
+    async def delete_collection(
+        self, kind: Kind, namespace: str, selected: ListOptions, options: DeleteOptions
+    ) -> paging.Page:
+        """Deletes every selected object; those that another caller deletes meanwhile do not matter."""
+        page = self.list(kind, namespace, selected)
+        for revision in page.revisions:
+            try:
+                await self.delete(kind, revision.key.name, revision.key.namespace, options)
+            except NotFound:
+                continue
+        return page
+
+    def _decode(self, kind: Kind, body: Any, options: WriteOptions) -> Object:
+        obj, warnings = decoding.decode_object(kind, body, options.field_validation)
+        for text in warnings:
+            options.warn(text)
+        obj.setdefault("metadata", {})
+        return obj
+
+    def _latest(self, kind: Kind, name: str, namespace: str) -> Revision:
+        revision = self.store.latest(Key(kind.resource, namespace, name))
+        if revision is None:
+            raise wording.not_found(kind, name)
+        return revision
+
+    def _admit(
+        self,
+        operation: Operation,
+        kind: Kind,
+        obj: Object,
+        old: Object | None,
+        subresource: str,
+        options: WriteOptions,
+    ) -> None:
+        found = obj["metadata"]
+        request = Attributes(
+            operation, kind, found.get("namespace", ""), found.get("name", ""), obj, old, subresource, options
+        )
+        for plugin in self._plugins:
+            plugin.admit(request, self.store)
+
+    async def _replace(
+        self,
+        kind: Kind,
+        previous: Revision,
+        part: Object,
+        view: View,
+        subresource: str,
+        options: WriteOptions,
+    ) -> Revision:
+        old = previous.decode()
+        new = view.merge(old, part)
+        stored = await self._store_update(kind, previous, old, new, subresource, options)
+        return _shown(view, stored) if subresource else stored
+
+    async def _store_update(
+        self, kind: Kind, previous: Revision, old: Object, new: Object, subresource: str, options: WriteOptions
+    ) -> Revision:
+        metadata.check_current(kind, new, old)
+        meta.prepare_update(new, old)
+        kind.strategy.default(new)
+        self._admit("UPDATE", kind, new, old, subresource, options)
+        if not subresource:
+            kind.strategy.prepare_update(new, old)
+        if new == old:
+            return previous
+        self._check(kind, new, kind.strategy.validate_update(new, old), options)
+        done = deletion.finished(new) and (kind is not NAMESPACE or namespaces.finished(new))
+        if done and not options.dry_run:
+            return await self.store.delete(previous.key, new, previous)
+        return await self._write(previous.key, new, previous, options)
+
+    def _check(self, kind: Kind, obj: Object, errors: Sequence[FieldError], options: WriteOptions) -> None:
+        if errors:
+            raise Invalid.of(kind.group, kind.name, obj["metadata"].get("name", ""), errors)
+        for text in kind.strategy.warnings(obj):
+            options.warn(text)
+
+    async def _write(self, key: Key, obj: Object, previous: Revision | None, options: WriteOptions) -> Revision:
+        if options.dry_run:
+            return Revision(key, self.store.revision, orjson.dumps(obj), obj)
+        return await self.store.write(key, obj, previous)
+
+
+def _shown(view: View, revision: Revision) -> Revision:
+    document = view.show(revision.document)
+    if document is revision.document:
+        return revision
+    return Revision(revision.key, revision.number, orjson.dumps(document), document)

@@ -1,0 +1,34 @@
+"""The API's errors about one object, with upstream's wording and details (k8s.io/apimachinery/pkg/api/errors)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from controlplane.api.errors import AlreadyExists, Conflict, Forbidden, NotFound
+from controlplane.api.types import Kind
+
+MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
+
+
+def details(kind: Kind, name: str) -> dict[str, Any]:
+    """`Status.details`: group and resource of the object; what is empty is left out."""
+    found = {"name": name, "group": kind.group, "kind": kind.plural}
+    return {key: value for key, value in found.items() if value}
+
+
+def not_found(kind: Kind, name: str) -> NotFound:
+    return NotFound(f'{kind.resource} "{name}" not found', details=details(kind, name))
+
+
+def already_exists(kind: Kind, name: str) -> AlreadyExists:
+    return AlreadyExists(f'{kind.resource} "{name}" already exists', details=details(kind, name))
+
+
+def conflict(kind: Kind, name: str, why: str = MODIFIED) -> Conflict:
+    return Conflict(f'Operation cannot be fulfilled on {kind.resource} "{name}": {why}', details=details(kind, name))
+
+
+def forbidden(kind: Kind, name: str, why: str) -> Forbidden:
+    """A refusal by admission or authorization; `name` is empty where there is none yet."""
+    shown = f'{kind.resource} "{name}" is forbidden: {why}' if name else f"{kind.resource} is forbidden: {why}"
+    return Forbidden(shown, details=details(kind, name))
