@@ -1,0 +1,186 @@
+"""The two types of a cluster's configuration: as written, and resolved. Plain data, no YAML and no kernel.
+
+Network words are those of a VPC-native cluster: a subnet has a primary range, from which nodes take their address,
+and a secondary range, from which each node takes the range of its pods.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any, Literal
+
+DEFAULT_NAME = "netsim"
+DEFAULT_REGION = "us-central1"
+LOOPBACK = IPv4Address("127.0.0.1")
+CLUSTER_FILE = "cluster.json"
+
+Mode = Literal["routed"]
+Egress = Literal["nat", "none"]
+MissingImage = Literal["standin", "pull", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """A node as written. None: the first subnet, and zone `a` of the subnet's region."""
+
+    name: str
+    subnet: str | None = None
+    zone: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SubnetConfig:
+    """A subnet as written. None: a free range is chosen."""
+
+    name: str = "default"
+    region: str = DEFAULT_REGION
+    range: IPv4Network | None = None
+    pod_range: IPv4Network | None = None
+
+
+def numbered_nodes(count: int) -> tuple[NodeConfig, ...]:
+    """Nodes `node-1` to `node-<count>`, with nothing asked of them."""
+    return tuple(NodeConfig(name=f"node-{ordinal}") for ordinal in range(1, count + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterConfig:
+    """What the user wrote. None where the choice is free.
+
+    `sources` maps a field's path to "file:line", so that a later refusal can point at the line.
+    """
+
+    name: str | None = None
+    nodes: tuple[NodeConfig, ...] = field(default_factory=lambda: numbered_nodes(3))
+    api_address: IPv4Address = LOOPBACK
+    api_port: int | None = None
+    mode: Mode = "routed"
+    mtu: int = 1460
+    subnets: tuple[SubnetConfig, ...] = (SubnetConfig(),)
+    service_range: IPv4Network | None = None
+    load_balancer_range: IPv4Network | None = None
+    egress: Egress = "nat"
+    missing_image: MissingImage = "standin"
+    max_pods_per_node: int = 110
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSubnet:
+    """A subnet with both ranges fixed."""
+
+    name: str
+    region: str
+    range: IPv4Network
+    pod_range: IPv4Network
+
+    @property
+    def gateway(self) -> IPv4Address:
+        """The router's address in this subnet: the first of the range, as on GCP."""
+        return self.range[1]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedNode:
+    """A node with its place, its address and the range of its pods."""
+
+    name: str
+    subnet: str
+    region: str
+    zone: str
+    address: IPv4Address
+    pod_range: IPv4Network
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedCluster:
+    """A cluster with every range, port and address fixed; `cluster.json` is this."""
+
+    name: str
+    api_address: IPv4Address
+    api_port: int
+    mode: Mode
+    mtu: int
+    subnets: tuple[ResolvedSubnet, ...]
+    nodes: tuple[ResolvedNode, ...]
+    service_range: IPv4Network
+    load_balancer_range: IPv4Network
+    egress: Egress
+    missing_image: MissingImage
+    max_pods_per_node: int
+
+    @property
+    def api_url(self) -> str:
+        """The API server's URL on the host."""
+        return f"https://{self.api_address}:{self.api_port}"
+
+    @property
+    def api_vpc_address(self) -> IPv4Address:
+        """The API server's address inside the VPC: the second of the first subnet."""
+        return self.subnets[0].range[2]
+
+    @property
+    def kubernetes_address(self) -> IPv4Address:
+        """The ClusterIP of `kubernetes.default`: the first of the service range."""
+        return self.service_range[1]
+
+    @property
+    def dns_address(self) -> IPv4Address:
+        """The ClusterIP of the cluster's DNS: the tenth of the service range."""
+        return self.service_range[10]
+
+    def subnet(self, name: str) -> ResolvedSubnet:
+        """The subnet of that name; KeyError if there is none."""
+        for subnet in self.subnets:
+            if subnet.name == name:
+                return subnet
+        raise KeyError(name)
+
+    def ranges(self) -> dict[str, IPv4Network]:
+        """Every range of the cluster by a name for people, as "subnet default pods"."""
+        ranges = {}
+        for subnet in self.subnets:
+            ranges[f"subnet {subnet.name} nodes"] = subnet.range
+            ranges[f"subnet {subnet.name} pods"] = subnet.pod_range
+        return ranges | {"services": self.service_range, "load balancers": self.load_balancer_range}
+
+    def to_json(self) -> str:
+        """The text of `cluster.json`: snake_case fields, addresses as text."""
+        return json.dumps(dataclasses.asdict(self), default=str, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> ResolvedCluster:
+        """The inverse of `to_json`; ValueError, KeyError or TypeError if the text is not one."""
+        data: dict[str, Any] = json.loads(text)
+        return cls(
+            **data
+            | {
+                "api_address": IPv4Address(data["api_address"]),
+                "subnets": tuple(_subnet_from_json(item) for item in data["subnets"]),
+                "nodes": tuple(_node_from_json(item) for item in data["nodes"]),
+                "service_range": IPv4Network(data["service_range"]),
+                "load_balancer_range": IPv4Network(data["load_balancer_range"]),
+            }
+        )
+
+    @classmethod
+    def load(cls, directory: Path) -> ResolvedCluster:
+        """Read `cluster.json` of a cluster's directory."""
+        return cls.from_json((directory / CLUSTER_FILE).read_bytes())
+
+
+def _subnet_from_json(item: dict[str, Any]) -> ResolvedSubnet:
+    ranges = {key: IPv4Network(item[key]) for key in ("range", "pod_range")}
+    return ResolvedSubnet(**item | ranges)
+
+
+def _node_from_json(item: dict[str, Any]) -> ResolvedNode:
+    fixed = {"address": IPv4Address(item["address"]), "pod_range": IPv4Network(item["pod_range"])}
+    return ResolvedNode(**item | fixed)

@@ -1,0 +1,167 @@
+"""cluster.yaml: what is read, and how each mistake is told."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import pytest
+
+from controlplane.config import ClusterConfig, ConfigError, NodeConfig, SubnetConfig
+from controlplane.config.parse import check_cluster_name, load, parse
+
+HEAD = "apiVersion: netsim.io/v1alpha1\nkind: Cluster\n"
+
+FULL = """\
+apiVersion: netsim.io/v1alpha1
+kind: Cluster
+metadata: {name: lab}
+spec:
+  nodes:
+    - {name: a, subnet: west, zone: europe-west1-b, labels: {disk: ssd}}
+    - {name: b}
+  apiServer: {address: 127.0.0.2, port: 7443}
+  network:
+    mode: routed
+    mtu: 1400
+    subnets:
+      - {name: default, region: us-central1, range: 10.128.0.0/20, podRange: 10.44.0.0/14}
+      - {name: west, region: europe-west1}
+    serviceRange: 10.48.0.0/20
+    loadBalancerRange: 203.0.113.0/24
+    egress: none
+  images: {missing: error}
+  maxPodsPerNode: 32
+"""
+
+
+def test_every_field_is_read() -> None:
+    config = parse(FULL)
+    assert config == ClusterConfig(
+        name="lab",
+        nodes=(
+            NodeConfig("a", subnet="west", zone="europe-west1-b", labels={"disk": "ssd"}),
+            NodeConfig("b"),
+        ),
+        api_address=IPv4Address("127.0.0.2"),
+        api_port=7443,
+        mtu=1400,
+        subnets=(
+            SubnetConfig("default", "us-central1", IPv4Network("10.128.0.0/20"), IPv4Network("10.44.0.0/14")),
+            SubnetConfig("west", "europe-west1"),
+        ),
+        service_range=IPv4Network("10.48.0.0/20"),
+        load_balancer_range=IPv4Network("203.0.113.0/24"),
+        egress="none",
+        missing_image="error",
+        max_pods_per_node=32,
+    )
+    assert config.sources["spec.network.subnets[1].region"] == "cluster.yaml:14"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# nothing but a comment\n", HEAD, HEAD + "spec:\n", HEAD + "spec: {network: null}\n"]
+)
+def test_what_is_left_out_is_left_free(text: str) -> None:
+    assert parse(text) == ClusterConfig()
+
+
+def test_nodes_by_number() -> None:
+    assert [node.name for node in parse(HEAD + "spec: {nodes: 2}\n").nodes] == ["node-1", "node-2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kind: Cluster\n", "cluster.yaml:1: the field apiVersion is missing; write apiVersion: netsim.io/v1alpha1"),
+        (
+            "apiVersion: v1\nkind: Cluster\n",
+            "cluster.yaml:1: apiVersion: found 'v1'; allowed is netsim.io/v1alpha1",
+        ),
+        (
+            HEAD + "spec:\n  network:\n    qqq: 1.2.3.0/24\n    mtu: 1460\n",
+            "cluster.yaml:5: spec.network.qqq: unknown field 'qqq'; allowed is mode, mtu, subnets, ",
+        ),
+        (
+            HEAD + "spec:\n  network:\n    serviceranges: 10.0.0.0/20\n",
+            "cluster.yaml:5: spec.network.serviceranges: unknown field 'serviceranges'; did you mean serviceRange? ",
+        ),
+        (
+            HEAD + "spec:\n  network: {mode: vxlan}\n",
+            "cluster.yaml:4: spec.network.mode: found 'vxlan'; vxlan is not implemented yet: allowed is routed",
+        ),
+        (
+            HEAD + "spec:\n  network:\n    mode: flannel\n",
+            "cluster.yaml:5: spec.network.mode: found 'flannel'; allowed is routed",
+        ),
+        (
+            HEAD + "spec: {network: {mtu: 100}}\n",
+            "cluster.yaml:3: spec.network.mtu: found 100 (a number); allowed is a whole number from 1280 to 9000",
+        ),
+        (
+            HEAD + "spec: {network: {mtu: '1460'}}\n",
+            "cluster.yaml:3: spec.network.mtu: found '1460'; allowed is a whole number from 1280 to 9000",
+        ),
+        (
+            HEAD + "spec: {nodes: many}\n",
+            "cluster.yaml:3: spec.nodes: found 'many'; allowed is a number from 0 to 1000, or a list of nodes",
+        ),
+        (
+            HEAD + "spec:\n  nodes:\n  - name: a\n  - name: a\n",
+            "cluster.yaml:6: spec.nodes[1]: the name a is there twice; give each its own name",
+        ),
+        (
+            HEAD + "spec: {nodes: [{name: a, subnet: west}]}\n",
+            "cluster.yaml:3: spec.nodes[0].subnet: found 'west'; allowed is default",
+        ),
+        (
+            HEAD + "spec: {network: {serviceRange: 10.48.0.1/20}}\n",
+            "spec.network.serviceRange: found '10.48.0.1/20'; the host bits must be zero: write 10.48.0.0/20",
+        ),
+        (
+            HEAD + "spec: {network: {serviceRange: 10.48.0.300/20}}\n",
+            "spec.network.serviceRange: found '10.48.0.300/20'; allowed is an IPv4 range from /12 to /28",
+        ),
+        (
+            HEAD + "spec: {apiServer: {address: localhost}}\n",
+            "spec.apiServer.address: found 'localhost'; allowed is an IPv4 address as 127.0.0.1",
+        ),
+        (HEAD + "spec: {apiServer: {port: 0}}\n", "found 0 (a number); allowed is a whole number from 1 to 65535"),
+        (HEAD + "spec: {images: {missing: maybe}}\n", "found 'maybe'; allowed is standin or pull or error"),
+        (HEAD + "spec: {network: {subnets: []}}\n", "spec.network.subnets: found no subnet; a cluster needs one"),
+        (HEAD + "metadata: {name: Lab}\n", "cluster.yaml:3: metadata.name: found 'Lab'; allowed are lower-case"),
+        (HEAD + "metadata: lab\n", "cluster.yaml:3: metadata: found 'lab'; allowed is a mapping with name"),
+        (HEAD + "kind: Cluster\n", "cluster.yaml:3: kind: the field kind is there twice; write each field once"),
+        (HEAD + "---\n" + HEAD, "cluster.yaml:4: document: a second document; write one document a file"),
+        ("apiVersion: [\n", "cluster.yaml:2: not YAML: "),
+        ("a:\n\t- b\n", "cluster.yaml:2: not YAML: "),
+        (HEAD + "spec: &x {nodes: *x}\n", "spec.nodes: found a mapping; allowed is a number"),
+    ],
+)
+def test_a_mistake_is_told_with_line_field_and_what_is_allowed(text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    assert message in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read: No such file or directory"):
+        load(tmp_path / "none.yaml")
+
+
+def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "cluster.yaml"
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load(file)
+
+
+@pytest.mark.parametrize("name", ["netsim", "a", "lab-2", "a" * 30])
+def test_cluster_names_that_can_be(name: str) -> None:
+    assert check_cluster_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "Lab", "2lab", "lab-", "a" * 31, "a/b", "..", "lab\n"])
+def test_cluster_names_that_cannot(name: str) -> None:
+    with pytest.raises(ConfigError, match="lower-case letters"):
+        check_cluster_name(name)

@@ -1,0 +1,186 @@
+"""Choosing what is free, refusing what is not."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controlplane.config import CLUSTER_FILE, ClusterConfig, ConfigError, ResolvedCluster, SubnetConfig
+from controlplane.config.host import other_clusters, port_owner, port_owner_beside, taken_by_clusters
+from controlplane.config.parse import parse
+from controlplane.config.resolve import Taken, pod_prefix, resolve
+from controlplane.config.types import numbered_nodes
+
+HEAD = "apiVersion: netsim.io/v1alpha1\nkind: Cluster\n"
+
+
+def nobody(address: IPv4Address, port: int) -> str | None:
+    return None
+
+
+def resolved(config: ClusterConfig | None = None, *, name: str | None = None) -> ResolvedCluster:
+    return resolve(config or ClusterConfig(), taken=[], port_owner=nobody, name=name)
+
+
+def test_the_documented_defaults() -> None:
+    cluster = resolved()
+    assert cluster.name == "netsim"
+    assert cluster.api_url == "https://127.0.0.1:6443"
+    assert [str(node.address) for node in cluster.nodes] == ["10.128.0.11", "10.128.0.12", "10.128.0.13"]
+    assert [str(node.pod_range) for node in cluster.nodes] == ["10.44.1.0/24", "10.44.2.0/24", "10.44.3.0/24"]
+    assert [node.zone for node in cluster.nodes] == ["us-central1-a"] * 3
+    assert str(cluster.subnets[0].gateway) == "10.128.0.1"
+    assert str(cluster.api_vpc_address) == "10.128.0.2"
+    assert str(cluster.kubernetes_address) == "10.48.0.1"
+    assert str(cluster.dns_address) == "10.48.0.10"
+    assert str(cluster.load_balancer_range) == "203.0.113.0/24"
+
+
+def test_json_round_trip() -> None:
+    config = parse(HEAD + "spec: {nodes: [{name: a, labels: {disk: ssd}}], apiServer: {address: 127.0.0.9}}\n")
+    cluster = resolved(config, name="lab")
+    assert ResolvedCluster.from_json(cluster.to_json()) == cluster
+
+
+def test_a_second_cluster_gets_other_ranges_and_another_port(tmp_path: Path) -> None:
+    first = resolved()
+    (tmp_path / "netsim").mkdir()
+    (tmp_path / "netsim" / CLUSTER_FILE).write_text(first.to_json())
+    second = resolve(
+        ClusterConfig(),
+        taken=taken_by_clusters("lab", directory=tmp_path),
+        port_owner=port_owner_beside("lab", directory=tmp_path),
+        name="lab",
+    )
+    assert str(second.nodes[0].address) == "10.129.0.11"
+    assert str(second.subnets[0].pod_range) == "10.52.0.0/14"
+    assert str(second.service_range) == "10.48.16.0/20"
+    assert str(second.load_balancer_range) == "198.51.100.0/24"
+    assert second.api_port > first.api_port
+    assert [cluster.name for cluster in other_clusters("netsim", directory=tmp_path)] == []
+
+
+def test_a_cluster_file_that_cannot_be_read_is_named_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / CLUSTER_FILE).write_text("{")
+    with pytest.raises(ConfigError, match="netsim down --name old"):
+        taken_by_clusters("lab", directory=tmp_path)
+
+
+def test_a_named_range_that_overlaps_the_host_is_refused_naming_both_and_the_line() -> None:
+    config = parse(HEAD + "spec:\n  network:\n    serviceRange: 10.48.0.0/20\n")
+    taken = [Taken(IPv4Network("10.0.0.0/8"), "the host's route 10.0.0.0/8 dev tun0")]
+    with pytest.raises(ConfigError) as caught:
+        resolve(config, taken=taken, port_owner=nobody)
+    assert str(caught.value).startswith(
+        "cluster.yaml:5: spec.network.serviceRange: 10.48.0.0/20 overlaps the host's route 10.0.0.0/8 dev tun0;"
+    )
+
+
+def test_named_ranges_that_overlap_each_other_are_refused_naming_both() -> None:
+    config = parse(HEAD + "spec: {network: {serviceRange: 10.44.0.0/20, subnets: [{name: a, podRange: 10.44.0.0/14}]}}")
+    with pytest.raises(ConfigError, match=r"podRange: 10.44.0.0/14 overlaps spec.network.serviceRange 10.44.0.0/20"):
+        resolved(config)
+
+
+def test_a_chosen_range_leaves_what_the_file_names_further_on() -> None:
+    config = parse(HEAD + "spec: {network: {subnets: [{name: a}, {name: b, range: 10.128.0.0/20}]}}")
+    assert [str(subnet.range) for subnet in resolved(config).subnets] == ["10.129.0.0/20", "10.128.0.0/20"]
+
+
+def test_a_host_that_routes_all_of_ten_gets_other_ranges() -> None:
+    taken = [Taken(IPv4Network("10.0.0.0/8"), "the host's route 10.0.0.0/8 dev tun0")]
+    cluster = resolve(ClusterConfig(), taken=taken, port_owner=nobody)
+    assert [str(network) for network in cluster.ranges().values()] == [
+        "172.16.0.0/20",
+        "100.96.0.0/14",
+        "172.16.16.0/20",
+        "203.0.113.0/24",
+    ]
+
+
+def test_no_free_range_is_told() -> None:
+    halves = IPv4Network("0.0.0.0/0").subnets()
+    taken = [Taken(half, f"the host's route {half} dev tun0") for half in halves]
+    with pytest.raises(ConfigError, match=r"no range that netsim knows is free: taken by .*tun0.*; name a free one"):
+        resolve(ClusterConfig(), taken=taken, port_owner=nobody)
+
+
+def test_nodes_are_numbered_in_their_subnet() -> None:
+    config = parse(
+        HEAD
+        + "spec: {nodes: [{name: a}, {name: b, subnet: west}, {name: c}], "
+        + "network: {subnets: [{name: east}, {name: west, region: europe-west1}]}}"
+    )
+    nodes = resolved(config).nodes
+    assert [(node.name, str(node.address), node.zone) for node in nodes] == [
+        ("a", "10.128.0.11", "us-central1-a"),
+        ("b", "10.129.0.11", "europe-west1-a"),
+        ("c", "10.128.0.12", "us-central1-a"),
+    ]
+
+
+def test_more_nodes_than_addresses_are_refused_with_the_line() -> None:
+    config = parse(HEAD + "spec:\n  nodes: 20\n  network:\n    subnets:\n    - {name: a, range: 10.9.0.0/28}\n")
+    with pytest.raises(ConfigError) as caught:
+        resolved(config)
+    assert str(caught.value).startswith(
+        "cluster.yaml:7: spec.network.subnets[0].range: 10.9.0.0/28 has room for 11 nodes"
+    )
+
+
+def test_more_nodes_than_pod_ranges_are_refused() -> None:
+    config = parse(HEAD + "spec: {nodes: 5, network: {subnets: [{name: a, podRange: 10.9.0.0/22}]}}")
+    with pytest.raises(ConfigError, match=r"podRange: 10.9.0.0/22 has room for 4 nodes"):
+        resolved(config)
+
+
+@pytest.mark.parametrize(("pods", "prefix"), [(8, 28), (16, 27), (32, 26), (64, 25), (110, 24), (128, 24), (256, 23)])
+def test_pod_range_size_is_gkes(pods: int, prefix: int) -> None:
+    assert pod_prefix(pods) == prefix
+
+
+@given(nodes=st.integers(0, 200), pods=st.integers(8, 256), range_prefix=st.integers(20, 29))
+def test_addresses_and_pod_ranges_never_collide_nor_leave_their_subnet(
+    nodes: int, pods: int, range_prefix: int
+) -> None:
+    subnet = SubnetConfig("a", range=IPv4Network(f"10.9.0.0/{range_prefix}"), pod_range=IPv4Network("10.44.0.0/16"))
+    config = replace(ClusterConfig(), nodes=numbered_nodes(nodes), subnets=(subnet,), max_pods_per_node=pods)
+    try:
+        cluster = resolved(config)
+    except ConfigError:
+        return
+    addresses = [node.address for node in cluster.nodes]
+    reserved = {cluster.subnets[0].gateway, cluster.api_vpc_address}
+    assert len(set(addresses) | reserved) == nodes + 2
+    assert all(address in cluster.subnets[0].range for address in addresses)
+    starts = [node.pod_range for node in cluster.nodes]
+    assert len(set(starts)) == nodes
+    assert all(pod_range.subnet_of(cluster.subnets[0].pod_range) for pod_range in starts)
+
+
+def test_a_port_in_use_names_the_process() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        config = parse(HEAD + f"spec:\n  apiServer:\n    port: {port}\n")
+        with pytest.raises(ConfigError) as caught:
+            resolve(config, taken=[], port_owner=port_owner)
+    assert f"cluster.yaml:5: spec.apiServer.port: port {port} of 127.0.0.1 is in use by process " in str(caught.value)
+
+
+def test_a_free_port_is_chosen_beside_one_in_use() -> None:
+    def owner(address: IPv4Address, port: int) -> str | None:
+        return "cluster lab" if port < 6445 else None
+
+    assert resolve(ClusterConfig(), taken=[], port_owner=owner).api_port == 6445
+
+
+def test_an_address_that_is_not_the_hosts_is_refused() -> None:
+    with pytest.raises(ConfigError, match="name an address of this host"):
+        port_owner(IPv4Address("192.0.2.77"), 6443)
