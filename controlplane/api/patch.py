@@ -1,0 +1,55 @@
+"""What PATCH means for each content type.
+
+Server-side apply is not served yet: it needs field ownership, which this version does not keep, and
+half of it would lose people's fields. So it is refused with words that say what to do instead.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from controlplane.api.definitions import definitions
+from controlplane.api.errors import BadRequest, UnsupportedMediaType
+from controlplane.api.jsonpatch import apply_json_patch, merge_patch
+from controlplane.api.strategic import strategic_patch
+from controlplane.api.types import Kind, Object
+
+PatchType = Literal["json", "merge", "strategic", "apply"]
+
+CONTENT_TYPES: dict[str, PatchType] = {
+    "application/json-patch+json": "json",
+    "application/merge-patch+json": "merge",
+    "application/strategic-merge-patch+json": "strategic",
+    "application/apply-patch+yaml": "apply",
+}
+
+
+def patch_type_of(content_type: str) -> PatchType:
+    """The patch type of a Content-Type header; UnsupportedMediaType when it is none."""
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type not in CONTENT_TYPES:
+        accepted = ", ".join(sorted(name for name, type_ in CONTENT_TYPES.items() if type_ != "apply"))
+        raise UnsupportedMediaType(
+            f"the body of the request was in an unknown format - accepted media types include: {accepted}"
+        )
+    return CONTENT_TYPES[media_type]
+
+
+def apply_patch(kind: Kind, obj: Object, body: Any, patch_type: PatchType) -> Object:
+    """`obj` as `body` changes it, not yet decoded, defaulted or validated; `obj` stays as it is."""
+    match patch_type:
+        case "json":
+            patched = apply_json_patch(obj, body)
+        case "merge":
+            if not isinstance(body, dict):
+                raise BadRequest("error decoding patch: a merge patch is an object")
+            patched = merge_patch(obj, body)
+        case "strategic":
+            patched = strategic_patch(definitions()[kind.definition], obj, body)
+        case "apply":
+            raise UnsupportedMediaType(
+                "server-side apply is not supported by this version of netsim: use kubectl apply without --server-side"
+            )
+    if not isinstance(patched, dict):
+        raise BadRequest(f"the patch leaves no {kind.name}")
+    return patched
