@@ -1,11 +1,15 @@
-"""Object metadata: what may be there, and what an update may change.
+"""Object metadata: what the system fills in, what may be there, what an update may change.
 
-The server fills in uid, times and generated names; this only judges. The validators are called from
-each kind's strategy, with the rule for names of that kind.
+`prepare_create` and `prepare_update` are the metadata half of upstream's BeforeCreate and
+BeforeUpdate; the registry calls them before the strategy's own hooks. The validators are called
+from each kind's strategy, with the rule for names of that kind.
 """
 
 from __future__ import annotations
 
+import random
+import time
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -16,10 +20,14 @@ from controlplane.api.types import Object
 
 NameCheck = Callable[[str], list[str]]
 
+GENERATED_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+GENERATED_LENGTH = 5
+GENERATED_BASE_LENGTH = 63 - GENERATED_LENGTH
 ANNOTATIONS_BYTES = 256 * 1024
 
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 
+_SYSTEM_FIELDS = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
 _IMMUTABLE_FIELDS = (
     "name",
     "namespace",
@@ -28,6 +36,38 @@ _IMMUTABLE_FIELDS = (
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
 )
+
+
+def timestamp(seconds: float | None = None) -> str:
+    """`metav1.Time` of `seconds` since the epoch, of now when None."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def generate_name(base: str) -> str:
+    """`base`, cut to 58 characters, and five random ones, as upstream's SimpleNameGenerator."""
+    return base[:GENERATED_BASE_LENGTH] + "".join(random.choices(GENERATED_ALPHABET, k=GENERATED_LENGTH))
+
+
+def prepare_create(obj: Object) -> None:
+    """Fills in, in place, what the system owns (name, uid, creationTimestamp), and drops what a caller may not set."""
+    metadata = obj.setdefault("metadata", {})
+    for name in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "resourceVersion"):
+        metadata.pop(name, None)
+    if not metadata.get("name") and metadata.get("generateName"):
+        metadata["name"] = generate_name(metadata["generateName"])
+    metadata["uid"] = str(uuid.uuid4())
+    metadata["creationTimestamp"] = timestamp()
+
+
+def prepare_update(new: Object, old: Object) -> None:
+    """Puts back, in place, the system's fields that the caller left out; `validate_update` judges what it changed."""
+    metadata, before = new.setdefault("metadata", {}), old["metadata"]
+    metadata.pop("selfLink", None)
+    for name in _SYSTEM_FIELDS:
+        if name not in before:
+            metadata.pop(name, None)
+        elif name == "generation" or not metadata.get(name):
+            metadata[name] = before[name]
 
 
 def bump_generation(new: Object, old: Object, *parts: str) -> None:
