@@ -1,0 +1,215 @@
+"""Gives every pod a node.
+
+    pods, nodes (informers) → queue, cache → decide → assume → pods/binding → event
+
+Decisions are taken one after another, on the cache; bindings are written many at a time. The
+scheduler never moves a pod and never deletes one: preemption is not implemented, and the message
+of an unschedulable pod says so where it would have mattered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from controlplane.api.errors import ApiError, Conflict, NotFound
+from controlplane.api.kinds import BINDING, NAMESPACE, NODE, POD
+from controlplane.api.types import Object
+from controlplane.client.informer import Informers
+from controlplane.client.interface import Client
+from controlplane.client.recorder import EventRecorder
+from controlplane.scheduler.cache import Cache
+from controlplane.scheduler.decision import Decision, decide, explain
+from controlplane.scheduler.framework import ClusterEvent, FilterPlugin
+from controlplane.scheduler.node_info import NodeInfo
+from controlplane.scheduler.plugins import default_plugins
+from controlplane.scheduler.pod_info import PodInfo
+from controlplane.scheduler.queue import SchedulingQueue
+from controlplane.scheduler.status import unschedulable_condition
+
+log = logging.getLogger(__name__)
+
+NAME = "default-scheduler"
+CONCURRENT_BINDINGS = 128
+DECISIONS_IN_A_ROW = 16
+"""After so many decisions the event loop gets a turn, so that a thousand pods do not hold up a packet of HTTP."""
+
+
+class Scheduler:
+    """Places the pods whose schedulerName is `name`; others' pods are counted and left alone."""
+
+    def __init__(
+        self, client: Client, informers: Informers, *, name: str = NAME, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._client = client
+        self._name = name
+        self._clock = clock
+        self._pods = informers.of(POD)
+        self._nodes = informers.of(NODE)
+        self._namespaces = informers.of(NAMESPACE)
+        self._recorder = EventRecorder(client, name)
+        self._cache = Cache()
+        self._queue = SchedulingQueue()
+        self._filters, self._scores = default_plugins(self._namespace_labels)
+        self._slots = asyncio.Semaphore(CONCURRENT_BINDINGS)
+        self._group = asyncio.TaskGroup()
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        for informer in (self._nodes, self._namespaces, self._pods):
+            await informer.wait_synced()
+        async with self._group:
+            self._nodes.add_handler(self._node_changed)
+            self._pods.add_handler(self._pod_changed)
+            self._group.create_task(self._recorder.run(), name="scheduler-events")
+            self._group.create_task(self._schedule(), name="scheduler")
+
+    def decide(self, pod: Object) -> tuple[Decision, list[NodeInfo]]:
+        """What would be decided for `pod` now, and the nodes that were asked; nothing is changed."""
+        nodes = self._cache.available_nodes()
+        return decide(PodInfo.of(pod), nodes, self._filters, self._scores), nodes
+
+    async def _schedule(self) -> None:
+        decisions = 0
+        while True:
+            pod = await self._queue.get()
+            nodes = self._cache.available_nodes()
+            decision = decide(pod, nodes, self._filters, self._scores)
+            if decision.node is None:
+                self._queue.refused(pod, _plugins(decision))
+                message = explain(pod, decision, nodes)
+                self._group.create_task(self._tell_unschedulable(pod, message), name="scheduler-status")
+            else:
+                self._cache.assume(pod, decision.node.name)
+                await self._slots.acquire()
+                self._group.create_task(self._bind(pod, decision.node.name), name="scheduler-bind")
+            decisions += 1
+            if decisions % DECISIONS_IN_A_ROW == 0:
+                await asyncio.sleep(0)
+
+    async def _bind(self, pod: PodInfo, node: str) -> None:
+        binding: Object = {
+            "apiVersion": BINDING.api_version,
+            "kind": BINDING.name,
+            "metadata": {"name": pod.name, "namespace": pod.namespace, "uid": pod.uid},
+            "target": {"kind": NODE.name, "name": node},
+        }
+        try:
+            await self._client.create(POD, binding, pod.namespace, subresource="binding", name=pod.name)
+        except (Conflict, NotFound):
+            # Bound by another, replaced or gone; the informer will say which.
+            self._cache.forget(pod.uid)
+            self._queue.failed(pod)
+        except (ApiError, OSError) as error:
+            self._cache.forget(pod.uid)
+            self._queue.failed(pod)
+            log.warning("binding failed", extra={"pod": f"{pod.namespace}/{pod.name}", "error": str(error)})
+        else:
+            self._queue.remove(pod.uid)
+            message = f"Successfully assigned {pod.namespace}/{pod.name} to {node}"
+            self._recorder.event(pod.pod, "Normal", "Scheduled", message)
+        finally:
+            self._slots.release()
+
+    async def _tell_unschedulable(self, pod: PodInfo, message: str) -> None:
+        self._recorder.event(pod.pod, "Warning", "FailedScheduling", message)
+        condition = unschedulable_condition(pod.pod, "Unschedulable", message, self._clock())
+        await self._write_condition(pod, condition)
+
+    async def _tell_gated(self, pod: PodInfo) -> None:
+        message = "Scheduling is blocked due to non-empty scheduling gates"
+        await self._write_condition(pod, unschedulable_condition(pod.pod, "SchedulingGated", message, self._clock()))
+
+    async def _write_condition(self, pod: PodInfo, condition: Mapping[str, object] | None) -> None:
+        if condition is None:
+            return
+        body = {"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}}
+        try:
+            await self._client.patch(
+                POD, pod.name, pod.namespace, body=body, patch_type="strategic", subresource="status"
+            )
+        except (NotFound, Conflict):
+            return
+        except (ApiError, OSError) as error:
+            log.warning("condition not written", extra={"pod": f"{pod.namespace}/{pod.name}", "error": str(error)})
+
+    def _pod_changed(self, old: Object | None, new: Object | None) -> None:
+        uid = (new or old or {})["metadata"]["uid"]
+        if new is None or new.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+            self._queue.remove(uid)
+            if self._cache.is_placed(uid):
+                self._cache.remove_pod(uid)
+                self._queue.happened(ClusterEvent.POD_GONE)
+            return
+        node = new["spec"].get("nodeName")
+        if node:
+            self._placed(old, new, node)
+        elif new["spec"].get("schedulerName", NAME) == self._name and not self._cache.is_placed(uid):
+            self._wants_node(new)
+
+    def _placed(self, old: Object | None, new: Object, node: str) -> None:
+        was_placed = old is not None and bool(old["spec"].get("nodeName"))
+        if was_placed and old is not None and not _counts_differ(old, new):
+            return
+        self._queue.remove(new["metadata"]["uid"])
+        self._cache.set_pod(PodInfo.of(new), node)
+        if not was_placed or (old is not None and old["metadata"].get("labels") != new["metadata"].get("labels")):
+            self._queue.happened(ClusterEvent.POD_ADDED)
+
+    def _wants_node(self, pod: Object) -> None:
+        metadata, spec = pod["metadata"], pod["spec"]
+        if "deletionTimestamp" in metadata:
+            self._queue.remove(metadata["uid"])
+        elif spec.get("schedulingGates"):
+            self._group.create_task(self._tell_gated(PodInfo.of(pod)), name="scheduler-status")
+        else:
+            self._queue.set(PodInfo.of(pod))
+
+    def _node_changed(self, old: Object | None, new: Object | None) -> None:
+        if new is None:
+            assert old is not None
+            self._cache.remove_node(old["metadata"]["name"])
+            return
+        events = _node_events(old, new)
+        if not events:
+            return
+        self._cache.set_node(new)
+        for event in events:
+            self._queue.happened(event)
+
+    def _namespace_labels(self, name: str) -> Mapping[str, str]:
+        namespace = self._namespaces.get(name)
+        return (namespace["metadata"].get("labels") or {}) if namespace is not None else {}
+
+
+def _plugins(decision: Decision) -> Sequence[FilterPlugin]:
+    return [plugin for plugin, _ in decision.refusals.values()]
+
+
+def _counts_differ(old: Object, new: Object) -> bool:
+    """Whether a placed pod changed in what the cache counts."""
+    before, after = old["metadata"], new["metadata"]
+    return (
+        (old["spec"] is not new["spec"] and old["spec"] != new["spec"])
+        or before.get("labels") != after.get("labels")
+        or ("deletionTimestamp" in before) != ("deletionTimestamp" in after)
+    )
+
+
+def _node_events(old: Object | None, new: Object) -> list[ClusterEvent]:
+    if old is None:
+        return [ClusterEvent.NODE_ADDED]
+    before, after = old.get("spec") or {}, new.get("spec") or {}
+    old_status, new_status = old.get("status") or {}, new.get("status") or {}
+    found = []
+    if old["metadata"].get("labels") != new["metadata"].get("labels"):
+        found.append(ClusterEvent.NODE_LABELS)
+    if before.get("taints") != after.get("taints"):
+        found.append(ClusterEvent.NODE_TAINTS)
+    if before.get("unschedulable") != after.get("unschedulable"):
+        found.append(ClusterEvent.NODE_SCHEDULABLE)
+    if any(old_status.get(field) != new_status.get(field) for field in ("allocatable", "capacity")):
+        found.append(ClusterEvent.NODE_ALLOCATABLE)
+    return found
