@@ -23,6 +23,7 @@ import orjson
 
 from controlplane.api.types import Kind, Object
 from controlplane.client.interface import ObjectList, PatchType, Propagation, WatchEvent
+from controlplane.server.postings import post
 from controlplane.server.registry import Registry
 from controlplane.server.requests import INTERNAL, DeleteOptions, ListOptions, User, WriteOptions
 
@@ -71,7 +72,7 @@ class LocalClient:
         self, kind: Kind, obj: Object, namespace: str = "", *, subresource: str = "", name: str = ""
     ) -> Object:
         if subresource:
-            raise NotImplementedError
+            return await post(self._registry, kind, name, namespace, subresource, _copy(obj), self._options)
         return (await self._registry.create(kind, namespace, _copy(obj), self._options)).document
 
     async def update(self, kind: Kind, obj: Object, *, subresource: str = "") -> Object:

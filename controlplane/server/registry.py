@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
@@ -20,17 +20,18 @@ from controlplane.api import decode as decoding
 from controlplane.api import meta
 from controlplane.api.errors import FieldError, Invalid, NotFound
 from controlplane.api.kinds import NAMESPACE
+from controlplane.api.patch import PatchType, apply_patch
 from controlplane.api.scheme import SCHEME, Scheme
 from controlplane.api.types import Kind, Object
-from controlplane.server import deletion, metadata, namespaces, paging, patching, wording
+from controlplane.server import deletion, metadata, namespaces, paging, wording
 from controlplane.server.admission import Attributes, Plugin
 from controlplane.server.requests import DeleteOptions, ListOptions, Operation, WriteOptions
 from controlplane.server.selection import selection_of
+from controlplane.server.tokens import TokenIssuer
 from controlplane.server.views import View, view_of
 from controlplane.server.watching import Watch
 from controlplane.store import Key, Revision, Store
 
-PatchType = Literal["json", "merge", "strategic", "apply"]
 GENERATE_TRIES = 8
 
 
@@ -45,9 +46,17 @@ class Deleted:
 class Registry:
     """Objects of every kind of `scheme`, kept in `store`; `plugins` admit requests, in order."""
 
-    def __init__(self, store: Store, *, scheme: Scheme = SCHEME, plugins: Sequence[Plugin] = ()) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        scheme: Scheme = SCHEME,
+        plugins: Sequence[Plugin] = (),
+        tokens: TokenIssuer | None = None,
+    ) -> None:
         self.store = store
         self.scheme = scheme
+        self.tokens = tokens or TokenIssuer()
         self._plugins = tuple(plugins)
 
     def get(self, kind: Kind, name: str, namespace: str = "", *, subresource: str = "") -> Revision:
@@ -115,7 +124,7 @@ class Registry:
         """Changes the object, or its part, as `body` says; Conflict only when the patch names a resourceVersion."""
         view = view_of(kind, subresource)
         previous = self._latest(kind, name, namespace)
-        part = patching.apply(view.body(kind), view.show(previous.decode()), body, patch_type)
+        part = apply_patch(view.body(kind), view.show(previous.decode()), body, patch_type)
         part = self._decode(view.body(kind), part, options)
         metadata.match(kind, part, name, namespace)
         return await self._replace(kind, previous, part, view, subresource, options)
@@ -123,11 +132,11 @@ class Registry:
     async def modify(
         self, kind: Kind, name: str, namespace: str, change: Callable[[Object], None], options: WriteOptions
     ) -> Revision:
-        """Changes an object in place, for subresources such as binding; validated as an update."""
+        """Changes an object in place for the server's own purposes, such as binding; `change` may raise to refuse."""
         previous = self._latest(kind, name, namespace)
-        old, new = previous.decode(), previous.decode()
-        change(new)
-        return await self._store_update(kind, previous, old, new, "", options)
+        obj = previous.decode()
+        change(obj)
+        return await self._write(previous.key, obj, previous, options)
 
     async def delete(self, kind: Kind, name: str, namespace: str, options: DeleteOptions) -> Deleted:
         """Removes the object, or marks it where a grace period or finalizers hold it."""

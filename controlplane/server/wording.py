@@ -24,8 +24,10 @@ def already_exists(kind: Kind, name: str) -> AlreadyExists:
     return AlreadyExists(f'{kind.resource} "{name}" already exists', details=details(kind, name))
 
 
-def conflict(kind: Kind, name: str, why: str = MODIFIED) -> Conflict:
-    return Conflict(f'Operation cannot be fulfilled on {kind.resource} "{name}": {why}', details=details(kind, name))
+def conflict(kind: Kind, name: str, why: str = MODIFIED, resource: str = "") -> Conflict:
+    """`resource` names a subresource where that is what could not be done: "pods/binding"."""
+    shown = resource or kind.resource
+    return Conflict(f'Operation cannot be fulfilled on {shown} "{name}": {why}', details=details(kind, name))
 
 
 def forbidden(kind: Kind, name: str, why: str) -> Forbidden:

@@ -43,17 +43,17 @@ async def test_create_leaves_the_callers_object_alone(client: Client) -> None:
 
 async def test_a_second_create_of_the_name_is_refused(client: Client) -> None:
     await client.create(CONFIG_MAP, config_map("a"), "default")
-    with pytest.raises(AlreadyExists, match='^configmaps "a" already exists$'):
+    with pytest.raises(AlreadyExists, match=r'^configmaps "a" already exists$'):
         await client.create(CONFIG_MAP, config_map("a"), "default")
 
 
 async def test_get_of_nothing(client: Client) -> None:
-    with pytest.raises(NotFound, match='^configmaps "a" not found$'):
+    with pytest.raises(NotFound, match=r'^configmaps "a" not found$'):
         await client.get(CONFIG_MAP, "a", "default")
 
 
 async def test_create_in_no_namespace(client: Client) -> None:
-    with pytest.raises(NotFound, match='^namespaces "nowhere" not found$'):
+    with pytest.raises(NotFound, match=r'^namespaces "nowhere" not found$'):
         await client.create(CONFIG_MAP, config_map("a"), "nowhere")
 
 

@@ -1,0 +1,156 @@
+"""Subresources that are posted to: binding and eviction of pods, tokens of service accounts.
+
+Each takes the decoded body and returns the object of the answer. Nothing but the pod or the
+account's token is made; the bodies themselves are never stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from controlplane.api import decode as decoding
+from controlplane.api.errors import BadRequest, Invalid, MethodNotAllowed, NotFound
+from controlplane.api.field import invalid, required
+from controlplane.api.kinds import BINDING, EVICTION, NODE, POD, SERVICE_ACCOUNT, TOKEN_REQUEST
+from controlplane.api.meta import timestamp
+from controlplane.api.types import Kind, Object
+from controlplane.server import wording
+from controlplane.server.registry import Registry
+from controlplane.server.requests import DeleteOptions, WriteOptions
+
+SHORTEST_TOKEN_SECONDS = 600
+LONGEST_TOKEN_SECONDS = 1 << 32
+DEFAULT_TOKEN_SECONDS = 3600
+
+Posting = Callable[[Registry, str, str, Object, WriteOptions], Awaitable[Object]]
+
+SUCCESS: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+
+async def post(
+    registry: Registry, kind: Kind, name: str, namespace: str, subresource: str, body: Any, options: WriteOptions
+) -> Object:
+    """Posts `body` to a subresource of an object; NotFound where the kind has no such subresource."""
+    posting = _POSTINGS.get((kind.plural, subresource))
+    if posting is None:
+        if subresource in kind.subresources:
+            raise MethodNotAllowed("the server does not allow this method on the requested resource")
+        raise NotFound("the server could not find the requested resource")
+    handler, body_kind = posting
+    obj, warnings = decoding.decode_object(body_kind, body, options.field_validation)
+    for text in warnings:
+        options.warn(text)
+    return await handler(registry, name, namespace, obj, options)
+
+
+async def bind(registry: Registry, name: str, namespace: str, binding: Object, options: WriteOptions) -> Object:
+    """Assigns a pod to a node, once; Conflict when it already has one or is being deleted."""
+    target = binding.get("target", {})
+    if target.get("kind", NODE.name) not in ("", NODE.name):
+        raise Invalid.of("", BINDING.name, name, [invalid("target.kind", target["kind"], 'must be empty or "Node"')])
+    if not target.get("name"):
+        raise Invalid.of("", BINDING.name, name, [required("target.name")])
+
+    def assign(pod: Object) -> None:
+        _check_bindable(pod)
+        pod["spec"]["nodeName"] = target["name"]
+        annotations = binding.get("metadata", {}).get("annotations")
+        if annotations:
+            pod["metadata"]["annotations"] = pod["metadata"].get("annotations", {}) | annotations
+        scheduled = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": timestamp()}
+        status = pod.setdefault("status", {})
+        others = [one for one in status.get("conditions", []) if one["type"] != "PodScheduled"]
+        status["conditions"] = [*others, scheduled]
+
+    await registry.modify(POD, name, namespace, assign, options)
+    return SUCCESS
+
+
+async def evict(registry: Registry, name: str, namespace: str, eviction: Object, options: WriteOptions) -> Object:
+    """Deletes a pod with the eviction's own delete options."""
+    wanted = eviction.get("deleteOptions", {})
+    preconditions = wanted.get("preconditions", {})
+    await registry.delete(
+        POD,
+        name,
+        namespace,
+        DeleteOptions(
+            user=options.user,
+            dry_run=options.dry_run or bool(wanted.get("dryRun")),
+            grace_period_seconds=wanted.get("gracePeriodSeconds"),
+            propagation_policy=wanted.get("propagationPolicy"),
+            uid=preconditions.get("uid"),
+            resource_version=preconditions.get("resourceVersion"),
+        ),
+    )
+    return SUCCESS
+
+
+async def request_token(
+    registry: Registry, name: str, namespace: str, request: Object, options: WriteOptions
+) -> Object:
+    """A token for a service account, bound to a pod where the request says so."""
+    account = registry.get(SERVICE_ACCOUNT, name, namespace).document
+    spec = request.get("spec", {})
+    seconds = spec.get("expirationSeconds", DEFAULT_TOKEN_SECONDS)
+    if not SHORTEST_TOKEN_SECONDS <= seconds <= LONGEST_TOKEN_SECONDS:
+        limit = "less than 10 minutes" if seconds < SHORTEST_TOKEN_SECONDS else "larger than 2^32 seconds"
+        why = f"may not specify a duration {limit}"
+        raise Invalid.of(TOKEN_REQUEST.group, TOKEN_REQUEST.name, "", [invalid("spec.expirationSeconds", seconds, why)])
+    issuer = registry.tokens
+    bound: dict[str, Any] = {
+        "namespace": namespace,
+        "serviceaccount": {"name": name, "uid": account["metadata"]["uid"]},
+    } | _bound_to(registry, name, namespace, spec.get("boundObjectRef"))
+    audiences = spec.get("audiences") or [issuer.issuer]
+    issued = issuer.issue(f"system:serviceaccount:{namespace}:{name}", audiences, seconds, bound)
+    return {
+        "kind": TOKEN_REQUEST.name,
+        "apiVersion": TOKEN_REQUEST.api_version,
+        "metadata": {"name": name, "namespace": namespace, "creationTimestamp": timestamp()},
+        "spec": spec | {"audiences": audiences, "expirationSeconds": seconds},
+        "status": {"token": issued.token, "expirationTimestamp": timestamp(issued.expires)},
+    }
+
+
+def _check_bindable(pod: Object) -> None:
+    name = pod["metadata"]["name"]
+    if "deletionTimestamp" in pod["metadata"]:
+        raise wording.conflict(POD, name, f"pod {name} is being deleted, cannot be assigned to a host", "pods/binding")
+    node = pod["spec"].get("nodeName")
+    if node:
+        raise wording.conflict(POD, name, f'pod {name} is already assigned to node "{node}"', "pods/binding")
+
+
+def _bound_to(registry: Registry, account: str, namespace: str, reference: Object | None) -> dict[str, Any]:
+    """The claim for the object that the token lives with; only pods can be that yet."""
+    if reference is None:
+        return {}
+    if (reference.get("apiVersion"), reference.get("kind")) != (POD.api_version, POD.name):
+        shown = f"{reference.get('kind')} in {reference.get('apiVersion')}"
+        raise BadRequest(f"cannot bind token to object of type {shown}: only to a v1 Pod")
+    pod = registry.get(POD, reference.get("name", ""), namespace).document
+    if pod["spec"].get("serviceAccountName", "default") != account:
+        raise BadRequest(
+            f'cannot bind token for serviceaccount "{account}" to pod running with different serviceaccount name.'
+        )
+    uid = pod["metadata"]["uid"]
+    if reference.get("uid") not in (None, "", uid):
+        raise wording.conflict(
+            POD,
+            pod["metadata"]["name"],
+            f"the UID in the bound object reference ({reference['uid']}) does not match the UID in record."
+            f" The object might have been deleted and then recreated",
+        )
+    claim: dict[str, Any] = {"pod": {"name": pod["metadata"]["name"], "uid": uid}}
+    if pod["spec"].get("nodeName"):
+        claim["node"] = {"name": pod["spec"]["nodeName"]}
+    return claim
+
+
+_POSTINGS: dict[tuple[str, str], tuple[Posting, Kind]] = {
+    ("pods", "binding"): (bind, BINDING),
+    ("pods", "eviction"): (evict, EVICTION),
+    ("serviceaccounts", "token"): (request_token, TOKEN_REQUEST),
+}
