@@ -10,6 +10,10 @@ import hashlib
 import re
 
 LONGEST_LINK_NAME = 15
+POD_MAC_PREFIX = "0a:58"
+"""What the CNI bridge plugin gave pods and bridges."""
+NODE_MAC_PREFIX = "42:01"
+"""What Google gives its virtual machines and gateways."""
 _HASH_LENGTH = 6
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -35,16 +39,23 @@ def link_name(readable: str, *parts: str) -> str:
     return head + digest(readable, *parts)
 
 
+def fitted(name: str, *parts: str) -> str:
+    """`name` itself where it can be a link's, else `link_name` of it."""
+    if len(name) <= LONGEST_LINK_NAME and re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+        return name
+    return link_name(name, *parts)
+
+
 def hardware_address(*parts: str) -> str:
     """A stable, locally administered, unicast MAC address."""
     raw = hashlib.sha256("\0".join(parts).encode()).digest()
     return ":".join(f"{byte:02x}" for byte in (raw[0] & 0xFC | 0x02, *raw[1:6]))
 
 
-def hardware_address_of(address: str) -> str:
-    """The MAC address of the link that holds this IPv4 address, `0a:58` and then its four bytes.
+def hardware_address_of(address: str, prefix: str = POD_MAC_PREFIX) -> str:
+    """The MAC address of the link that holds this IPv4 address: a prefix and then its four bytes.
 
-    As the CNI bridge plugin did: a capture can be read without a table, and an address that is used again
-    by another pod does not leave stale neighbour entries behind.
+    A capture can then be read without a table, and an address that is used again by another pod does not leave stale
+    neighbour entries behind.
     """
-    return "0a:58:" + ":".join(f"{int(part):02x}" for part in address.split("."))
+    return f"{prefix}:" + ":".join(f"{int(part):02x}" for part in address.split("."))

@@ -1,14 +1,16 @@
 """IPv4 routes: unicast by gateway or link, multipath, and those that refuse.
 
-Every route that we add outside our own namespaces carries the protocol number `PROTOCOL`, so that it can be
-told from the host's own; it is not the mark, which is the link that the route leaves by.
+Our routes carry protocol numbers of ours, one for each who keeps a set of routes right, so that nobody takes
+another's for stale. They are no mark: a route in the host's namespace is marked by the link that it leaves by.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import ipaddress
 import struct
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -25,6 +27,8 @@ from netsim.netlink import (
 )
 
 PROTOCOL = 78
+BALANCER_PROTOCOL = 79
+UPLINK_PROTOCOL = 80
 MAIN_TABLE = 254
 
 _RTM_NEWROUTE, _RTM_DELROUTE, _RTM_GETROUTE = 24, 25, 26
@@ -88,12 +92,31 @@ def list_routes(netlink: Netlink, table: int | None = MAIN_TABLE) -> list[Route]
     return [route for route in routes if route is not None and table in (None, route.table)]
 
 
+def reconcile(netlink: Netlink, wanted: Iterable[Route], owned: Callable[[Route], bool]) -> None:
+    """Makes the routes of the main table that `owned` is true of those that are wanted; the rest stays as it is.
+
+    Routes that are right already are not touched.
+    """
+    target = {route.destination: route for route in wanted}
+    present = {route.destination: route for route in list_routes(netlink) if owned(route)}
+    stale = [removal(route) for destination, route in present.items() if destination not in target]
+    new = [
+        new_route(route, replace=True) for route in target.values() if not _same(route, present.get(route.destination))
+    ]
+    netlink.send(*new, *stale)
+
+
 def describe(route: Route) -> str:
     """A route in words, for errors."""
     if route.type is not RouteType.UNICAST:
         return f"{route.type.name.lower()} route to {route.destination}"
     via = f" via {', '.join(route.gateways)}" if route.gateways else ""
     return f"route to {route.destination}{via}"
+
+
+def _same(wanted: Route, found: Route | None) -> bool:
+    # The kernel fills in the link that leads to a gateway.
+    return found is not None and wanted == (found if wanted.index else dataclasses.replace(found, index=0))
 
 
 def _encode(kind: int, flags: int, route: Route) -> bytes:

@@ -1,0 +1,160 @@
+from collections.abc import Iterator
+
+import pytest
+
+from netsim import link, namespace, pins
+from netsim.errors import AlreadyExists, KernelError
+from netsim.netlink import Netlink
+from netsim.vpc import Vpc, VpcPlan, uplink
+from tests.kernel import world
+
+
+def take_down(plan: VpcPlan, nodes: int) -> None:
+    """Without the inventory, which has tests of its own."""
+    with Netlink() as host:
+        uplink.release(host, plan.cluster)
+    for name in [plan.router_namespace, *(plan.node_namespace(f"node-{number}") for number in range(1, nodes + 1))]:
+        namespace.delete_namespace(name)
+    pins.remove_netns_directory()
+
+
+@pytest.fixture
+def plan(cluster: str) -> VpcPlan:
+    return world.plan_of(cluster)
+
+
+@pytest.fixture
+def vpc(plan: VpcPlan) -> Iterator[Vpc]:
+    try:
+        with Vpc(plan) as made:
+            made.ensure()
+            for number in (1, 2):
+                made.ensure_node(world.node_of(plan, number))
+            yield made
+    finally:
+        take_down(plan, 2)
+
+
+def test_everyone_reaches_everyone(vpc: Vpc, plan: VpcPlan) -> None:
+    one, two = world.node_of(plan, 1), world.node_of(plan, 2)
+    inside = plan.node_namespace("node-1")
+    assert world.ping(two.address, netns=inside), "node to node"
+    assert world.ping(plan.subnets[0].gateway, netns=inside), "node to gateway"
+    assert world.ping(one.address), "host to node"
+    assert world.ping(plan.api_address), "host to the router's second address"
+
+
+def test_a_node_looks_like_one_on_gce(vpc: Vpc, plan: VpcPlan) -> None:
+    inside = plan.node_namespace("node-1")
+    assert f"{world.node_of(plan, 1).address}/32" in world.run("ip", "-4", "address", "show", "eth0", netns=inside)
+    assert world.run("ip", "route", netns=inside).splitlines()[0].startswith("default via 100.50.0.1 dev eth0")
+    assert "mtu 1460" in world.run("ip", "link", "show", "eth0", netns=inside)
+
+
+def test_what_nobody_holds_is_unreachable_at_once(vpc: Vpc, plan: VpcPlan) -> None:
+    for address in ("100.51.99.9", "100.52.0.9", "100.53.0.9"):
+        found = world.attempt("ip", "route", "get", address, netns=plan.router_namespace)
+        assert found.returncode != 0, address
+        assert not world.ping(address, netns=plan.node_namespace("node-1"))
+
+
+def test_pod_ranges_go_to_their_node_until_it_is_deleted(vpc: Vpc, plan: VpcPlan) -> None:
+    two = world.node_of(plan, 2)
+    pod = "100.51.2.2"
+    assert f"via {two.address}" in world.run("ip", "route", "get", pod, netns=plan.router_namespace)
+    vpc.delete_node("node-2")
+    assert world.attempt("ip", "route", "get", pod, netns=plan.router_namespace).returncode != 0
+    assert not namespace.exists(plan.node_namespace("node-2"))
+    vpc.delete_node("node-2")
+    vpc.ensure_node(two)
+    assert world.ping(two.address)
+
+
+def test_a_second_run_changes_nothing(vpc: Vpc, plan: VpcPlan) -> None:
+    def state() -> list[str]:
+        names = ["", plan.router_namespace, plan.node_namespace("node-1")]
+        seen = [world.run("ip", "-o", *what, netns=name) for name in names for what in (["link"], ["route"])]
+        return [*seen, world.run("nft", "list", "ruleset")]
+
+    vpc.set_load_balancers({"100.53.0.1": ["100.50.0.11", "100.50.0.12"]})
+    before = state()
+    with Vpc(plan) as adopted:
+        adopted.ensure()
+        for number in (1, 2):
+            adopted.ensure_node(world.node_of(plan, number))
+        adopted.set_load_balancers({"100.53.0.1": ["100.50.0.12", "100.50.0.11"]})
+    assert state() == before
+
+
+def test_what_was_broken_by_hand_is_mended(vpc: Vpc, plan: VpcPlan) -> None:
+    world.run("ip", "route", "delete", plan.subnets[0].range)
+    world.run("ip", "route", "delete", "100.51.2.0/24", netns=plan.router_namespace)
+    world.run("ip", "link", "set", "eth0", "down", netns=plan.node_namespace("node-1"))
+    world.run("ip", "link", "delete", "nic-node-2", netns=plan.router_namespace)
+    world.run("nft", "delete", "table", "ip", uplink.table_name(plan.cluster))
+    vpc.ensure()
+    for number in (1, 2):
+        vpc.ensure_node(world.node_of(plan, number))
+        assert world.ping(world.node_of(plan, number).address)
+    assert "masquerade" in world.run("nft", "list", "table", "ip", uplink.table_name(plan.cluster))
+
+
+def test_load_balancer_addresses_spread_over_nodes_and_go_when_unset(vpc: Vpc, plan: VpcPlan) -> None:
+    balancer = "100.53.0.1"
+    nodes = [world.node_of(plan, number).address for number in (1, 2)]
+    vpc.set_load_balancers({balancer: nodes, "100.53.0.2": [nodes[0]], "100.53.0.3": []})
+    table = world.run("ip", "route", netns=plan.router_namespace)
+    assert all(f"nexthop via {node}" in table for node in nodes)
+    for number in (1, 2):
+        name = plan.node_namespace(f"node-{number}")
+        world.run("ip", "address", "add", f"{balancer}/32", "dev", "lo", netns=name)
+    one, two = (plan.node_namespace(f"node-{number}") for number in (1, 2))
+    with world.answering(one, balancer, 80, "one"), world.answering(two, balancer, 80, "two"):
+        answers = {world.ask(balancer, 80).split()[0] for _ in range(40)}
+    assert answers == {"one", "two"}
+    vpc.set_load_balancers({})
+    assert balancer not in world.run("ip", "route", netns=plan.router_namespace)
+    assert "unreachable 100.53.0.0/24" in world.run("ip", "route", netns=plan.router_namespace)
+
+
+def test_a_listener_in_the_router_is_reached_from_a_node(vpc: Vpc, plan: VpcPlan) -> None:
+    listener = vpc.router_listener(plan.api_address, 6443)
+    with listener:
+        assert world.attempt(
+            "busybox", "nc", "-w", "2", plan.api_address, "6443", "-e", "true", netns=plan.node_namespace("node-1")
+        )
+        listener.settimeout(3)
+        connection, peer = listener.accept()
+        connection.close()
+        assert peer[0] == world.node_of(plan, 1).address
+        with pytest.raises(KernelError, match="in use"):
+            vpc.router_listener(plan.api_address, 6443)
+
+
+def test_the_host_is_as_it_was_also_with_two_clusters(cluster: str) -> None:
+    before = world.host_state()
+    plans = [world.plan_of(f"{cluster}-{letter}", number) for number, letter in ((1, "a"), (2, "b"))]
+    for plan in plans:
+        with Vpc(plan) as vpc:
+            vpc.ensure()
+            vpc.ensure_node(world.node_of(plan, 1))
+    across = world.node_of(plans[1], 1).address
+    assert world.ping(across)
+    take_down(plans[0], 1)
+    assert world.ping(across), "the other cluster is not touched"
+    take_down(plans[1], 1)
+    assert world.host_state() == before
+
+
+def test_a_foreign_link_of_our_name_is_not_taken(plan: VpcPlan) -> None:
+    name = uplink.host_link_name(plan.cluster)
+    world.run("ip", "link", "add", name, "type", "bridge")
+    try:
+        with Vpc(plan) as vpc, pytest.raises(AlreadyExists, match=name):
+            vpc.ensure()
+        with Netlink() as host:
+            uplink.release(host, plan.cluster)
+            assert link.find_link(host, name) is not None
+    finally:
+        world.run("ip", "link", "delete", name)
+        take_down(plan, 0)
