@@ -15,6 +15,7 @@ from typing import Any
 
 from controlplane.api.errors import AlreadyExists, ApiError, NotFound
 from controlplane.api.kinds import DEPLOYMENT, POD, REPLICA_SET
+from controlplane.api.selectors import compile_selector
 from controlplane.api.types import Object
 from controlplane.client.informer import Informers, ObjectKey, key_of
 from controlplane.client.interface import Client
@@ -38,6 +39,7 @@ from controlplane.controllers.meta import (
     controller_of,
     controller_reference,
     is_deleting,
+    selects_everything,
     with_metadata,
     with_status,
 )
@@ -69,7 +71,6 @@ from controlplane.controllers.rollout import (
     strategy_type,
     template_hash,
 )
-from controlplane.controllers.selection import compile_selector, is_empty
 
 STATUS_INTERVAL_SECONDS = 0.02
 
@@ -169,7 +170,7 @@ class DeploymentController:
         if deployment is None or self._freshness.is_stale(key, deployment):
             return None
         selector = deployment["spec"].get("selector")
-        if is_empty(selector):
+        if selects_everything(selector):
             message = "This deployment is selecting all pods. A non-empty selector is required."
             self._recorder.event(deployment, "Warning", "SelectingAll", message)
             return None

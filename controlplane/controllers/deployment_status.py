@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from controlplane.api.meta import timestamp
 from controlplane.api.types import Object
-from controlplane.controllers.meta import parse_time, rfc3339
+from controlplane.controllers.meta import parse_time
 from controlplane.controllers.pods import condition
 from controlplane.controllers.rollout import NO_DEADLINE, max_unavailable, replicas, status_count
 
@@ -22,7 +23,7 @@ NEW_AVAILABLE = "NewReplicaSetAvailable"
 
 
 def new_condition(type_: str, status: str, reason: str, message: str, now: float) -> Condition:
-    stamp = rfc3339(now)
+    stamp = timestamp(now)
     return {
         "type": type_,
         "status": status,

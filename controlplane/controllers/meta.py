@@ -6,7 +6,6 @@ the one path that changes; nothing copies a whole object.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -16,12 +15,6 @@ from controlplane.api.types import Object
 
 Clock = Callable[[], float]
 """Seconds since the epoch; `time.time`, or a test's own."""
-
-SAFE_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
-"""The characters of generated names and hashes: no vowels, so that no words arise (upstream's util/rand)."""
-
-SUFFIX_LENGTH = 5
-LONGEST_BASE_NAME = 63 - SUFFIX_LENGTH
 
 
 def controller_of(obj: Object) -> dict[str, Any] | None:
@@ -55,14 +48,14 @@ def is_deleting(obj: Object) -> bool:
     return "deletionTimestamp" in obj["metadata"]
 
 
+def selects_everything(selector: Mapping[str, Any] | None) -> bool:
+    """Whether a label selector is present and empty."""
+    return selector is not None and not selector.get("matchLabels") and not selector.get("matchExpressions")
+
+
 def annotation(obj: Object, name: str) -> str | None:
     annotations = obj["metadata"].get("annotations")
     return annotations.get(name) if annotations else None
-
-
-def generated_name(base: str) -> str:
-    """`base` and five random characters, as the API server makes of a generateName."""
-    return base[:LONGEST_BASE_NAME] + "".join(random.choices(SAFE_ALPHABET, k=SUFFIX_LENGTH))
 
 
 def with_status(obj: Object, status: Mapping[str, Any]) -> Object:
@@ -74,11 +67,6 @@ def with_metadata(obj: Object, **changes: Any) -> Object:
     """`obj` with some metadata fields replaced; None removes one."""
     metadata = {**obj["metadata"], **changes}
     return {**obj, "metadata": {name: value for name, value in metadata.items() if value is not None}}
-
-
-def rfc3339(seconds: float) -> str:
-    """The wire form of a `metav1.Time`."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def rfc3339_micro(seconds: float) -> str:

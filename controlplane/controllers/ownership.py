@@ -11,14 +11,14 @@ from collections.abc import Iterable
 
 from controlplane.api.errors import Invalid, NotFound
 from controlplane.api.scheme import SCHEME
+from controlplane.api.selectors import LabelPredicate
 from controlplane.api.types import Kind, Object
 from controlplane.client.interface import Client
 from controlplane.controllers.meta import controller_of, controller_reference, is_deleting
-from controlplane.controllers.selection import Matcher
 
 
 async def claim(
-    client: Client, kind: Kind, owner: Object, candidates: Iterable[Object], matches: Matcher
+    client: Client, kind: Kind, owner: Object, candidates: Iterable[Object], matches: LabelPredicate
 ) -> list[Object]:
     """The objects of `kind` among `candidates` that `owner` controls after adopting and releasing."""
     claimed = []

@@ -14,10 +14,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import orjson
-
 from controlplane.api.errors import AlreadyExists, ApiError, NotFound
 from controlplane.api.kinds import POD, REPLICA_SET
+from controlplane.api.meta import generate_name, timestamp
+from controlplane.api.selectors import compile_selector
 from controlplane.api.types import Object
 from controlplane.client.informer import Informers, ObjectKey, key_of
 from controlplane.client.interface import Client
@@ -29,15 +29,13 @@ from controlplane.controllers.meta import (
     controller_of,
     controller_reference,
     controller_uid,
-    generated_name,
     is_deleting,
-    rfc3339,
+    with_metadata,
     with_status,
 )
 from controlplane.controllers.ownership import claim
 from controlplane.controllers.pacing import Expectations, Freshness, Throttle
 from controlplane.controllers.pods import available_in, deletion_order, is_active, is_ready, is_terminal
-from controlplane.controllers.selection import compile_selector
 
 BURST_REPLICAS = 500
 STATUS_INTERVAL_SECONDS = 0.015
@@ -140,20 +138,16 @@ class ReplicaSetController:
         return None
 
     async def _create(self, rs: Object, count: int) -> ApiError | None:
-        template = orjson.dumps(pod_of_template(rs))
+        pod = pod_of_template(rs)
+        return await slow_start(count, lambda: self._create_pod(rs, pod))
 
-        async def create_one() -> ApiError | None:
-            return await self._create_pod(rs, orjson.loads(template))
-
-        return await slow_start(count, create_one)
-
-    async def _create_pod(self, rs: Object, pod: Object) -> ApiError | None:
+    async def _create_pod(self, rs: Object, template: Object) -> ApiError | None:
         uid, namespace = rs["metadata"]["uid"], rs["metadata"]["namespace"]
         for _ in range(NAME_ATTEMPTS):
-            name = pod["metadata"]["name"] = generated_name(pod["metadata"]["generateName"])
+            name = generate_name(template["metadata"]["generateName"])
             self._expectations.expect(uid, name)
             try:
-                await self._client.create(POD, pod, namespace)
+                await self._client.create(POD, with_metadata(template, name=name), namespace)
             except AlreadyExists:
                 self._expectations.seen(uid, name)
                 continue
@@ -262,7 +256,7 @@ def _failure_conditions(rs: Object, active: list[Object], error: ApiError | None
     entry = {
         "type": "ReplicaFailure",
         "status": "True",
-        "lastTransitionTime": rfc3339(now),
+        "lastTransitionTime": timestamp(now),
         "reason": reason,
         "message": error.message,
     }

@@ -12,8 +12,9 @@ from typing import Any
 
 import orjson
 
+from controlplane.api.meta import GENERATED_ALPHABET
 from controlplane.api.types import Object
-from controlplane.controllers.meta import SAFE_ALPHABET, annotation, created_at, is_deleting
+from controlplane.controllers.meta import annotation, created_at, is_deleting
 
 REVISION = "deployment.kubernetes.io/revision"
 REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
@@ -86,7 +87,7 @@ def template_hash(template: Object, collisions: int) -> str:
     digest = 2166136261
     for byte in orjson.dumps([template, collisions], option=orjson.OPT_SORT_KEYS):
         digest = ((digest ^ byte) * 16777619) & 0xFFFFFFFF
-    return "".join(SAFE_ALPHABET[ord(digit) % len(SAFE_ALPHABET)] for digit in str(digest))
+    return "".join(GENERATED_ALPHABET[ord(digit) % len(GENERATED_ALPHABET)] for digit in str(digest))
 
 
 def same_template(one: Object, other: Object) -> bool:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from controlplane.api.selectors import compile_selector
 from controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, NodeFilter, Refusal
 from controlplane.scheduler.node_info import NodeInfo
 from controlplane.scheduler.pod_info import PodInfo
-from controlplane.scheduler.selectors import label_matcher
 
 _NO_AFFINITY = Refusal(("node(s) didn't match pod affinity rules",))
 _ANTI_AFFINITY = Refusal(("node(s) didn't match pod anti-affinity rules",), resolvable=True)
@@ -106,7 +106,7 @@ class InterPodAffinity:
         """Whether `other` is one of the pods that `term`, a term of `owner`, speaks of."""
         if not self._namespace_fits(owner, other.namespace, term):
             return False
-        if not label_matcher(term.get("labelSelector"))(other.labels):
+        if not compile_selector(term.get("labelSelector"))(other.labels):
             return False
         same = (key for key in term.get("matchLabelKeys") or () if key in owner.labels)
         different = (key for key in term.get("mismatchLabelKeys") or () if key in owner.labels)
@@ -120,7 +120,7 @@ class InterPodAffinity:
             return namespace == owner.namespace
         if namespace in (named or ()):
             return True
-        return selector is not None and label_matcher(selector)(self._namespace_labels(namespace))
+        return selector is not None and compile_selector(selector)(self._namespace_labels(namespace))
 
 
 def _terms(pod: PodInfo, which: str, strength: str = _REQUIRED) -> list[dict[str, Any]]:

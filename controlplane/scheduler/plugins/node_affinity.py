@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from controlplane.scheduler.framework import ClusterEvent, NodeFilter, Refusal, normalized
 from controlplane.scheduler.node_info import NodeInfo
+from controlplane.scheduler.node_selectors import matches_term, matches_terms
 from controlplane.scheduler.pod_info import PodInfo
-from controlplane.scheduler.selectors import matches_term, matches_terms
 
 _REFUSED = Refusal(("node(s) didn't match Pod's node affinity/selector",))
 

@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from controlplane.api.selectors import LabelPredicate, compile_selector
 from controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, NodeFilter, Refusal
 from controlplane.scheduler.node_info import HOSTNAME_LABEL, ZONE_LABEL, NodeInfo
 from controlplane.scheduler.plugins.node_affinity import required_match
 from controlplane.scheduler.plugins.tolerations import untolerated
 from controlplane.scheduler.pod_info import PodInfo
-from controlplane.scheduler.selectors import Matcher, label_matcher
 
 _SKEWED = Refusal(("node(s) didn't match pod topology spread constraints",), resolvable=True)
 _UNLABELLED = Refusal(("node(s) didn't match pod topology spread constraints (missing required label)",))
@@ -30,7 +30,7 @@ class _Constraint:
     key: str
     max_skew: int
     min_domains: int
-    matches: Matcher
+    matches: LabelPredicate
     honours_affinity: bool
     honours_taints: bool
 
@@ -140,15 +140,15 @@ def _constraints(pod: PodInfo, when: str) -> list[_Constraint]:
     return found
 
 
-def _alike(pod: PodInfo, constraint: Mapping[str, Any]) -> Matcher:
-    matches = label_matcher(constraint.get("labelSelector"))
+def _alike(pod: PodInfo, constraint: Mapping[str, Any]) -> LabelPredicate:
+    matches = compile_selector(constraint.get("labelSelector"))
     keys = [key for key in constraint.get("matchLabelKeys") or () if key in pod.labels]
     if not keys:
         return matches
     return lambda labels: matches(labels) and all(labels.get(key) == pod.labels[key] for key in keys)
 
 
-def _count(node: NodeInfo, namespace: str, matches: Matcher) -> int:
+def _count(node: NodeInfo, namespace: str, matches: LabelPredicate) -> int:
     return sum(
         1 for pod in node.pods.values() if pod.namespace == namespace and not pod.is_deleting and matches(pod.labels)
     )

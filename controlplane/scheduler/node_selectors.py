@@ -1,22 +1,12 @@
-"""The two selector languages that scheduling fields use: label selectors and node selector terms."""
+"""Node selector terms, the selector language of node affinity."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Labels = Mapping[str, str]
-Matcher = Callable[[Labels], bool]
 Expression = Mapping[str, Any]
-
-
-def label_matcher(selector: Mapping[str, Any] | None) -> Matcher:
-    """The test of a `metav1.LabelSelector`; an absent one matches nothing."""
-    if selector is None:
-        return lambda labels: False
-    pairs = (selector.get("matchLabels") or {}).items()
-    expressions = selector.get("matchExpressions") or ()
-    return lambda labels: pairs <= labels.items() and all(_matches(labels, one) for one in expressions)
 
 
 def matches_terms(terms: Sequence[Mapping[str, Any]], name: str, labels: Labels) -> bool:
