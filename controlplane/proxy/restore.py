@@ -15,17 +15,15 @@ from controlplane.proxy.ruleset import PROXY_CANARY, Jump, Ruleset
 TABLES = ("mangle", "filter", "nat")
 
 
-def full(
-    wanted: Ruleset, jumps: Iterable[Jump], present_chains: dict[str, set[str]], missing_jumps: Iterable[Jump]
-) -> str:
-    """Input that writes every chain of `wanted`, adds `missing_jumps`, and deletes the Services' chains among
-    `present_chains` that nobody wants."""
+def full(wanted: Ruleset, present: dict[str, set[str]], missing: Sequence[Jump]) -> str:
+    """Input that writes every chain of `wanted`, adds the jumps in `missing`, and deletes the Services' chains among
+    the `present` ones that nobody wants."""
     texts = []
     for table in TABLES:
         chains = wanted[table]
-        stale = sorted(c for c in present_chains.get(table, ()) if names.is_service_chain(c) and c not in chains)
+        stale = sorted(c for c in present.get(table, ()) if names.is_service_chain(c) and c not in chains)
         lines = [rule for rules in chains.values() for rule in rules]
-        for jump in missing_jumps:
+        for jump in missing:
             if jump.table == table:
                 rule = f" {jump.rule}" if jump.rule else ""
                 lines.append(f"-{jump.position} {jump.chain}{rule} -j {jump.target}")
