@@ -4,18 +4,43 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import IPv4Network
 from pathlib import Path
 
+from controlplane.server.admission.default_tolerations import DefaultTolerationSeconds
 from controlplane.server.admission.namespace_lifecycle import NamespaceLifecycle
+from controlplane.server.admission.priority import Priority
+from controlplane.server.admission.service_account import ServiceAccountAdmission
+from controlplane.server.admission.service_addresses import ServiceAddresses
 from controlplane.server.bootstrap import ensure_system_objects
 from controlplane.server.registry import Registry
+from controlplane.server.tokens import TokenIssuer
 from controlplane.store import open_store
+
+SERVICE_RANGE = IPv4Network("10.48.0.0/20")
 
 
 @asynccontextmanager
-async def open_registry(path: Path) -> AsyncIterator[Registry]:
-    """The registry on the state file `path`, with every admission plugin and the system objects in place."""
+async def open_registry(
+    path: Path, *, service_range: IPv4Network = SERVICE_RANGE, service_account_key: Path | None = None
+) -> AsyncIterator[Registry]:
+    """The registry on the state file `path`, with every admission plugin and the system objects in place.
+
+    Without `service_account_key` the tokens it issues are good only until it closes.
+    """
     async with open_store(path) as store:
-        registry = Registry(store, plugins=(NamespaceLifecycle(),))
+        addresses = ServiceAddresses(store, service_range)
+        registry = Registry(
+            store,
+            plugins=(
+                NamespaceLifecycle(),
+                ServiceAccountAdmission(),
+                DefaultTolerationSeconds(),
+                Priority(),
+                addresses,
+            ),
+            settlers=(addresses.settle,),
+            tokens=TokenIssuer(service_account_key),
+        )
         await ensure_system_objects(registry)
         yield registry

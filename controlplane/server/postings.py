@@ -38,7 +38,7 @@ async def post(
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         raise NotFound("the server could not find the requested resource")
     handler, body_kind = posting
-    obj, warnings = decoding.decode_object(body_kind, body, options.field_validation)
+    obj, warnings = decoding.decode_object(body_kind, body, options.field_validation, duplicates=options.duplicates)
     for text in warnings:
         options.warn(text)
     return await handler(registry, name, namespace, obj, options)

@@ -18,7 +18,7 @@ import orjson
 
 from controlplane.api import decode as decoding
 from controlplane.api import meta
-from controlplane.api.errors import FieldError, Invalid, NotFound
+from controlplane.api.errors import BadRequest, FieldError, Invalid, NotFound, StorageError
 from controlplane.api.kinds import NAMESPACE
 from controlplane.api.patch import PatchType, apply_patch
 from controlplane.api.scheme import SCHEME, Scheme
@@ -44,7 +44,11 @@ class Deleted:
 
 
 class Registry:
-    """Objects of every kind of `scheme`, kept in `store`; `plugins` admit requests, in order."""
+    """Objects of every kind of `scheme`, kept in `store`.
+
+    `plugins` admit requests, in order. `settlers` are called when the latest state of an object has
+    changed: after a write is staged or has failed, and after a deletion is committed.
+    """
 
     def __init__(
         self,
@@ -52,12 +56,14 @@ class Registry:
         *,
         scheme: Scheme = SCHEME,
         plugins: Sequence[Plugin] = (),
+        settlers: Sequence[Callable[[Key, Store], None]] = (),
         tokens: TokenIssuer | None = None,
     ) -> None:
         self.store = store
         self.scheme = scheme
         self.tokens = tokens or TokenIssuer()
         self._plugins = tuple(plugins)
+        self._settlers = tuple(settlers)
 
     def get(self, kind: Kind, name: str, namespace: str = "", *, subresource: str = "") -> Revision:
         """The committed object, or its part that a subresource shows; NotFound when there is none."""
@@ -82,6 +88,8 @@ class Registry:
     async def create(self, kind: Kind, namespace: str, body: Object, options: WriteOptions) -> Revision:
         """Stores a new object; AlreadyExists when there is one of its name."""
         obj = self._decode(kind, body, options)
+        if obj["metadata"].get("resourceVersion"):
+            raise BadRequest("resourceVersion should not be set on objects to be created")
         namespace = metadata.settle_namespace(kind, obj, namespace)
         base = metadata.settle_name(obj)
         kind.strategy.default(obj)
@@ -153,7 +161,7 @@ class Registry:
             return Deleted(await self._write(previous.key, obj, previous, write), gone=False)
         if options.dry_run:
             return Deleted(previous, gone=True)
-        return Deleted(await self.store.delete(previous.key, obj, previous), gone=True)
+        return Deleted(await self._remove(previous.key, obj, previous), gone=True)
 
     async def delete_collection(
         self, kind: Kind, namespace: str, selected: ListOptions, options: DeleteOptions
@@ -168,7 +176,7 @@ class Registry:
         return page
 
     def _decode(self, kind: Kind, body: Any, options: WriteOptions) -> Object:
-        obj, warnings = decoding.decode_object(kind, body, options.field_validation)
+        obj, warnings = decoding.decode_object(kind, body, options.field_validation, duplicates=options.duplicates)
         for text in warnings:
             options.warn(text)
         obj.setdefault("metadata", {})
@@ -224,7 +232,7 @@ class Registry:
         self._check(kind, new, kind.strategy.validate_update(new, old), options)
         done = deletion.finished(new) and (kind is not NAMESPACE or namespaces.finished(new))
         if done and not options.dry_run:
-            return await self.store.delete(previous.key, new, previous)
+            return await self._remove(previous.key, new, previous)
         return await self._write(previous.key, new, previous, options)
 
     def _check(self, kind: Kind, obj: Object, errors: Sequence[FieldError], options: WriteOptions) -> None:
@@ -236,7 +244,22 @@ class Registry:
     async def _write(self, key: Key, obj: Object, previous: Revision | None, options: WriteOptions) -> Revision:
         if options.dry_run:
             return Revision(key, self.store.revision, orjson.dumps(obj), obj)
-        return await self.store.write(key, obj, previous)
+        staged = self.store.write(key, obj, previous)
+        self._settle(key)
+        try:
+            return await staged
+        except StorageError:
+            self._settle(key)
+            raise
+
+    async def _remove(self, key: Key, obj: Object, previous: Revision) -> Revision:
+        revision = await self.store.delete(key, obj, previous)
+        self._settle(key)
+        return revision
+
+    def _settle(self, key: Key) -> None:
+        for settle in self._settlers:
+            settle(key, self.store)
 
 
 def _shown(view: View, revision: Revision) -> Revision:

@@ -36,13 +36,18 @@ def _ignore(_text: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """Options of create, update and patch. `warn` takes each text for the caller's Warning headers."""
+    """Options of create, update and patch.
+
+    `duplicates` are paths of fields that the body's text named twice, which only its parser could
+    see. `warn` takes each text for the caller's Warning headers.
+    """
 
     user: User = INTERNAL
     dry_run: bool = False
     field_manager: str = ""
     field_validation: FieldValidation = "Ignore"
     force: bool = False
+    duplicates: tuple[str, ...] = ()
     warn: Callable[[str], None] = _ignore
 
 

@@ -1,0 +1,76 @@
+"""ServiceAccount: every pod runs as an account, and finds that account's token in a volume."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from controlplane.api.kinds import POD, SERVICE_ACCOUNT
+from controlplane.api.meta import generate_name
+from controlplane.api.types import Object
+from controlplane.server import wording
+from controlplane.server.admission import Attributes
+from controlplane.store import Key, Store
+
+DEFAULT_ACCOUNT = "default"
+MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
+MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
+TOKEN_SECONDS = 3607
+VOLUME_PREFIX = "kube-api-access-"
+
+
+class ServiceAccountAdmission:
+    """The default account may be a moment late in a new namespace: then the pod goes without a
+    token. Upstream refuses it; here a namespace and its pods often come in one breath."""
+
+    def admit(self, request: Attributes, store: Store) -> None:
+        if request.kind is not POD or request.operation != "CREATE":
+            return
+        pod = request.obj
+        spec = pod.setdefault("spec", {})
+        if MIRROR_ANNOTATION in pod["metadata"].get("annotations", {}):
+            return
+        name = spec.setdefault("serviceAccountName", DEFAULT_ACCOUNT)
+        spec["serviceAccount"] = name
+        found = store.latest(Key(SERVICE_ACCOUNT.resource, request.namespace, name))
+        if found is None:
+            if name == DEFAULT_ACCOUNT:
+                return
+            why = f'error looking up service account {request.namespace}/{name}: serviceaccount "{name}" not found'
+            raise wording.forbidden(POD, request.name, why)
+        account = found.document
+        if _wants_token(spec, account):
+            _mount_token(spec)
+        if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
+            spec["imagePullSecrets"] = [dict(secret) for secret in account["imagePullSecrets"]]
+
+
+def _wants_token(spec: Object, account: Object) -> bool:
+    own = spec.get("automountServiceAccountToken")
+    return bool(own if own is not None else account.get("automountServiceAccountToken", True))
+
+
+def _mount_token(spec: Object) -> None:
+    """Adds the projected volume, and its mount to each container that has nothing at that path."""
+    existing = [n for v in spec.get("volumes", ()) if (n := v.get("name", "")).startswith(VOLUME_PREFIX)]
+    name = existing[0] if existing else generate_name(VOLUME_PREFIX)
+    mounted = False
+    for container in [*spec.get("initContainers", ()), *spec.get("containers", ())]:
+        mounts = container.setdefault("volumeMounts", [])
+        if any(mount.get("mountPath") == MOUNT_PATH for mount in mounts):
+            continue
+        mounts.append({"name": name, "readOnly": True, "mountPath": MOUNT_PATH})
+        mounted = True
+    if mounted and not existing:
+        spec.setdefault("volumes", []).append({"name": name, "projected": _sources()})
+
+
+def _sources() -> dict[str, Any]:
+    namespace = {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}
+    return {
+        "sources": [
+            {"serviceAccountToken": {"expirationSeconds": TOKEN_SECONDS, "path": "token"}},
+            {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+            {"downwardAPI": {"items": [namespace]}},
+        ],
+        "defaultMode": 0o644,
+    }
