@@ -1,0 +1,39 @@
+"""Checks of numbers, ports and shares that many fields have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from controlplane.api import names
+from controlplane.api.errors import FieldError
+from controlplane.api.field import invalid, invalid_each
+
+
+def non_negative(owner: dict[str, Any], path: str, *fields: str) -> list[FieldError]:
+    """An error for each of `fields` of `owner` that is there and below zero."""
+    return [
+        invalid(f"{path}.{name}", owner[name], names.NON_NEGATIVE)
+        for name in fields
+        if name in owner and owner[name] < 0
+    ]
+
+
+def port_or_name(value: int | str, path: str) -> list[FieldError]:
+    """A port number, or the name of one."""
+    wrong = names.port_number(value) if isinstance(value, int) else names.port_name(value)
+    return invalid_each(path, value, wrong)
+
+
+def count_or_percent(value: int | str, path: str) -> list[FieldError]:
+    """A count that is not negative, or a percentage."""
+    if isinstance(value, str):
+        return invalid_each(path, value, names.percent(value))
+    return [invalid(path, value, names.NON_NEGATIVE)] if value < 0 else []
+
+
+def resolve_share(value: int | str, total: int, *, round_up: bool) -> int:
+    """The count that `value` ("25%" or 3) means of `total`; maxSurge rounds up, maxUnavailable down."""
+    if isinstance(value, int):
+        return value
+    share = int(value.removesuffix("%")) * total
+    return -(-share // 100) if round_up else share // 100
