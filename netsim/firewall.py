@@ -16,6 +16,7 @@ from netsim.errors import CommandFailed, MissingRequirement, RulesRejected
 
 _LIMIT_SECONDS = 120
 _LOCK_SECONDS = "5"
+_PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
 _LINE_NUMBER = re.compile(r"line:? (\d+)")
 
 
@@ -47,10 +48,20 @@ def nft(text: str) -> None:
     run([_program("nft"), "-f", "-"], text)
 
 
+def has_nft() -> bool:
+    """Whether the program is there; without it no table of ours can be either."""
+    return _find("nft") is not None
+
+
 def list_nft_tables() -> list[tuple[str, str]]:
     """The nft tables of the namespace, as (family, name)."""
     lines = run([_program("nft"), "list", "tables"]).splitlines()
     return [(fields[1], fields[2]) for fields in map(str.split, lines) if len(fields) == 3]
+
+
+def list_nft_table(family: str, name: str) -> str:
+    """A table's rules in nft's form."""
+    return run([_program("nft"), "list", "table", family, name])
 
 
 def run(argv: Sequence[str], text: str = "") -> str:
@@ -65,13 +76,17 @@ def run(argv: Sequence[str], text: str = "") -> str:
 
 
 @functools.cache
+def _find(*names: str) -> str | None:
+    found = (shutil.which(name, path=_PATH) for name in names)
+    return next((path for path in found if path), None)
+
+
 def _program(*names: str) -> str:
-    for name in names:
-        found = shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin")
-        if found:
-            return found
-    package = "nftables" if names[0] == "nft" else "iptables"
-    raise MissingRequirement(f"no program {names[-1]}", f"install the package {package}")
+    found = _find(*names)
+    if found is None:
+        package = "nftables" if names[0] == "nft" else "iptables"
+        raise MissingRequirement(f"no program {names[-1]}", f"install the package {package}")
+    return found
 
 
 def _rejected_line(text: str, stderr: str) -> str:

@@ -76,7 +76,7 @@ def create_namespace(
             syscalls.unshare(syscalls.CLONE_NEWNET)
             with Netlink() as netlink:
                 netlink.send(link.change("lo", up=True, alias=mark.alias()))
-            pins.pin(_OWN_NET, target)
+            pins.pin(_OWN_NET, target, mark.alias())
         undo.pop_all()
     return _pins(target, pin_dir)
 

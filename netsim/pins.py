@@ -15,11 +15,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from netsim import syscalls
-from netsim.errors import Busy, InvalidRequest, NotFound, translated
+from netsim.errors import Busy, InvalidRequest, NotFound, kernel_error, translated
 
 NETNS_DIR = Path("/run/netns")
 _NSFS_MAGIC = 0x6E736673
 _NOTE = "trusted.netsim.made"
+_FILE_MARK = "trusted.netsim.mark"
 _NO_NOTE = frozenset({errno.ENODATA, errno.EOPNOTSUPP, errno.ENOENT})
 
 
@@ -70,11 +71,25 @@ def share(directory: Path) -> None:
         syscalls.mount("", str(directory), flags=syscalls.MS_SHARED)
 
 
-def pin(source: str, target: Path) -> None:
-    """Keeps the namespace at `source` alive as `target`; a file left there by a run that was killed is used."""
-    with translated(f"make {target}"):
-        os.close(os.open(target, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o444))
+def pin(source: str, target: Path, mark: str = "") -> None:
+    """Keeps the namespace at `source` alive as `target`.
+
+    The file under the mount carries `mark` from the moment that it exists, so a run that is killed before the mount
+    leaves nothing that cannot be told from others' files; such a file is used here.
+    """
+    if not target.exists():
+        _make_marked_file(target, mark)
     syscalls.mount(source, str(target), flags=syscalls.MS_BIND)
+
+
+def read_file_mark(target: Path) -> str:
+    """The mark on a pin's file that nothing is mounted on, or empty."""
+    try:
+        return os.getxattr(target, _FILE_MARK).decode(errors="replace")
+    except OSError as error:
+        if error.errno not in _NO_NOTE:
+            raise kernel_error(f"read the mark of {target}", error.errno or errno.EIO) from error
+        return ""
 
 
 def unpin(target: Path) -> None:
@@ -104,6 +119,26 @@ def _propagates(directory: Path) -> bool:
     return True
 
 
+def _make_marked_file(target: Path, mark: str) -> None:
+    with translated(f"make {target}"):
+        try:
+            descriptor = os.open(target.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o444)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):
+                raise
+            descriptor = os.open(target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o444)
+            os.close(descriptor)
+            return
+        try:
+            if mark:
+                _set_note(descriptor, _FILE_MARK, mark)
+            # Only with a directory given does Python make the call that follows the link to the nameless file.
+            with suppress(FileExistsError):
+                os.link(f"/proc/self/fd/{descriptor}", target, src_dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+
+
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
     # The lock that newer `ip netns add` takes, too.
@@ -122,11 +157,14 @@ def _read_note() -> set[str]:
 
 
 def _write_note(made: list[str]) -> None:
-    if not made:
-        return
+    if made:
+        _set_note(str(NETNS_DIR), _NOTE, ",".join(sorted(_read_note() | set(made))))
+
+
+def _set_note(on: str | int, name: str, value: str) -> None:
     try:
-        os.setxattr(NETNS_DIR, _NOTE, ",".join(sorted(_read_note() | set(made))).encode())
+        os.setxattr(on, name, value.encode())
     except OSError as error:
-        # Without extended attributes there is no note, and so the directory stays, as `ip netns` leaves it too.
+        # Without extended attributes what we made stays, as what `ip netns` makes does too.
         if error.errno != errno.EOPNOTSUPP:
             raise

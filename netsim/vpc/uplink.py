@@ -10,12 +10,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import itertools
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from ipaddress import IPv4Network
 
 from netsim import address, firewall, link, route, syscalls, sysctl
-from netsim.errors import AlreadyExists, CommandFailed, NotFound, RangeConflict
+from netsim.errors import AlreadyExists, NotFound, RangeConflict
 from netsim.link import Link
 from netsim.mark import Mark
 from netsim.names import fitted, hardware_address
@@ -26,6 +27,7 @@ from netsim.vpc.plan import UPLINK, VpcPlan
 ROLE = "uplink"
 LINK_POOL = IPv4Network("169.254.64.0/18")
 """Where the /30 of a cluster's host link is taken from: link-local, so that nobody routes it."""
+_TABLE_PREFIX = "netsim-"
 _EVERYWHERE = "0.0.0.0/0"
 
 
@@ -36,7 +38,7 @@ def host_link_name(cluster: str) -> str:
 
 def table_name(cluster: str) -> str:
     """The name of a cluster's nft table in the host."""
-    return f"netsim-{cluster}"
+    return f"{_TABLE_PREFIX}{cluster}"
 
 
 @contextmanager
@@ -86,6 +88,20 @@ def release(host: Netlink, cluster: str) -> list[str]:
         if _delete_table(cluster):
             done.append(f"nft table {table_name(cluster)}")
     return done
+
+
+def marked_tables() -> dict[str, str]:
+    """The nft tables in the calling thread's namespace that carry a mark of ours, by name, with their cluster."""
+    if not firewall.has_nft():
+        return {}
+    found: dict[str, str] = {}
+    for family, name in firewall.list_nft_tables():
+        if family == "ip" and name.startswith(_TABLE_PREFIX):
+            for comment in re.findall(r'comment "([^"]*)"', firewall.list_nft_table(family, name)):
+                mark = Mark.parse(comment)
+                if mark is not None and table_name(mark.cluster) == name:
+                    found[name] = mark.cluster
+    return found
 
 
 def choose_host_link(host: Netlink, plan: VpcPlan) -> IPv4Network:
@@ -181,12 +197,10 @@ def _ensure_nat(plan: VpcPlan, network: IPv4Network) -> None:
 
 
 def _delete_table(cluster: str) -> bool:
-    if ("ip", table_name(cluster)) not in firewall.list_nft_tables():
+    if cluster not in marked_tables().values():
         return False
-    with suppress(CommandFailed):
-        firewall.nft(f"delete table ip {table_name(cluster)}\n")
-        return True
-    return False
+    firewall.nft(f"delete table ip {table_name(cluster)}\n")
+    return True
 
 
 def _forwarding(device: str) -> str:

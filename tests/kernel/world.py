@@ -101,6 +101,12 @@ def ask(address: str, port: int, *, netns: str = "") -> str:
         return said.decode()
 
 
+def cgroup_hierarchies() -> list[Path]:
+    """The mount points of the host's cgroup hierarchies, of either version."""
+    lines = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
+    return [Path(fields[1]) for fields in lines if fields[2] in ("cgroup", "cgroup2")]
+
+
 def host_state() -> dict[str, str]:
     """All of the host's own state that a cluster could change, by kind, as text that can be compared."""
     return {

@@ -1,0 +1,97 @@
+"""The processes of clusters: how they are told from others, and their end."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from netsim.inventory.places import cluster_of_cgroup
+
+ENVIRONMENT = "NETSIM_CLUSTER"
+"""Set to the cluster's name in the environment of every process that a daemon starts outside of containers."""
+
+_AT_ONCE = 200
+_LIMIT_SECONDS = 10.0
+_VARIABLE = f"{ENVIRONMENT}=".encode()
+
+
+def find_processes(cluster: str | None, namespaces: Mapping[int, str]) -> dict[int, str]:
+    """The processes of a cluster, or of all, as pid to cluster; `namespaces` are the marked ones by inode.
+
+    The calling process and those that it descends from are left out, whatever they carry.
+    """
+    spared = set(_ancestry(os.getpid()))
+    found = {}
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit() or int(entry) in spared:
+            continue
+        owner = _owner(entry, namespaces)
+        if owner is not None and cluster in (None, owner):
+            found[int(entry)] = owner
+    return found
+
+
+def end(pids: Iterable[int], ended: Callable[[int], None]) -> list[int]:
+    """Kills processes and waits until they are gone, telling how many are; returns those that would not go."""
+    waiting = iter(pids)
+    left, gone = [], 0
+    while some := list(itertools.islice(waiting, _AT_ONCE)):
+        remaining = _end_together(some)
+        left += remaining
+        gone += len(some) - len(remaining)
+        ended(gone)
+    return left
+
+
+def _owner(pid: str, namespaces: Mapping[int, str]) -> str | None:
+    base = f"/proc/{pid}"
+    try:
+        inode = os.stat(f"{base}/ns/net").st_ino
+        if inode in namespaces:
+            return namespaces[inode]
+        with open(f"{base}/cgroup") as file:
+            owner = cluster_of_cgroup(file.read())
+        if owner is not None:
+            return owner
+        with open(f"{base}/environ", "rb") as environ:
+            for variable in environ.read().split(b"\0"):
+                if variable.startswith(_VARIABLE):
+                    return variable.removeprefix(_VARIABLE).decode(errors="replace")
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        # It ended while it was looked at, or is a zombie, which holds nothing.
+        return None
+    return None
+
+
+def _ancestry(pid: int) -> Iterable[int]:
+    while pid > 0:
+        yield pid
+        with open(f"/proc/{pid}/stat") as file:
+            pid = int(file.read().rpartition(")")[2].split()[1])
+
+
+def _end_together(pids: list[int]) -> list[int]:
+    poll, waiting = select.poll(), {}
+    try:
+        for pid in pids:
+            try:
+                descriptor = os.pidfd_open(pid)
+                waiting[descriptor] = pid
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+                poll.register(descriptor, select.POLLIN)
+            except ProcessLookupError:
+                continue
+        deadline = time.monotonic() + _LIMIT_SECONDS
+        alive = set(waiting)
+        while alive and (remaining := deadline - time.monotonic()) > 0:
+            for descriptor, _event in poll.poll(remaining * 1000):
+                poll.unregister(descriptor)
+                alive.discard(descriptor)
+        return [waiting[descriptor] for descriptor in alive]
+    finally:
+        for descriptor in waiting:
+            os.close(descriptor)
