@@ -6,7 +6,6 @@ into their subnets, is for `resolve`, which knows the host.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -15,6 +14,7 @@ import yaml
 
 from controlplane.config.errors import ConfigError
 from controlplane.config.fields import Field
+from controlplane.config.names import CLUSTER_NAME, CLUSTER_NAME_ALLOWED
 from controlplane.config.types import (
     ClusterConfig,
     Egress,
@@ -27,13 +27,9 @@ from controlplane.config.types import (
 
 API_VERSION = "netsim.io/v1alpha1"
 MAX_NODES = 1000
-MAX_CLUSTER_NAME = 30
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-_CLUSTER_NAME = rf"(?=.{{1,{MAX_CLUSTER_NAME}}}$)[a-z]([-a-z0-9]*[a-z0-9])?"
+_NODE_NAME = rf"(?!router$){_LABEL}"
 _LABEL_ALLOWED = "allowed are lower-case letters, digits and '-', at most 63"
-_CLUSTER_NAME_ALLOWED = (
-    f"allowed are lower-case letters, digits and '-', a letter first, no '-' last, at most {MAX_CLUSTER_NAME}"
-)
 _SPEC = ("nodes", "apiServer", "network", "images", "maxPodsPerNode")
 _NETWORK = ("mode", "mtu", "subnets", "serviceRange", "loadBalancerRange", "egress")
 
@@ -67,13 +63,6 @@ def parse(text: str, *, file: str = "cluster.yaml") -> ClusterConfig:
     return _cluster(Field(documents[0], "", file))
 
 
-def check_cluster_name(name: str) -> str:
-    """The name, if a cluster can have it; ConfigError otherwise."""
-    if re.fullmatch(_CLUSTER_NAME, name) is None:
-        raise ConfigError(path="name", found=f"found {name!r}", allowed=_CLUSTER_NAME_ALLOWED)
-    return name
-
-
 def _cluster(root: Field) -> ClusterConfig:
     top = root.mapping(("apiVersion", "kind", "metadata", "spec"))
     for name, value in (("apiVersion", API_VERSION), ("kind", "Cluster")):
@@ -85,21 +74,20 @@ def _cluster(root: Field) -> ClusterConfig:
     api = spec["apiServer"].mapping(("address", "port")) if "apiServer" in spec else {}
     network = spec["network"].mapping(_NETWORK) if "network" in spec else {}
     images = spec["images"].mapping(("missing",)) if "images" in spec else {}
-    subnets = _subnets(network["subnets"]) if "subnets" in network else (SubnetConfig(),)
-    free = ClusterConfig()
+    subnets = _subnets(network["subnets"]) if "subnets" in network else ()
     return ClusterConfig(
-        name=metadata["name"].string(_CLUSTER_NAME, allowed=_CLUSTER_NAME_ALLOWED) if "name" in metadata else None,
-        nodes=_nodes(spec["nodes"], subnets) if "nodes" in spec else free.nodes,
-        api_address=api["address"].address() if "address" in api else free.api_address,
+        name=metadata["name"].string(CLUSTER_NAME, allowed=CLUSTER_NAME_ALLOWED) if "name" in metadata else None,
+        nodes=_nodes(spec["nodes"], subnets or (SubnetConfig(),)) if "nodes" in spec else None,
+        api_address=api["address"].address() if "address" in api else None,
         api_port=api["port"].integer(1, 65535) if "port" in api else None,
-        mode=_mode(network["mode"]) if "mode" in network else free.mode,
-        mtu=network["mtu"].integer(1280, 9000) if "mtu" in network else free.mtu,
+        mode=_mode(network["mode"]) if "mode" in network else None,
+        mtu=network["mtu"].integer(1280, 9000) if "mtu" in network else None,
         subnets=subnets,
         service_range=network["serviceRange"].network(12, 28) if "serviceRange" in network else None,
         load_balancer_range=network["loadBalancerRange"].network(16, 30) if "loadBalancerRange" in network else None,
-        egress=cast(Egress, network["egress"].choice(("nat", "none"))) if "egress" in network else free.egress,
-        missing_image=_missing_image(images["missing"]) if "missing" in images else free.missing_image,
-        max_pods_per_node=spec["maxPodsPerNode"].integer(8, 256) if "maxPodsPerNode" in spec else 110,
+        egress=cast(Egress, network["egress"].choice(("nat", "none"))) if "egress" in network else None,
+        missing_image=_missing_image(images["missing"]) if "missing" in images else None,
+        max_pods_per_node=spec["maxPodsPerNode"].integer(8, 256) if "maxPodsPerNode" in spec else None,
         sources=_sources(root),
     )
 
@@ -150,7 +138,7 @@ def _node(field: Field, subnets: Sequence[str]) -> NodeConfig:
     if "name" not in parts:
         raise field.refuse("write name: and a name", found="the field name is missing")
     return NodeConfig(
-        name=parts["name"].string(_LABEL, allowed=_LABEL_ALLOWED),
+        name=parts["name"].string(_NODE_NAME, allowed=f"{_LABEL_ALLOWED}, but router is the VPC's own"),
         subnet=parts["subnet"].choice(subnets) if "subnet" in parts else None,
         zone=parts["zone"].string(_LABEL, allowed=_LABEL_ALLOWED) if "zone" in parts else None,
         labels=parts["labels"].string_map() if "labels" in parts else {},

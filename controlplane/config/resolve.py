@@ -20,8 +20,13 @@ from controlplane.config.types import (
     ResolvedNode,
     ResolvedSubnet,
     SubnetConfig,
+    numbered_nodes,
 )
 
+LOOPBACK = IPv4Address("127.0.0.1")
+MTU = 1460  # as on GCP
+NODES = 3
+MAX_PODS = 110
 FIRST_PORT = 6443
 PORTS_TRIED = 100
 _FIRST_NODE = 11
@@ -63,26 +68,27 @@ def resolve(
     `taken` is what the host and other clusters hold; `port_owner` says who listens on an address and port, or None.
     `name` goes before the config's. ConfigError names a range or port that was asked for and is not free.
     """
-    chosen = name or config.name or DEFAULT_NAME
+    planned = config.subnets or (SubnetConfig(),)
     ranges = _Ranges(config, list(taken))
     # What the user named is placed first, so that a range chosen here never takes what the file asks for further on.
     ranges.place_named()
-    subnets = tuple(_subnet(ranges, index, subnet) for index, subnet in enumerate(config.subnets))
+    subnets = tuple(_subnet(ranges, index, subnet) for index, subnet in enumerate(planned))
+    max_pods = config.max_pods_per_node or MAX_PODS
     return ResolvedCluster(
-        name=chosen,
-        api_address=config.api_address,
+        name=name or config.name or DEFAULT_NAME,
+        api_address=config.api_address or LOOPBACK,
         api_port=_port(config, port_owner),
-        mode=config.mode,
-        mtu=config.mtu,
+        mode=config.mode or "routed",
+        mtu=config.mtu or MTU,
         subnets=subnets,
-        nodes=tuple(_place(config, subnets)),
+        nodes=tuple(_place(config, subnets, pod_prefix(max_pods))),
         service_range=ranges.get("spec.network.serviceRange", config.service_range, _SERVICE_CANDIDATES),
         load_balancer_range=ranges.get(
             "spec.network.loadBalancerRange", config.load_balancer_range, _LOAD_BALANCER_CANDIDATES
         ),
-        egress=config.egress,
-        missing_image=config.missing_image,
-        max_pods_per_node=config.max_pods_per_node,
+        egress=config.egress or "nat",
+        missing_image=config.missing_image or "standin",
+        max_pods_per_node=max_pods,
     )
 
 
@@ -160,12 +166,11 @@ def _subnet(ranges: _Ranges, index: int, subnet: SubnetConfig) -> ResolvedSubnet
     )
 
 
-def _place(config: ClusterConfig, subnets: Sequence[ResolvedSubnet]) -> Iterator[ResolvedNode]:
+def _place(config: ClusterConfig, subnets: Sequence[ResolvedSubnet], prefix: int) -> Iterator[ResolvedNode]:
     """Give each node its address and pod range by its ordinal in its subnet."""
     by_name = {subnet.name: subnet for subnet in subnets}
     placed = dict.fromkeys(by_name, 0)
-    prefix = pod_prefix(config.max_pods_per_node)
-    for node in config.nodes:
+    for node in numbered_nodes(NODES) if config.nodes is None else config.nodes:
         subnet = by_name[node.subnet or subnets[0].name]
         placed[subnet.name] += 1
         yield _node(config, node, subnet, placed[subnet.name], prefix)
@@ -178,7 +183,8 @@ def _node(config: ClusterConfig, node: NodeConfig, subnet: ResolvedSubnet, ordin
     pod_ranges = subnet.pod_range.num_addresses >> (32 - prefix)
     if ordinal > room or ordinal > pod_ranges:
         which, holds = ("range", room) if ordinal > room else ("podRange", pod_ranges)
-        path = next(f"spec.network.subnets[{i}]" for i, item in enumerate(config.subnets) if item.name == subnet.name)
+        index = next((i for i, item in enumerate(config.subnets) if item.name == subnet.name), 0)
+        path = f"spec.network.subnets[{index}]"
         network = subnet.range if which == "range" else subnet.pod_range
         raise ConfigError(
             where=config.sources.get(f"{path}.{which}", ""),
@@ -187,35 +193,36 @@ def _node(config: ClusterConfig, node: NodeConfig, subnet: ResolvedSubnet, ordin
             allowed=f"name a wider range or fewer than {ordinal} nodes for subnet {subnet.name}",
         )
     # The n-th node has the n-th range, so that 10.44.1.0/24 is node-1's; the range before the first serves the last.
-    index = ordinal % pod_ranges
+    position = ordinal % pod_ranges
     return ResolvedNode(
         name=node.name,
         subnet=subnet.name,
         region=subnet.region,
         zone=node.zone or f"{subnet.region}-a",
         address=subnet.range[offset],
-        pod_range=IPv4Network((int(subnet.pod_range.network_address) + (index << (32 - prefix)), prefix)),
+        pod_range=IPv4Network((int(subnet.pod_range.network_address) + (position << (32 - prefix)), prefix)),
         labels=dict(node.labels),
     )
 
 
 def _port(config: ClusterConfig, port_owner: PortOwner) -> int:
     path = "spec.apiServer.port"
+    address = config.api_address or LOOPBACK
     if config.api_port is not None:
-        owner = port_owner(config.api_address, config.api_port)
+        owner = port_owner(address, config.api_port)
         if owner is not None:
             raise ConfigError(
                 where=config.sources.get(path, ""),
                 path=path,
-                found=f"port {config.api_port} of {config.api_address} is in use by {owner}",
+                found=f"port {config.api_port} of {address} is in use by {owner}",
                 allowed="name another port, or leave the field out and a free one is chosen",
             )
         return config.api_port
     for port in range(FIRST_PORT, FIRST_PORT + PORTS_TRIED):
-        if port_owner(config.api_address, port) is None:
+        if port_owner(address, port) is None:
             return port
     raise ConfigError(
         path=path,
-        found=f"ports {FIRST_PORT} to {FIRST_PORT + PORTS_TRIED - 1} of {config.api_address} are all in use",
+        found=f"ports {FIRST_PORT} to {FIRST_PORT + PORTS_TRIED - 1} of {address} are all in use",
         allowed="name a free port in cluster.yaml",
     )

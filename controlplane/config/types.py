@@ -16,7 +16,6 @@ from typing import Any, Literal
 
 DEFAULT_NAME = "netsim"
 DEFAULT_REGION = "us-central1"
-LOOPBACK = IPv4Address("127.0.0.1")
 CLUSTER_FILE = "cluster.json"
 
 Mode = Literal["routed"]
@@ -51,23 +50,23 @@ def numbered_nodes(count: int) -> tuple[NodeConfig, ...]:
 
 @dataclass(frozen=True, slots=True)
 class ClusterConfig:
-    """What the user wrote. None where the choice is free.
+    """What the user wrote. None, or no subnet, where nothing is written: `resolve` then chooses.
 
     `sources` maps a field's path to "file:line", so that a later refusal can point at the line.
     """
 
     name: str | None = None
-    nodes: tuple[NodeConfig, ...] = field(default_factory=lambda: numbered_nodes(3))
-    api_address: IPv4Address = LOOPBACK
+    nodes: tuple[NodeConfig, ...] | None = None
+    api_address: IPv4Address | None = None
     api_port: int | None = None
-    mode: Mode = "routed"
-    mtu: int = 1460
-    subnets: tuple[SubnetConfig, ...] = (SubnetConfig(),)
+    mode: Mode | None = None
+    mtu: int | None = None
+    subnets: tuple[SubnetConfig, ...] = ()
     service_range: IPv4Network | None = None
     load_balancer_range: IPv4Network | None = None
-    egress: Egress = "nat"
-    missing_image: MissingImage = "standin"
-    max_pods_per_node: int = 110
+    egress: Egress | None = None
+    missing_image: MissingImage | None = None
+    max_pods_per_node: int | None = None
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 

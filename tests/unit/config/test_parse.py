@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from controlplane.config import ClusterConfig, ConfigError, NodeConfig, SubnetConfig
-from controlplane.config.parse import check_cluster_name, load, parse
+from controlplane.config.names import check_cluster_name
+from controlplane.config.parse import load, parse
 
 HEAD = "apiVersion: netsim.io/v1alpha1\nkind: Cluster\n"
 
@@ -45,6 +46,7 @@ def test_every_field_is_read() -> None:
         ),
         api_address=IPv4Address("127.0.0.2"),
         api_port=7443,
+        mode="routed",
         mtu=1400,
         subnets=(
             SubnetConfig("default", "us-central1", IPv4Network("10.128.0.0/20"), IPv4Network("10.44.0.0/14")),
@@ -67,7 +69,7 @@ def test_what_is_left_out_is_left_free(text: str) -> None:
 
 
 def test_nodes_by_number() -> None:
-    assert [node.name for node in parse(HEAD + "spec: {nodes: 2}\n").nodes] == ["node-1", "node-2"]
+    assert [node.name for node in parse(HEAD + "spec: {nodes: 2}\n").nodes or ()] == ["node-1", "node-2"]
 
 
 @pytest.mark.parametrize(
@@ -127,6 +129,7 @@ def test_nodes_by_number() -> None:
             "spec.apiServer.address: found 'localhost'; allowed is an IPv4 address as 127.0.0.1",
         ),
         (HEAD + "spec: {apiServer: {port: 0}}\n", "found 0 (a number); allowed is a whole number from 1 to 65535"),
+        (HEAD + "spec: {nodes: [{name: router}]}\n", "spec.nodes[0].name: found 'router'; allowed are lower-case"),
         (HEAD + "spec: {images: {missing: maybe}}\n", "found 'maybe'; allowed is standin or pull or error"),
         (HEAD + "spec: {network: {subnets: []}}\n", "spec.network.subnets: found no subnet; a cluster needs one"),
         (HEAD + "metadata: {name: Lab}\n", "cluster.yaml:3: metadata.name: found 'Lab'; allowed are lower-case"),

@@ -1,0 +1,72 @@
+"""Where a configuration asks for something else than what a cluster already has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from controlplane.config.types import ClusterConfig, NodeConfig, ResolvedCluster, ResolvedNode, SubnetConfig
+
+
+def differences(config: ClusterConfig, cluster: ResolvedCluster) -> list[str]:
+    """A line for each field that `config` writes and `cluster` has otherwise; what is left free differs in nothing."""
+    return [
+        f"{path}: asked for {asked}, has {has}"
+        for path, asked, has in (*_scalars(config, cluster), *_nodes(config, cluster), *_subnets(config, cluster))
+        if asked is not None and asked != has
+    ]
+
+
+_Triple = tuple[str, Any, Any]
+
+
+def _scalars(config: ClusterConfig, cluster: ResolvedCluster) -> Iterator[_Triple]:
+    yield "spec.apiServer.address", config.api_address, cluster.api_address
+    yield "spec.apiServer.port", config.api_port, cluster.api_port
+    yield "spec.network.mode", config.mode, cluster.mode
+    yield "spec.network.mtu", config.mtu, cluster.mtu
+    yield "spec.network.serviceRange", config.service_range, cluster.service_range
+    yield "spec.network.loadBalancerRange", config.load_balancer_range, cluster.load_balancer_range
+    yield "spec.network.egress", config.egress, cluster.egress
+    yield "spec.images.missing", config.missing_image, cluster.missing_image
+    yield "spec.maxPodsPerNode", config.max_pods_per_node, cluster.max_pods_per_node
+
+
+def _nodes(config: ClusterConfig, cluster: ResolvedCluster) -> Iterator[_Triple]:
+    if config.nodes is None:
+        return
+    asked, has = [node.name for node in config.nodes], [node.name for node in cluster.nodes]
+    if asked != has:
+        yield "spec.nodes", _count(asked), _count(has)
+        return
+    for index, (node, resolved) in enumerate(zip(config.nodes, cluster.nodes, strict=True)):
+        yield from _node(f"spec.nodes[{index}]", node, resolved)
+
+
+def _node(path: str, node: NodeConfig, resolved: ResolvedNode) -> Iterator[_Triple]:
+    yield f"{path}.subnet", node.subnet, resolved.subnet
+    yield f"{path}.zone", node.zone, resolved.zone
+    yield f"{path}.labels", dict(node.labels), dict(resolved.labels)
+
+
+def _subnets(config: ClusterConfig, cluster: ResolvedCluster) -> Iterator[_Triple]:
+    if not config.subnets:
+        return
+    asked, has = [subnet.name for subnet in config.subnets], [subnet.name for subnet in cluster.subnets]
+    if asked != has:
+        yield "spec.network.subnets", ", ".join(asked), ", ".join(has)
+        return
+    for index, subnet in enumerate(config.subnets):
+        yield from _subnet(f"spec.network.subnets[{index}]", subnet, cluster)
+
+
+def _subnet(path: str, subnet: SubnetConfig, cluster: ResolvedCluster) -> Iterator[_Triple]:
+    resolved = cluster.subnet(subnet.name)
+    yield f"{path}.region", subnet.region, resolved.region
+    yield f"{path}.range", subnet.range, resolved.range
+    yield f"{path}.podRange", subnet.pod_range, resolved.pod_range
+
+
+def _count(names: list[str]) -> str:
+    shown = ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
+    return f"{len(names)} nodes ({shown})"

@@ -1,0 +1,94 @@
+"""Reading a cluster's API from outside, with nothing but the standard library.
+
+It is for `status`, which makes five requests and must start fast; components use `controlplane.client`.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from workbench.cli.errors import UserError
+from workbench.cli.kubeconfigs import Kubeconfig, under_one_name
+
+TIMEOUT_SECONDS = 10.0
+
+
+class ApiUnreachable(UserError):
+    """The API server does not answer, or not with what was asked for."""
+
+
+class ApiReader:
+    """GET requests over one connection, authenticated by a kubeconfig's client certificate or token."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        config = under_one_name(yaml.safe_load(kubeconfig.read_text()), "it")
+        self._user = config["users"][0]["user"]
+        cluster = config["clusters"][0]["cluster"]
+        server = urlsplit(cluster["server"])
+        self._headers = {"Accept": "application/json"}
+        if "token" in self._user:
+            self._headers["Authorization"] = f"Bearer {self._user['token']}"
+        self._connection = http.client.HTTPSConnection(
+            server.hostname or "", server.port, timeout=TIMEOUT_SECONDS, context=_context(cluster, self._user)
+        )
+
+    def get(self, path: str) -> Any:
+        """The decoded answer; ApiUnreachable if there is none or it is not a success."""
+        status, body = self._request(path)
+        if status != 200:
+            raise ApiUnreachable(f"the API server answered {status} to {path}: {body[:200].decode(errors='replace')}")
+        return json.loads(body)
+
+    def items(self, path: str) -> list[dict[str, Any]]:
+        """The items of a list."""
+        items: list[dict[str, Any]] = self.get(path)["items"]
+        return items
+
+    def check(self, path: str) -> str:
+        """Empty if a health endpoint answers 200, else what it says."""
+        status, body = self._request(path)
+        return "" if status == 200 else f"{path} answered {status}: {body[:200].decode(errors='replace')}"
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _request(self, path: str) -> tuple[int, bytes]:
+        try:
+            self._connection.request("GET", path, headers=self._headers)
+            response = self._connection.getresponse()
+            return response.status, response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise ApiUnreachable(f"the API server does not answer: {error}") from error
+
+
+def _context(cluster: Kubeconfig, user: Kubeconfig) -> ssl.SSLContext:
+    authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+    context = ssl.create_default_context(cadata=authority)
+    if "client-certificate-data" in user:
+        pair = b"".join(base64.b64decode(user[key]) for key in ("client-certificate-data", "client-key-data"))
+        with _in_memory(pair) as file:
+            context.load_cert_chain(file)
+    return context
+
+
+@contextmanager
+def _in_memory(data: bytes) -> Iterator[str]:
+    """A path to `data` that is on no disk: `ssl` reads keys from files only."""
+    descriptor = os.memfd_create("netsim-client")
+    try:
+        os.write(descriptor, data)
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,114 @@
+"""Copies of a cluster's kubeconfig in people's home directories: made for them, remembered, and taken back by `down`.
+
+What was made is written down in `exports.json` in the cluster's directory, since nothing else tells whose home
+directory holds a copy.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from controlplane.directories import Directories
+from workbench.cli import kubeconfigs
+from workbench.cli.errors import UserError
+from workbench.cli.files import Owner, acting_as, write_atomically
+
+EXPORTS_FILE = "exports.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """One copy: a file of its own, or entries merged into a file that has others too."""
+
+    path: str
+    uid: int
+    merged: bool
+
+
+def content(directories: Directories) -> str:
+    """The cluster's kubeconfig; UserError if the cluster was never ready."""
+    text = _read(directories.admin_kubeconfig, None)
+    if text is None:
+        remedy = f"start it: sudo netsim up --name {directories.name}"
+        raise UserError(f"cluster {directories.name} has no kubeconfig yet", remedy)
+    return text
+
+
+def export(directories: Directories, owner: Owner) -> Path:
+    """Put the cluster's kubeconfig where `owner` can read it, and say where; root reads the cluster's own file."""
+    text = content(directories)
+    if owner.uid == 0:
+        return directories.admin_kubeconfig
+    path = owner.home / ".kube" / f"{kubeconfigs.entry_name(directories.name)}.yaml"
+    _remember(directories, Export(str(path), owner.uid, merged=False))
+    with acting_as(owner):
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        write_atomically(path, text.encode())
+    return path
+
+
+def merge(directories: Directories, owner: Owner) -> Path:
+    """Merge the cluster's entries into the owner's ~/.kube/config and make them current; returns the file."""
+    path = owner.home / ".kube" / "config"
+    own = kubeconfigs.parse(content(directories), file=str(directories.admin_kubeconfig))
+    added = kubeconfigs.under_one_name(own, kubeconfigs.entry_name(directories.name))
+    _remember(directories, Export(str(path), owner.uid, merged=True))
+    with acting_as(owner):
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        before = kubeconfigs.parse(_read(path, owner) or "", file=str(path))
+        write_atomically(path, kubeconfigs.dump(kubeconfigs.merged(before, added)))
+    return path
+
+
+def exported(directories: Directories) -> list[Export]:
+    """The copies that were made of this cluster's kubeconfig."""
+    try:
+        text = (directories.state / EXPORTS_FILE).read_text()
+    except FileNotFoundError:
+        return []
+    return [Export(**item) for item in json.loads(text)]
+
+
+def take_back(exports: list[Export], cluster: str) -> list[str]:
+    """Remove copies and merged entries; returns a line for each that could not be."""
+    failed = []
+    for item in exports:
+        try:
+            _take_back(item, kubeconfigs.entry_name(cluster))
+        except (OSError, KeyError, UserError) as error:
+            failed.append(f"{item.path}: {error}")
+    return failed
+
+
+def _take_back(item: Export, name: str) -> None:
+    owner, path = Owner.of(item.uid), Path(item.path)
+    with acting_as(owner):
+        if not item.merged:
+            path.unlink(missing_ok=True)
+            return
+        text = _read(path, owner)
+        if text is None:
+            return
+        before = kubeconfigs.parse(text, file=item.path)
+        after = kubeconfigs.without(before, name)
+        if after != before:
+            write_atomically(path, kubeconfigs.dump(after))
+
+
+def _remember(directories: Directories, item: Export) -> None:
+    items = exported(directories)
+    if item not in items:
+        data = json.dumps([asdict(each) for each in (*items, item)])
+        write_atomically(directories.state / EXPORTS_FILE, data.encode())
+
+
+def _read(path: Path, owner: Owner | None) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except PermissionError as error:
+        who = owner.name if owner else "you"
+        raise UserError(f"{path} cannot be read by {who}", f"if it should be: sudo chown {who} {path}") from error

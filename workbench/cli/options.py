@@ -1,0 +1,62 @@
+"""Options that several subcommands share, and the names of the clusters on this host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from controlplane.directories import RUN_ROOT, STATE_ROOT, Directories
+from workbench.cli.errors import UserError
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def known_names() -> list[str]:
+    """The clusters that have a directory on this host, running or not."""
+    roots = (STATE_ROOT, RUN_ROOT)
+    return sorted({path.name for root in roots if root.is_dir() for path in root.iterdir() if path.is_dir()})
+
+
+def complete_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Cluster names for the shell."""
+    return [CompletionItem(name) for name in known_names() if name.startswith(incomplete)]
+
+
+def name_option(default: str | None = "netsim") -> Callable[[Decorated], Decorated]:
+    """`--name`, checked to be a name that a cluster can have."""
+    return click.option(
+        "--name",
+        default=default,
+        show_default=default is not None,
+        envvar="NETSIM_NAME",
+        show_envvar=True,
+        metavar="NAME",
+        shell_complete=complete_names,
+        callback=_check_name,
+        help="Name of the cluster.",
+    )
+
+
+def existing(name: str) -> Directories:
+    """The directories of a cluster that exists; UserError, with the names there are, if it does not."""
+    directories = Directories(name)
+    if not directories.state.is_dir():
+        others = known_names()
+        remedy = f"there is: {', '.join(others)}; choose with --name" if others else "start one with: sudo netsim up"
+        raise UserError(f"there is no cluster {name}", remedy)
+    return directories
+
+
+def _check_name(ctx: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
+    if name is None:
+        return None
+    from controlplane.config.errors import ConfigError
+    from controlplane.config.names import check_cluster_name
+
+    try:
+        return check_cluster_name(name)
+    except ConfigError as error:
+        raise click.BadParameter(f"{error.found}; {error.allowed}") from error

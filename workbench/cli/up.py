@@ -1,0 +1,113 @@
+"""`netsim up`: settle the configuration of a cluster, start its daemon, and say what to type next.
+
+A cluster that runs is left as it is. One that is stopped, by a reboot or because its daemon died, is started from its
+own cluster.json, so it has the same addresses as before, and the daemon adopts the pods that still run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from controlplane.config import DEFAULT_NAME, ClusterConfig, ResolvedCluster
+from controlplane.config.differences import differences
+from controlplane.config.types import numbered_nodes
+from controlplane.directories import Directories
+from controlplane.pidfile import running_pid
+from workbench.cli import launch
+from workbench.cli.errors import require_root
+from workbench.cli.locks import locked
+from workbench.cli.options import name_option
+from workbench.cli.progress import steps
+from workbench.cli.settling import is_settled, settle
+
+MAX_NODES = 1000
+EPILOG = """\b
+Examples:
+  sudo netsim up                        three nodes
+  sudo netsim up --nodes 5 --name lab   a second cluster beside the first
+  sudo netsim up --config cluster.yaml  see docs/cluster-config.md"""
+
+
+@click.command("up", epilog=EPILOG)
+@click.option(
+    "--config",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The cluster's description, a cluster.yaml.",
+)
+@name_option(default=None)
+@click.option(
+    "--nodes", type=click.IntRange(0, MAX_NODES), metavar="N", help="Number of nodes; goes before the file's."
+)
+def command(file: Path | None, name: str | None, nodes: int | None) -> None:
+    """Start a cluster, or start it again; a cluster that runs is left as it is."""
+    require_root("up")
+    begun = time.monotonic()
+    config = _wanted(file, name, nodes)
+    directories = Directories(config.name or DEFAULT_NAME)
+    with locked(directories.state, create=True):
+        pid = running_pid(directories.pid_file)
+        if pid is not None:
+            _tell_running(directories, pid, config)
+            return
+        cluster, started = _bring_up(directories, config)
+    _report(cluster, started, time.monotonic() - begun)
+
+
+def _wanted(file: Path | None, name: str | None, nodes: int | None) -> ClusterConfig:
+    """The configuration that the command line asks for: options go before the file."""
+    config = ClusterConfig()
+    if file is not None:
+        from controlplane.config.parse import load
+
+        config = load(file)
+    if nodes is not None:
+        config = replace(config, nodes=numbered_nodes(nodes))
+    return replace(config, name=name or config.name)
+
+
+def _bring_up(directories: Directories, config: ClusterConfig) -> tuple[ResolvedCluster, launch.Started]:
+    """Settle and start; a new cluster that does not come up is removed again, so that nothing is left of it."""
+    new = not is_settled(directories)
+    try:
+        cluster = settle(directories, config)
+        with steps() as step:
+            return cluster, launch.start(directories, step)
+    except BaseException:
+        if new:
+            from workbench.cli.removal import remove_locked
+
+            remove_locked(directories)
+        raise
+
+
+def _tell_running(directories: Directories, pid: int, config: ClusterConfig) -> None:
+    click.echo(f"cluster {directories.name} is already running (pid {pid}); nothing was changed")
+    other = differences(config, ResolvedCluster.load(directories.state))
+    if other:
+        click.echo("it is not what was asked for:\n  " + "\n  ".join(other), err=True)
+        click.echo(f"to have that, remove it first: sudo netsim down --name {directories.name}", err=True)
+
+
+def _report(cluster: ResolvedCluster, started: launch.Started, seconds: float) -> None:
+    nodes = "1 node" if len(cluster.nodes) == 1 else f"{len(cluster.nodes)} nodes"
+    click.secho(f"cluster {cluster.name} is ready: {nodes}, in {seconds:.1f} s", fg="green")
+    click.echo(f"  API             {started.api}")
+    for subnet in cluster.subnets:
+        click.echo(f"  subnet          {subnet.name} ({subnet.region}): nodes {subnet.range}, pods {subnet.pod_range}")
+    click.echo(f"  Services        {cluster.service_range}")
+    click.echo(f"  load balancers  {cluster.load_balancer_range}")
+    option = "" if cluster.name == DEFAULT_NAME else f" --name {cluster.name}"
+    click.echo(f'next:\n  eval "$(sudo {_program()} kubeconfig --export{option})"\n  kubectl get nodes')
+
+
+def _program() -> str:
+    """How this command was called: `netsim` if it was found by that name, else its path."""
+    return os.path.relpath(sys.argv[0]) if os.sep in sys.argv[0] else "netsim"
