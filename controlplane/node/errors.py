@@ -1,0 +1,34 @@
+"""What goes wrong on a node, as the pod worker sees it.
+
+NodeError
+├── RuntimeFailure     conmon or the OCI runtime refused; the message ends with its own words
+├── ImageFailure       `reason` is the waiting reason: ErrImagePull, InvalidImageName, ...
+├── ConfigFailure      the container cannot be described: CreateContainerConfigError
+└── VolumeFailure      a volume cannot be set up; the pod waits in ContainerCreating
+"""
+
+from __future__ import annotations
+
+
+class NodeError(Exception):
+    """Anything that keeps a pod from running, to be said in an event."""
+
+
+class RuntimeFailure(NodeError):
+    """A container could not be created, started or entered."""
+
+
+class ImageFailure(NodeError):
+    """There is no root file system for an image reference."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ConfigFailure(NodeError):
+    """The pod names something that is not there (a ConfigMap key, a user) or cannot be honoured."""
+
+
+class VolumeFailure(NodeError):
+    """A volume or a mount of it is not possible now."""

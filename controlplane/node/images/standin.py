@@ -1,0 +1,196 @@
+"""Stand-ins: what runs when an image is not on this machine.
+
+With a `command` in the manifest the container gets the host's own programs: a private root whose /usr
+is the host's under an overlay, so that it can be written and mounted into and the host never changes. Without
+a command a small static server (`standin/server.c`) is what runs. Of the host nothing but /usr,
+the linker's cache, the alternatives and the certificates is visible.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from controlplane.node.errors import NodeError
+from controlplane.node.images.store import Image, RootFilesystem
+from controlplane.node.runtime.oci import Mount
+from netsim import syscalls
+from netsim.errors import NetsimError
+
+SOURCE = Path(__file__).parent.parent / "standin" / "server.c"
+INSIDE = ".netsim"
+SERVER = f"/{INSIDE}/server"
+CONFIG = f"/{INSIDE}/config"
+DEFAULT_PORTS = (80, 8080)
+
+_DIRECTORIES = ["dev", "etc", "home", "media", "mnt", "opt", "proc", "run", "run/lock", "srv", "sys", "usr", "var", "var/cache", "var/lib", "var/log", "var/spool"]
+_LINKS = {
+    "var/run": "/run",
+    "var/lock": "/run/lock",
+    "etc/mtab": "/proc/self/mounts",
+    "etc/os-release": "../usr/lib/os-release",
+}
+_MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+_SHARED = ("/etc/alternatives", "/etc/ssl", "/etc/ld.so.cache")
+_FILES = {
+    "etc/passwd": (
+        "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n"
+        "www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"
+    ),
+    "etc/group": "root:x:0:\ndaemon:x:1:\ntty:x:5:\nwww-data:x:33:\nnogroup:x:65534:\n",
+    "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
+    "etc/services": "domain 53/tcp\ndomain 53/udp\nhttp 80/tcp\nhttps 443/tcp\nssh 22/tcp\n",
+    "etc/protocols": "ip 0 IP\nicmp 1 ICMP\ntcp 6 TCP\nudp 17 UDP\nsctp 132 SCTP\n",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StandInConfig:
+    """What the server answers with, and where it listens; `maybe` are ports that another may hold."""
+
+    image: str
+    pod: str
+    namespace: str
+    node: str
+    address: str
+    tcp: tuple[int, ...] = ()
+    udp: tuple[int, ...] = ()
+    maybe: tuple[int, ...] = ()
+
+    def text(self) -> str:
+        """The server's configuration file."""
+        words: Iterable[tuple[str, object]] = (
+            ("image", self.image),
+            ("pod", self.pod),
+            ("namespace", self.namespace),
+            ("node", self.node),
+            ("address", self.address),
+            *(("tcp", port) for port in self.tcp),
+            *(("udp", port) for port in self.udp),
+            *(("maybe", port) for port in self.maybe),
+        )
+        return "".join(f"{word} {value}\n" for word, value in words)
+
+
+def write_config(root: Path, config: StandInConfig) -> bool:
+    """Writes the configuration into a container's root; False when that is what it says already."""
+    path, text = root / INSIDE / "config", config.text()
+    if path.exists() and path.read_text() == text:
+        return False
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text)
+    fresh.rename(path)
+    return True
+
+
+class StandIn:
+    """The image source of last resort: it has every image. `cache` holds the compiled server."""
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+
+    def find(self, reference: str) -> Image | None:
+        return Image(
+            reference=reference,
+            id=f"standin://{reference}",
+            pulled=(
+                f'Container image "{reference}" is a stand-in: it is not on this machine, so a small server, or '
+                "with a command this machine's own programs, runs in its place"
+            ),
+            command=(SERVER, CONFIG),
+            standin=True,
+        )
+
+    def unpack(self, image: Image, directory: Path) -> RootFilesystem:
+        root = directory / "root"
+        _populate(str(root))
+        mounts = [Mount(str(self.server()), SERVER, read_only=True, recursive=False)]
+        mounts += [Mount(path, path, read_only=True) for path in _SHARED if os.path.exists(path)]
+        mounts += [Mount(f"/{name}", f"/{name}", read_only=True) for name in _MERGED if _is_directory(f"/{name}")]
+        if not _overlay_works(str(directory.parent)):
+            return RootFilesystem(root, (), (*mounts, Mount("/usr", "/usr", read_only=True)))
+        upper, work = directory / "usr", directory / "usr.work"
+        upper.mkdir()
+        work.mkdir()
+        options = [f"lowerdir=/usr,upperdir={upper},workdir={work}"]
+        return RootFilesystem(
+            root, ({"destination": "/usr", "type": "overlay", "source": "overlay", "options": options},), mounts
+        )
+
+    def server(self) -> Path:
+        """The compiled server; made on first use. NodeError names the packages when there is no compiler."""
+        return _compiled(self._cache)
+
+
+@functools.cache
+def _compiled(cache: Path) -> Path:
+    source = SOURCE.read_bytes()
+    target = cache / hashlib.sha256(source).hexdigest()[:16] / "server"
+    if target.exists():
+        return target
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        raise NodeError("no C compiler to build the stand-in server: install the Debian packages gcc and libc6-dev")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        out = Path(scratch) / "server"
+        argv = [compiler, "-O2", "-static", "-s", "-o", str(out), str(SOURCE)]
+        result = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        if result.returncode:
+            raise NodeError(
+                f"{' '.join(argv)} ended with status {result.returncode}: {result.stderr.strip()}; "
+                "the Debian packages needed are gcc and libc6-dev"
+            )
+        out.rename(target)
+    return target
+
+
+def _populate(root: str) -> None:
+    os.makedirs(f"{root}/{INSIDE}")
+    for name in _DIRECTORIES:
+        os.mkdir(f"{root}/{name}")
+    os.mkdir(f"{root}/root", 0o700)
+    for name in ("tmp", "var/tmp"):
+        os.mkdir(f"{root}/{name}")
+        os.chmod(f"{root}/{name}", 0o1777)
+    for name, target in (*_LINKS.items(), *_merged_links()):
+        os.symlink(target, f"{root}/{name}")
+    for name, text in _FILES.items():
+        with open(f"{root}/{name}", "w") as file:
+            file.write(text)
+
+
+@functools.cache
+def _merged_links() -> tuple[tuple[str, str], ...]:
+    return tuple((name, os.readlink(f"/{name}")) for name in _MERGED if os.path.islink(f"/{name}"))
+
+
+def _is_directory(path: str) -> bool:
+    return os.path.isdir(path) and not os.path.islink(path)
+
+
+@functools.cache
+def _overlay_works(directory: str) -> bool:
+    """Whether an overlay can keep its changes on this file system; not on another overlay, for one."""
+    with tempfile.TemporaryDirectory(dir=directory) as scratch:
+        for name in ("upper", "work", "merged"):
+            os.mkdir(f"{scratch}/{name}")
+        try:
+            syscalls.mount(
+                "overlay",
+                f"{scratch}/merged",
+                flags=0,
+                filesystem="overlay",
+                data=f"lowerdir=/usr,upperdir={scratch}/upper,workdir={scratch}/work",
+            )
+        except NetsimError:
+            return False
+        syscalls.unmount(f"{scratch}/merged", flags=0)
+    return True

@@ -1,0 +1,266 @@
+"""Containers: created under conmon and an OCI runtime, watched, adopted, removed.
+
+conmon keeps a container's standard streams, writes its log in the CRI format and its exit status into a
+file, and outlives this process. So nothing is lost when the daemon is killed: the next one reads the
+bundles, and the pidfd of each conmon says when a container has ended.
+
+Where files say it, no program is asked: a started container has no `exec.fifo` any more, `exit` is the
+exit status, and starting is one byte into that fifo, which is all that `crun start` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from controlplane.node.errors import RuntimeFailure
+from controlplane.node.runtime import cgroups, oci
+from controlplane.node.runtime.process import ExitWatch, read_once, send_signal
+from controlplane.node.runtime.record import Record
+from controlplane.node.runtime.spawner import Spawner
+
+CREATE_SECONDS = 60.0
+KILL_SECONDS = 20.0
+LOG_BYTES = 10 * 1024 * 1024
+LOST_EXIT_CODE = 137
+"""The status of a container whose monitor went without leaving one, as upstream assumes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a container ended: status (128 + N for signal N), epoch seconds, and whether memory ran out."""
+
+    code: int
+    finished: float
+    oom: bool = False
+
+
+class Container:
+    """One container: created, running (`started` set) or ended (`exit` set)."""
+
+    def __init__(self, record: Record, bundle: Path, pid: int) -> None:
+        self.record = record
+        self.bundle = bundle
+        self.pid = pid
+        self.started: float | None = None
+        self.exit: Exit | None = None
+        self.ended = asyncio.Event()
+        self.watch: ExitWatch | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.started is not None and self.exit is None
+
+
+class ContainerRuntime:
+    """The containers of one node, with their bundles under `directory`.
+
+    `on_exit` is called on the loop for each container that ends.
+    """
+
+    def __init__(self, cluster: str, directory: Path, spawner: Spawner, on_exit: Callable[[Container], None]) -> None:
+        self.directory = directory
+        self.state = directory / "runtime"
+        self.spawner = spawner
+        self._bundles = directory / "containers"
+        self._environment = {"NETSIM_CLUSTER": cluster}
+        self._on_exit = on_exit
+
+    def bundle(self, container_id: str) -> Path:
+        """The directory of one container's config, pid files and exit status."""
+        return self._bundles / container_id
+
+    async def create(self, plan: oci.ContainerPlan, record: Record) -> Container:
+        """Makes the container up to the point where its program would start; RuntimeFailure with crun's words."""
+        bundle = self.bundle(plan.id)
+        await self.spawner.files(self._write_bundle, bundle, plan, record)
+        try:
+            pid = await self._conmon(bundle, plan, record)
+        except (RuntimeFailure, asyncio.CancelledError):
+            self._discard(record, bundle)
+            raise
+        container = Container(record, bundle, pid)
+        self._follow(container)
+        return container
+
+    async def start(self, container: Container) -> None:
+        """Lets the container's program begin."""
+        fifo = self.state / container.record.id / "exec.fifo"
+        if self.spawner.runtime_name == "crun":
+            try:
+                descriptor = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            except OSError as error:
+                raise RuntimeFailure(f"container {container.record.id} went away before its start") from error
+            try:
+                fifo.unlink()
+                os.write(descriptor, b"\0")
+            finally:
+                os.close(descriptor)
+        else:
+            await self.command("start", container.record.id)
+        container.started = _now_of(fifo.parent)
+
+    def kill(self, container: Container, number: int) -> None:
+        """Signals the container's first process, or with SIGKILL all of its processes."""
+        if container.exit is not None:
+            return
+        if number == signal.SIGKILL:
+            for pid in cgroups.processes(container.record.cgroup):
+                send_signal(pid, signal.SIGKILL)
+        elif cgroups.holds(container.pid, container.record.cgroup):
+            send_signal(container.pid, number)
+
+    async def remove(self, container: Container) -> None:
+        """Ends the container if it runs, and removes every trace but its data directory."""
+        if container.exit is None:
+            self.kill(container, signal.SIGKILL)
+            try:
+                async with asyncio.timeout(KILL_SECONDS):
+                    await container.ended.wait()
+            except TimeoutError as error:
+                raise RuntimeFailure(f"container {container.record.id} does not end on SIGKILL") from error
+        await self.spawner.files(self._discard, container.record, container.bundle)
+
+    async def command(self, *words: str) -> None:
+        """Runs the OCI runtime with `words`; RuntimeFailure with what it printed."""
+        argv = [self.spawner.runtime_path, "--root", str(self.state), *words]
+        process = await self.spawner.spawn(argv, stderr=subprocess.PIPE)
+        _, err = await self.spawner.files(process.communicate, timeout=CREATE_SECONDS)
+        if process.returncode:
+            raise RuntimeFailure(
+                f"{self.spawner.runtime_name} {' '.join(words)}: {err.decode(errors='replace').strip()}"
+            )
+
+    def adopt(self) -> list[Container]:
+        """The containers that an earlier daemon left here, running or ended; half-made ones are removed."""
+        found = []
+        for bundle in sorted(self._bundles.iterdir()) if self._bundles.exists() else []:
+            record = Record.read(bundle)
+            container = self._adopt(record, bundle) if record else None
+            if container is not None:
+                found.append(container)
+            elif record is not None:
+                self._discard(record, bundle)
+            else:
+                shutil.rmtree(bundle, ignore_errors=True)
+        return found
+
+    def close(self, container: Container) -> None:
+        """Stops watching a container, which goes on."""
+        if container.watch is not None:
+            container.watch.close()
+
+    def _adopt(self, record: Record, bundle: Path) -> Container | None:
+        pid, state = _number(bundle / "pid"), self.state / record.id
+        if pid is None or not state.exists() or (state / "exec.fifo").exists():
+            for left in cgroups.processes(record.cgroup):
+                send_signal(left, signal.SIGKILL)
+            monitor = _number(bundle / "conmon.pid")
+            if monitor is not None and _is_monitor(monitor, record.id):
+                send_signal(monitor, signal.SIGKILL)
+            return None
+        container = Container(record, bundle, pid)
+        container.started = _now_of(state)
+        self._follow(container)
+        return container
+
+    def _follow(self, container: Container) -> None:
+        monitor = _number(container.bundle / "conmon.pid")
+        if monitor is None or not _is_monitor(monitor, container.record.id):
+            self._ended(container)
+            return
+        try:
+            container.watch = ExitWatch(monitor, lambda: self._ended(container))
+        except ProcessLookupError:
+            self._ended(container)
+
+    def _ended(self, container: Container) -> None:
+        written = container.bundle / "exit"
+        code = _number(written)
+        if code is None:
+            for pid in cgroups.processes(container.record.cgroup):
+                send_signal(pid, signal.SIGKILL)
+            container.exit = Exit(LOST_EXIT_CODE, _now_of(container.bundle))
+        else:
+            container.exit = Exit(code, written.stat().st_mtime, (container.bundle / "oom").exists())
+        container.ended.set()
+        self._on_exit(container)
+
+    def _write_bundle(self, bundle: Path, plan: oci.ContainerPlan, record: Record) -> None:
+        bundle.mkdir(parents=True)
+        Path(record.log_path).parent.mkdir(parents=True, exist_ok=True)
+        unified = len(cgroups.hierarchies()) == 1
+        (bundle / "config.json").write_bytes(orjson.dumps(oci.config(plan, unified_cgroup=unified)))
+        record.write(bundle)
+
+    def _discard(self, record: Record, bundle: Path) -> None:
+        shutil.rmtree(self.state / record.id, ignore_errors=True)
+        cgroups.remove(record.cgroup)
+        shutil.rmtree(bundle, ignore_errors=True)
+
+    async def _conmon(self, bundle: Path, plan: oci.ContainerPlan, record: Record) -> int:
+        argv = [self.spawner.conmon, "--api-version", "1", "--cid", plan.id, "--cuuid", plan.id]
+        argv += ["--name", record.container, "--runtime", self.spawner.runtime_path]
+        argv += ["--runtime-arg", f"--root={self.state}", "--bundle", str(bundle), "--persist-dir", str(bundle)]
+        argv += ["--container-pidfile", str(bundle / "pid"), "--conmon-pidfile", str(bundle / "conmon.pid")]
+        argv += ["--log-path", f"k8s-file:{record.log_path}", "--log-size-max", str(LOG_BYTES), "--no-sync-log"]
+        argv += ["--socket-dir-path", str(bundle), "--full-attach", "--log-level", "error"]
+        if plan.tty:
+            argv.append("--terminal")
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        try:
+            try:
+                process = await self.spawner.spawn(
+                    argv, pass_fds=[writer], environment=self._environment | {"_OCI_SYNCPIPE": str(writer)}
+                )
+            finally:
+                os.close(writer)
+            async with asyncio.timeout(CREATE_SECONDS):
+                answer = await read_once(reader, 65536)
+        except TimeoutError as error:
+            raise RuntimeFailure(f"conmon has not created container {plan.id} in {CREATE_SECONDS:.0f} s") from error
+        finally:
+            os.close(reader)
+        if process.poll() is None:
+            await self.spawner.files(process.wait, KILL_SECONDS)
+        return self._created_pid(answer)
+
+    def _created_pid(self, answer: bytes) -> int:
+        try:
+            said = orjson.loads(answer)
+        except orjson.JSONDecodeError as error:
+            raise RuntimeFailure("conmon ended without a word; is the run directory full?") from error
+        pid = int(said.get("data", -1))
+        if pid <= 0:
+            message = str(said.get("message", "")).strip() or f"status {pid}"
+            raise RuntimeFailure(f"{self.spawner.runtime_name} create failed: {message}")
+        return pid
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _now_of(path: Path) -> float:
+    with suppress(FileNotFoundError):
+        return path.stat().st_mtime
+    return 0.0
+
+
+def _is_monitor(pid: int, container_id: str) -> bool:
+    try:
+        return container_id.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -1,0 +1,264 @@
+"""The OCI runtime configuration of a container: a pure function from a plan to config.json.
+
+Capabilities, masked and read-only paths, mounts and sysctls are containerd's defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+DEFAULT_CAPABILITIES = (
+    "CAP_AUDIT_WRITE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_MKNOD",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_RAW",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_SETUID",
+    "CAP_SYS_CHROOT",
+)
+
+ALL_CAPABILITIES = (
+    "CAP_AUDIT_CONTROL",
+    "CAP_AUDIT_READ",
+    "CAP_AUDIT_WRITE",
+    "CAP_BLOCK_SUSPEND",
+    "CAP_BPF",
+    "CAP_CHECKPOINT_RESTORE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_DAC_READ_SEARCH",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_IPC_LOCK",
+    "CAP_IPC_OWNER",
+    "CAP_KILL",
+    "CAP_LEASE",
+    "CAP_LINUX_IMMUTABLE",
+    "CAP_MAC_ADMIN",
+    "CAP_MAC_OVERRIDE",
+    "CAP_MKNOD",
+    "CAP_NET_ADMIN",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_BROADCAST",
+    "CAP_NET_RAW",
+    "CAP_PERFMON",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_SETUID",
+    "CAP_SYSLOG",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_BOOT",
+    "CAP_SYS_CHROOT",
+    "CAP_SYS_MODULE",
+    "CAP_SYS_NICE",
+    "CAP_SYS_PACCT",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_RAWIO",
+    "CAP_SYS_RESOURCE",
+    "CAP_SYS_TIME",
+    "CAP_SYS_TTY_CONFIG",
+    "CAP_WAKE_ALARM",
+)
+
+MASKED_PATHS = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+)
+READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+_DEVICE_RULES = [{"allow": False, "access": "rwm"}]
+_PSEUDO = ["nosuid", "noexec", "nodev"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One bind mount: `source` on the host at `target` in the container."""
+
+    source: str
+    target: str
+    read_only: bool = False
+    recursive: bool = True
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Limits in the kernel's units; None is no limit. `cpu_quota` is in microseconds per 100 ms."""
+
+    cpu_shares: int = 2
+    cpu_quota: int | None = None
+    memory_bytes: int | None = None
+    pids: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """Who the process is and what it may do."""
+
+    uid: int = 0
+    gid: int = 0
+    groups: tuple[int, ...] = ()
+    capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
+    privileged: bool = False
+    no_new_privileges: bool = False
+    read_only_root: bool = False
+    unmasked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Namespaces:
+    """Paths of the namespaces to join; "" is one of its own, None is the host's."""
+
+    network: str | None
+    uts: str | None
+    ipc: str | None
+    pid: str | None = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerPlan:
+    """Everything that the runtime has to know of one container."""
+
+    id: str
+    root: Path
+    argv: Sequence[str]
+    environment: Mapping[str, str]
+    cwd: str
+    cgroup: str
+    namespaces: Namespaces
+    mounts: Sequence[Mount] = ()
+    overlays: Sequence[Mapping[str, Any]] = ()
+    security: Security = field(default_factory=Security)
+    resources: Resources = field(default_factory=Resources)
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    hostname: str = ""
+    tty: bool = False
+    oom_score: int = 0
+
+
+def config(plan: ContainerPlan, *, unified_cgroup: bool) -> dict[str, Any]:
+    """The content of config.json."""
+    document: dict[str, Any] = {
+        "ociVersion": "1.0.2",
+        "process": process(plan, plan.argv),
+        "root": {"path": str(plan.root), "readonly": plan.security.read_only_root},
+        "mounts": _mounts(plan, unified_cgroup=unified_cgroup),
+        "linux": _linux(plan),
+    }
+    if plan.hostname and plan.namespaces.uts is not None:
+        document["hostname"] = plan.hostname
+    return document
+
+
+def process(plan: ContainerPlan, argv: Sequence[str], *, tty: bool | None = None) -> dict[str, Any]:
+    """The process part, for the container's own process or for one executed in it."""
+    security = plan.security
+    capabilities = ALL_CAPABILITIES if security.privileged else security.capabilities
+    granted = {"bounding": capabilities}
+    if security.uid == 0:
+        granted |= {"effective": capabilities, "permitted": capabilities}
+    return {
+        "terminal": plan.tty if tty is None else tty,
+        "user": {"uid": security.uid, "gid": security.gid, "additionalGids": security.groups},
+        "args": argv,
+        "env": [f"{name}={value}" for name, value in plan.environment.items()],
+        "cwd": plan.cwd,
+        "capabilities": granted,
+        "noNewPrivileges": security.no_new_privileges,
+        "oomScoreAdj": plan.oom_score,
+    }
+
+
+def _linux(plan: ContainerPlan) -> dict[str, Any]:
+    paths = {
+        "network": plan.namespaces.network,
+        "uts": plan.namespaces.uts,
+        "ipc": plan.namespaces.ipc,
+        "pid": plan.namespaces.pid,
+    }
+    spaces = [{"type": kind} | ({"path": path} if path else {}) for kind, path in paths.items() if path is not None]
+    linux: dict[str, Any] = {
+        "namespaces": [*spaces, {"type": "mount"}],
+        "cgroupsPath": plan.cgroup,
+        "resources": _resources(plan),
+    }
+    if plan.sysctls:
+        linux["sysctl"] = plan.sysctls
+    if not plan.security.privileged and not plan.security.unmasked:
+        linux |= {"maskedPaths": MASKED_PATHS, "readonlyPaths": READONLY_PATHS}
+    return linux
+
+
+def _resources(plan: ContainerPlan) -> dict[str, Any]:
+    limits = plan.resources
+    found: dict[str, Any] = {"cpu": {"shares": limits.cpu_shares}}
+    if plan.security.privileged:
+        found["devices"] = [{"allow": True, "access": "rwm"}]
+    else:
+        found["devices"] = _DEVICE_RULES
+    if limits.cpu_quota is not None:
+        found["cpu"] |= {"quota": limits.cpu_quota, "period": 100_000}
+    if limits.memory_bytes is not None:
+        found["memory"] = {"limit": limits.memory_bytes, "swap": limits.memory_bytes}
+    if limits.pids is not None:
+        found["pids"] = {"limit": limits.pids}
+    return found
+
+
+def _mounts(plan: ContainerPlan, *, unified_cgroup: bool) -> list[dict[str, Any]]:
+    privileged = plan.security.privileged
+    mounts: list[dict[str, Any]] = [
+        {"destination": "/proc", "type": "proc", "source": "proc", "options": _PSEUDO},
+        {
+            "destination": "/dev",
+            "type": "tmpfs",
+            "source": "tmpfs",
+            "options": ["nosuid", "strictatime", "mode=755", "size=65536k"],
+        },
+        {
+            "destination": "/dev/pts",
+            "type": "devpts",
+            "source": "devpts",
+            "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        },
+        {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": _PSEUDO},
+        {
+            "destination": "/sys",
+            "type": "sysfs",
+            "source": "sysfs",
+            "options": _PSEUDO if privileged else [*_PSEUDO, "ro"],
+        },
+    ]
+    if unified_cgroup:
+        options = [*_PSEUDO, "relatime"] if privileged else [*_PSEUDO, "relatime", "ro"]
+        mounts.append({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": options})
+    mounts += [dict(overlay) for overlay in plan.overlays]
+    # Parents before children, whatever order the manifest has them in.
+    for mount in sorted(plan.mounts, key=lambda m: m.target.count("/")):
+        bind = "rbind" if mount.recursive else "bind"
+        options = [bind, "rprivate", "ro" if mount.read_only else "rw", *mount.options]
+        mounts.append({"destination": mount.target, "type": "bind", "source": mount.source, "options": options})
+    return mounts
