@@ -5,6 +5,7 @@ from __future__ import annotations
 from controlplane.api import meta, names
 from controlplane.api.errors import FieldError
 from controlplane.api.field import forbidden, invalid, invalid_each, too_long
+from controlplane.api.printing import data
 from controlplane.api.types import Kind, Object, Strategy
 
 LARGEST = 1024 * 1024
@@ -49,5 +50,7 @@ CONFIG_MAP = Kind(
     plural="configmaps",
     definition="io.k8s.api.core.v1.ConfigMap",
     short_names=("cm",),
-    strategy=Strategy(validate=_validate, validate_update=_validate_update),
+    strategy=Strategy(
+        validate=_validate, validate_update=_validate_update, columns=data.CONFIG_MAP_COLUMNS, row=data.config_map_row
+    ),
 )

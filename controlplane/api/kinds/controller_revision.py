@@ -5,6 +5,7 @@ from __future__ import annotations
 from controlplane.api import meta, names
 from controlplane.api.errors import FieldError
 from controlplane.api.field import IMMUTABLE, invalid, required
+from controlplane.api.printing import workloads
 from controlplane.api.types import Kind, Object, Strategy
 
 
@@ -30,5 +31,10 @@ CONTROLLER_REVISION = Kind(
     name="ControllerRevision",
     plural="controllerrevisions",
     definition="io.k8s.api.apps.v1.ControllerRevision",
-    strategy=Strategy(validate=_validate, validate_update=_validate_update),
+    strategy=Strategy(
+        validate=_validate,
+        validate_update=_validate_update,
+        columns=workloads.REVISION_COLUMNS,
+        row=workloads.revision_row,
+    ),
 )

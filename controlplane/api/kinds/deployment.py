@@ -7,6 +7,7 @@ from typing import Any
 from controlplane.api import meta, names
 from controlplane.api.errors import FieldError
 from controlplane.api.field import forbidden, invalid, not_supported
+from controlplane.api.printing import workloads
 from controlplane.api.rules import workload
 from controlplane.api.rules.numbers import count_or_percent, non_negative
 from controlplane.api.types import Kind, Object, Strategy
@@ -89,5 +90,7 @@ DEPLOYMENT = Kind(
         validate=_validate,
         validate_update=_validate_update,
         warnings=template_warnings,
+        columns=workloads.DEPLOYMENT_COLUMNS,
+        row=workloads.deployment_row,
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from controlplane.api import meta, names
 from controlplane.api.errors import FieldError
 from controlplane.api.field import IMMUTABLE, duplicate, invalid, invalid_each, not_supported, required, too_many
+from controlplane.api.printing import networking
 from controlplane.api.rules.containers import PROTOCOLS
 from controlplane.api.types import Kind, Object, Strategy
 
@@ -94,5 +95,7 @@ ENDPOINT_SLICE = Kind(
         prepare_update=_prepare_update,
         validate=_validate,
         validate_update=_validate_update,
+        columns=networking.ENDPOINT_SLICE_COLUMNS,
+        row=networking.endpoint_slice_row,
     ),
 )

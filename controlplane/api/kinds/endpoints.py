@@ -5,6 +5,7 @@ from __future__ import annotations
 from controlplane.api import meta, names
 from controlplane.api.errors import FieldError
 from controlplane.api.field import invalid_each, not_supported, required
+from controlplane.api.printing import networking
 from controlplane.api.rules.containers import PROTOCOLS
 from controlplane.api.types import Kind, Object, Strategy
 
@@ -60,5 +61,11 @@ ENDPOINTS = Kind(
     plural="endpoints",
     definition="io.k8s.api.core.v1.Endpoints",
     short_names=("ep",),
-    strategy=Strategy(default=_default, validate=_validate, validate_update=_validate_update),
+    strategy=Strategy(
+        default=_default,
+        validate=_validate,
+        validate_update=_validate_update,
+        columns=networking.ENDPOINTS_COLUMNS,
+        row=networking.endpoints_row,
+    ),
 )

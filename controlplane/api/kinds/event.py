@@ -5,6 +5,7 @@ from __future__ import annotations
 from controlplane.api import meta, names
 from controlplane.api.errors import FieldError
 from controlplane.api.field import invalid
+from controlplane.api.printing import cluster
 from controlplane.api.types import Kind, Object, Strategy
 
 ABOUT = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
@@ -37,5 +38,11 @@ EVENT = Kind(
     plural="events",
     definition="io.k8s.api.core.v1.Event",
     short_names=("ev",),
-    strategy=Strategy(validate=_validate, validate_update=meta.validate_update, fields=_fields),
+    strategy=Strategy(
+        validate=_validate,
+        validate_update=meta.validate_update,
+        fields=_fields,
+        columns=cluster.EVENT_COLUMNS,
+        row=cluster.event_row,
+    ),
 )

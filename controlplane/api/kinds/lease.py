@@ -5,6 +5,7 @@ from __future__ import annotations
 from controlplane.api import meta, names
 from controlplane.api.errors import FieldError
 from controlplane.api.field import invalid
+from controlplane.api.printing import cluster
 from controlplane.api.types import Kind, Object, Strategy
 
 
@@ -38,5 +39,11 @@ LEASE = Kind(
     name="Lease",
     plural="leases",
     definition="io.k8s.api.coordination.v1.Lease",
-    strategy=Strategy(default=_default, validate=_validate, validate_update=_validate_update),
+    strategy=Strategy(
+        default=_default,
+        validate=_validate,
+        validate_update=_validate_update,
+        columns=cluster.LEASE_COLUMNS,
+        row=cluster.lease_row,
+    ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from controlplane.api import meta, names
 from controlplane.api.errors import FieldError
 from controlplane.api.field import invalid_each
+from controlplane.api.printing import cluster
 from controlplane.api.types import Kind, Object, Strategy
 
 NAME_LABEL = "kubernetes.io/metadata.name"
@@ -66,5 +67,7 @@ NAMESPACE = Kind(
         validate=_validate,
         validate_update=_validate_update,
         fields=lambda obj: {"status.phase": obj.get("status", {}).get("phase", "")},
+        columns=cluster.NAMESPACE_COLUMNS,
+        row=cluster.namespace_row,
     ),
 )

@@ -7,6 +7,7 @@ from typing import Any
 from controlplane.api import meta, names
 from controlplane.api.errors import FieldError
 from controlplane.api.field import duplicate, forbidden, invalid_each, not_supported, required
+from controlplane.api.printing import cluster
 from controlplane.api.rules.scheduling import EFFECTS
 from controlplane.api.types import Kind, Object, Strategy
 
@@ -80,5 +81,7 @@ NODE = Kind(
         validate=_validate,
         validate_update=_validate_update,
         fields=lambda obj: {"spec.unschedulable": "true" if obj.get("spec", {}).get("unschedulable") else "false"},
+        columns=cluster.NODE_COLUMNS,
+        row=cluster.node_row,
     ),
 )

@@ -7,6 +7,7 @@ from typing import Any
 from controlplane.api import meta, names
 from controlplane.api.errors import FieldError
 from controlplane.api.field import forbidden, invalid, not_supported, required
+from controlplane.api.printing import pods
 from controlplane.api.rules.difference import difference
 from controlplane.api.rules.podspec import LARGEST_INT32, default_spec, validate_spec
 from controlplane.api.rules.qos import qos_class
@@ -156,6 +157,8 @@ POD = Kind(
         validate_update=_validate_update,
         warnings=pod_warnings,
         fields=_fields,
+        columns=pods.COLUMNS,
+        row=pods.row,
     ),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from controlplane.api import meta, names
 from controlplane.api.errors import FieldError
 from controlplane.api.field import forbidden, invalid, not_supported
+from controlplane.api.printing import cluster
 from controlplane.api.types import Kind, Object, Strategy
 
 HIGHEST_FOR_USERS = 1_000_000_000
@@ -58,6 +59,11 @@ PRIORITY_CLASS = Kind(
     namespaced=False,
     short_names=("pc",),
     strategy=Strategy(
-        default=_default, prepare_create=_prepare_create, validate=_validate, validate_update=_validate_update
+        default=_default,
+        prepare_create=_prepare_create,
+        validate=_validate,
+        validate_update=_validate_update,
+        columns=cluster.PRIORITY_CLASS_COLUMNS,
+        row=cluster.priority_class_row,
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from controlplane.api import meta, names
 from controlplane.api.errors import FieldError
+from controlplane.api.printing import workloads
 from controlplane.api.rules import workload
 from controlplane.api.rules.numbers import non_negative
 from controlplane.api.types import Kind, Object, Strategy
@@ -49,5 +50,7 @@ REPLICA_SET = Kind(
         validate=_validate,
         validate_update=_validate_update,
         warnings=template_warnings,
+        columns=workloads.REPLICA_SET_COLUMNS,
+        row=workloads.replica_set_row,
     ),
 )

@@ -8,6 +8,7 @@ from controlplane.api import meta, names
 from controlplane.api.errors import FieldError
 from controlplane.api.field import IMMUTABLE, invalid, invalid_each, required, too_long
 from controlplane.api.kinds.config_map import validate_frozen
+from controlplane.api.printing import data
 from controlplane.api.types import Kind, Object, Strategy
 
 LARGEST = 1024 * 1024
@@ -67,5 +68,7 @@ SECRET = Kind(
         validate=_validate,
         validate_update=_validate_update,
         fields=lambda obj: {"type": obj.get("type", "")},
+        columns=data.SECRET_COLUMNS,
+        row=data.secret_row,
     ),
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 from controlplane.api import meta, names
 from controlplane.api.errors import FieldError
+from controlplane.api.printing import networking
 from controlplane.api.rules.service import is_external, validate_service, validate_service_update
 from controlplane.api.types import Kind, Object, Strategy
 
@@ -149,5 +150,7 @@ SERVICE = Kind(
         validate=_validate,
         validate_update=_validate_update,
         fields=_fields,
+        columns=networking.SERVICE_COLUMNS,
+        row=networking.service_row,
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from controlplane.api import meta, names
 from controlplane.api.errors import FieldError
 from controlplane.api.field import invalid
+from controlplane.api.printing import data
 from controlplane.api.types import Kind, Object, Strategy
 
 SHORTEST_SECONDS = 600
@@ -36,7 +37,12 @@ SERVICE_ACCOUNT = Kind(
     definition="io.k8s.api.core.v1.ServiceAccount",
     short_names=("sa",),
     subresources=("token",),
-    strategy=Strategy(validate=_validate, validate_update=meta.validate_update),
+    strategy=Strategy(
+        validate=_validate,
+        validate_update=meta.validate_update,
+        columns=data.SERVICE_ACCOUNT_COLUMNS,
+        row=data.service_account_row,
+    ),
 )
 
 TOKEN_REQUEST = Kind(

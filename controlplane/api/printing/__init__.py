@@ -1,0 +1,1 @@
+"""The cells of server-side tables: what `kubectl get` prints, computed as upstream's printers do."""
