@@ -1,0 +1,55 @@
+"""The controllers: each brings one part of what is nearer to what should be. One file per controller."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from controlplane.client.informer import Informers
+from controlplane.client.interface import Client
+from controlplane.controllers.config import ControllerConfig, LoadBalancerRoutes
+from controlplane.controllers.deployment import DeploymentController
+from controlplane.controllers.endpoints import EndpointsController
+from controlplane.controllers.endpointslice import EndpointSliceController
+from controlplane.controllers.event_expiry import EventExpiry
+from controlplane.controllers.garbage import GarbageCollector
+from controlplane.controllers.kubernetes_service import KubernetesServiceController
+from controlplane.controllers.namespace import NamespaceController
+from controlplane.controllers.node_lifecycle import NodeLifecycleController
+from controlplane.controllers.pod_gc import PodGarbageCollector
+from controlplane.controllers.replicaset import ReplicaSetController
+from controlplane.controllers.root_ca import RootCAController
+from controlplane.controllers.service_account import ServiceAccountController
+from controlplane.controllers.service_load_balancer import ServiceLoadBalancer
+from controlplane.controllers.taint_eviction import TaintEvictionController
+
+__all__ = ["ControllerConfig", "LoadBalancerRoutes", "build_controllers"]
+
+
+class Component(Protocol):
+    async def run(self) -> None: ...
+
+
+def build_controllers(client: Client, informers: Informers, config: ControllerConfig) -> list[Component]:
+    """All controllers, each to be run as a task of its own; they register their informers here."""
+    return [
+        KubernetesServiceController(
+            client,
+            informers,
+            cluster_ip=config.kubernetes_address,
+            address=config.api_address,
+            port=config.api_port,
+        ),
+        ServiceAccountController(client, informers),
+        RootCAController(client, informers, config.ca_bundle),
+        DeploymentController(client, informers),
+        ReplicaSetController(client, informers),
+        EndpointSliceController(client, informers),
+        EndpointsController(client, informers),
+        ServiceLoadBalancer(client, informers, config.load_balancer_range, config.load_balancer_routes),
+        NodeLifecycleController(client, informers, grace_seconds=config.node_grace_seconds),
+        TaintEvictionController(client, informers),
+        PodGarbageCollector(client, informers),
+        NamespaceController(client, informers),
+        GarbageCollector(client, informers),
+        EventExpiry(client, ttl_seconds=config.event_ttl_seconds),
+    ]
