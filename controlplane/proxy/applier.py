@@ -33,7 +33,7 @@ DEBOUNCE_SECONDS = 0.015
 PAUSE_PER_SYNC = 4.0
 """After a sync, the next waits this many times as long as it took: a burst of changes costs a fifth of one core."""
 LONGEST_PAUSE_SECONDS = 2.0
-CANARY_SECONDS = 30.0
+FLUSH_CHECK_SECONDS = 30.0
 FIRST_RETRY_SECONDS = 0.05
 LONGEST_RETRY_SECONDS = 30.0
 LARGE_CLUSTER_ENDPOINTS = 1000
@@ -46,7 +46,8 @@ class ProxyConfig:
     """What one node's proxy needs to know of its node.
 
     `namespace` is the node's pinned network namespace. `non_masquerade` are the ranges in which a pod is seen with its
-    own address; what it sends elsewhere gets the node's. None leaves that to somebody else.
+    own address; what it sends elsewhere gets the node's. None leaves that to somebody else. Every `flush_check_seconds`
+    without a change it is looked whether somebody flushed the tables.
     """
 
     node_name: str
@@ -55,6 +56,7 @@ class ProxyConfig:
     local_traffic: LocalTraffic
     zone: str = ""
     non_masquerade: tuple[str, ...] | None = None
+    flush_check_seconds: float = FLUSH_CHECK_SECONDS
 
 
 class ServiceProxy:
@@ -113,7 +115,7 @@ class ServiceProxy:
         """Returns when there is something to do, and not too soon after the last sync."""
         await asyncio.sleep(min(took * PAUSE_PER_SYNC, LONGEST_PAUSE_SECONDS))
         try:
-            async with asyncio.timeout(CANARY_SECONDS):
+            async with asyncio.timeout(self.config.flush_check_seconds):
                 await self._wake.wait()
         except TimeoutError:
             if not restore.has_canary(await self._executor.run(firewall.save)):
