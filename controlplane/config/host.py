@@ -5,16 +5,15 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from controlplane.config.errors import ConfigError
 from controlplane.config.resolve import PortOwner, Taken
 from controlplane.config.types import CLUSTER_FILE, ResolvedCluster
 from controlplane.directories import STATE_ROOT
-from netsim.link import list_links
 from netsim.netlink import Netlink
-from netsim.route import Route, RouteType, list_routes
+from netsim.ranges import host_claims
 
 _LISTEN = "0A"
 _SHORTEST_CLAIM = 8
@@ -39,15 +38,11 @@ def taken_by_clusters(name: str, *, directory: Path = STATE_ROOT) -> list[Taken]
 def taken_by_host() -> list[Taken]:
     """The ranges that this host has routes to, in any table, those of other clusters' links among them.
 
-    A default route, or one to half of everything, is no claim to a range: the cluster's own routes go before it.
+    A route to half of everything, as VPNs set, is no more a claim than a default route: ours go before it.
     """
     with Netlink() as netlink:
-        routes = list_routes(netlink, table=None)
-        devices = {link.index: link.ifname for link in list_links(netlink)}
-    claims = {
-        IPv4Network(route.destination): _route_text(route, devices) for route in routes if _claims(route.destination)
-    }
-    return [Taken(network, owner) for network, owner in claims.items()]
+        claims = host_claims(netlink)
+    return [Taken(claim.network, claim.owner) for claim in claims if claim.network.prefixlen >= _SHORTEST_CLAIM]
 
 
 def port_owner_beside(name: str, *, directory: Path = STATE_ROOT) -> PortOwner:
@@ -89,18 +84,6 @@ def _load(file: Path) -> ResolvedCluster:
             found=f"cannot be read: {error}",
             allowed=f"netsim down --name {file.parent.name} removes that cluster",
         ) from error
-
-
-def _claims(destination: str) -> bool:
-    return IPv4Network(destination).prefixlen >= _SHORTEST_CLAIM
-
-
-def _route_text(route: Route, devices: dict[int, str]) -> str:
-    """The route as `ip route` shows it."""
-    kind = "" if route.type is RouteType.UNICAST else f"{route.type.name.lower()} "
-    via = f" via {', '.join(route.gateways)}" if route.gateways else ""
-    device = f" dev {devices[route.index]}" if route.index in devices else ""
-    return f"the host's route {kind}{route.destination}{via}{device}"
 
 
 def _listener(port: int) -> str | None:

@@ -97,6 +97,17 @@ def pod_prefix(max_pods: int) -> int:
     return 32 - (2 * max_pods - 1).bit_length()
 
 
+def first_choices() -> dict[str, IPv4Network]:
+    """The range that a cluster gets for each purpose if nothing is in the way."""
+    candidates = {
+        "nodes": _NODE_CANDIDATES,
+        "pods": _POD_CANDIDATES,
+        "Services": _SERVICE_CANDIDATES,
+        "load balancers": _LOAD_BALANCER_CANDIDATES,
+    }
+    return {purpose: next(_candidates(specs)) for purpose, specs in candidates.items()}
+
+
 class _Ranges:
     """The ranges already given away, and the next free one."""
 

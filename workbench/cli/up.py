@@ -19,6 +19,7 @@ from controlplane.config.differences import differences
 from controlplane.config.types import numbered_nodes
 from controlplane.directories import Directories
 from controlplane.pidfile import running_pid
+from netsim import probe
 from workbench.cli import launch
 from workbench.cli.errors import require_root
 from workbench.cli.locks import locked
@@ -77,6 +78,7 @@ def _bring_up(directories: Directories, config: ClusterConfig) -> tuple[Resolved
     """Settle and start; a new cluster that does not come up is removed again, so that nothing is left of it."""
     new = not is_settled(directories)
     try:
+        probe.require()
         cluster = settle(directories, config)
         with steps() as step:
             return cluster, launch.start(directories, step)
