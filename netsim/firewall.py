@@ -17,6 +17,7 @@ from netsim.errors import CommandFailed, MissingRequirement, RulesRejected
 _LIMIT_SECONDS = 120
 _LOCK_SECONDS = "5"
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
+_QUOTED = re.compile(r"'([^']+)'")
 _LINE_NUMBER = re.compile(r"line:? (\d+)")
 
 
@@ -94,4 +95,9 @@ def _rejected_line(text: str, stderr: str) -> str:
     lines = text.splitlines()
     if match is None or not 0 < int(match.group(1)) <= len(lines):
         return ""
-    return lines[int(match.group(1)) - 1]
+    line = lines[int(match.group(1)) - 1]
+    # A jump to a chain that is not there is noticed at the end only, and then the chain is named.
+    chain = _QUOTED.search(stderr)
+    if line == "COMMIT" and chain is not None:
+        return next((rule for rule in lines if chain.group(1) in rule.split()), line)
+    return line

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 
-from netsim import namespace
+from netsim import modules, namespace
 from netsim.errors import translated
 from netsim.netlink import Netlink
 from netsim.vpc import node as nodes
@@ -26,6 +26,7 @@ class Vpc:
 
     def ensure(self) -> None:
         """The router, its subnets and the link to the host; what is right already is not touched."""
+        modules.ensure_bridge_filtering()
         router.ensure_router(self.plan)
         if self._host is None:
             self._host = Netlink()

@@ -1,0 +1,73 @@
+import subprocess
+import sys
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+
+from netsim import probe, ranges
+from netsim.netlink import Netlink
+from netsim.probe import features, programs
+from netsim.vpc import Vpc
+from tests.kernel import world
+from tests.kernel.test_vpc import take_down
+
+
+def test_this_host_has_all_that_is_required_and_says_what_it_found() -> None:
+    found = probe.checks()
+    assert [check for check in found if check.required and not check.ok] == []
+    assert all(check.found and check.needed and check.remedy for check in found)
+    assert len({check.name for check in found}) == len(found)
+    probe.require()
+
+
+def test_the_host_is_not_changed_by_asking() -> None:
+    before = world.host_state()
+    probe.checks()
+    assert world.host_state() == before
+
+
+def test_what_is_missing_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "_PATH", "/nowhere")
+    missing = {check.name: check for check in programs.programs() if not check.ok}
+    assert missing["crun or runc"].remedy == "apt install crun"
+    assert missing["nft"].remedy == "apt install nftables"
+    with pytest.raises(probe.MissingRequirement, match=r"conmon.*apt install crun"):
+        probe.require()
+
+
+def test_a_feature_that_the_kernel_refuses_is_not_ok() -> None:
+    broken = features._Feature(
+        "broken", "nothing", "CONFIG_NONE", lambda netlink: features._veth(netlink) or features._veth(netlink)
+    )
+    (check,) = features._in_throw_away_namespace([broken])
+    assert not check.ok
+    assert "File exists" in check.found
+
+
+def test_someone_else_than_root_is_told() -> None:
+    asking = "from netsim.probe import require\nrequire()"
+    done = subprocess.run(
+        ["setpriv", "--reuid=65534", "--clear-groups", sys.executable, "-c", asking],
+        capture_output=True,
+        text=True,
+        cwd=Path.cwd(),
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "sudo" in done.stderr or "Permission" in done.stderr
+
+
+def test_the_routes_of_a_cluster_are_claims_of_that_cluster(cluster: str) -> None:
+    plan = world.plan_of(cluster)
+    try:
+        with Vpc(plan) as vpc:
+            vpc.ensure()
+        with Netlink() as host:
+            claims, without = ranges.host_claims(host), ranges.host_claims(host, without=cluster)
+        found = ranges.conflict(IPv4Network("100.50.4.0/24"), claims)
+        assert found is not None
+        assert found.owner == f"100.50.0.0/20 of cluster {cluster}"
+        assert ranges.conflict(IPv4Network("100.50.4.0/24"), without) is None
+    finally:
+        take_down(plan, 0)
