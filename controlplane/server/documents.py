@@ -1,0 +1,87 @@
+"""What is no resource: discovery, versions, health, schemas."""
+
+from __future__ import annotations
+
+import platform
+
+from aiohttp import web
+
+from controlplane.api import discovery
+from controlplane.server.exchange import Exchange
+from controlplane.server.registry import Registry
+
+VERSION = "v1.37.0+netsim"
+HEALTH = ("healthz", "livez", "readyz")
+CHECKS = ("ping", "log", "etcd", "informer-sync", "poststarthook/bootstrap-controller")
+
+
+class Documents:
+    """The documents of one server; `address` is the host:port that discovery names."""
+
+    def __init__(self, registry: Registry, address: str) -> None:
+        self._registry = registry
+        self._address = address
+
+    def answer(self, exchange: Exchange) -> web.Response | None:
+        """The document at the request's path; None when there is none."""
+        parts = exchange.request.path.strip("/").split("/")
+        match parts:
+            case ["version"]:
+                return exchange.plain(version())
+            case [kind, *check] if kind in HEALTH:
+                return self._health(exchange, kind, "/".join(check))
+            case ["api" | "apis", *rest]:
+                return self._discovery(exchange, parts[0], rest)
+            case [""]:
+                return exchange.plain({"paths": self._paths()})
+        return None
+
+    def _discovery(self, exchange: Exchange, root: str, rest: list[str]) -> web.Response | None:
+        scheme = self._registry.scheme
+        if not rest and exchange.wanted.form == "discovery":
+            body = discovery.aggregated(scheme, core=root == "api")
+            return exchange.plain(body, content_type=discovery.AGGREGATED_MEDIA_TYPE)
+        found = None
+        match root, rest:
+            case "api", []:
+                found = discovery.api_versions(self._address)
+            case "api", [wanted]:
+                found = discovery.resource_list(scheme, "", wanted)
+            case "apis", []:
+                found = discovery.group_list(scheme)
+            case "apis", [group]:
+                found = discovery.group(scheme, group)
+            case "apis", [group, wanted]:
+                found = discovery.resource_list(scheme, group, wanted)
+        return exchange.plain(found) if found is not None else None
+
+    def _health(self, exchange: Exchange, kind: str, check: str) -> web.Response | None:
+        """Whoever gets an answer at all gets ok: the store serves from memory, and refuses single writes by itself."""
+        if check and check not in CHECKS:
+            return None
+        lines = [f"[+]{name} ok" for name in CHECKS] + [f"{kind} check passed"]
+        verbose = "verbose" in exchange.request.query
+        text = "\n".join(lines) + "\n" if verbose and not check else "ok"
+        return exchange.plain(text.encode(), content_type="text/plain")
+
+    def _paths(self) -> list[str]:
+        scheme = self._registry.scheme
+        groups = [group for group in scheme.groups() if group]
+        versions = [f"/apis/{group}/{version}" for group in groups for version in scheme.versions(group)]
+        roots = ["/api", "/api/v1", "/apis", "/openapi/v2", "/openapi/v3", "/version"]
+        return sorted([*roots, *(f"/apis/{group}" for group in groups), *versions, *(f"/{kind}" for kind in HEALTH)])
+
+
+def version() -> dict[str, str]:
+    """What `kubectl version` shows of the server."""
+    return {
+        "major": "1",
+        "minor": "37",
+        "gitVersion": VERSION,
+        "gitCommit": "",
+        "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "",
+        "compiler": platform.python_implementation(),
+        "platform": f"linux/{ {'x86_64': 'amd64', 'aarch64': 'arm64'}.get(platform.machine(), platform.machine()) }",
+    }

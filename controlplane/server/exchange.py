@@ -1,0 +1,73 @@
+"""One request and what goes with its answer: user, warnings, audit id, compression."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from typing import Any
+
+import orjson
+from aiohttp import web
+from multidict import CIMultiDict
+
+from controlplane.api.errors import ApiError
+from controlplane.server.negotiation import JSON, Wanted, wanted
+from controlplane.server.requests import ANONYMOUS, User
+
+COMPRESS_FROM = 128 << 10
+AGENT = "-"
+
+
+class Exchange:
+    """A request being answered."""
+
+    def __init__(self, request: web.BaseRequest, audit_id: str) -> None:
+        self.request = request
+        self.user: User = ANONYMOUS
+        self._audit_id = audit_id
+        self._warnings: list[str] = []
+
+    @property
+    def wanted(self) -> Wanted:
+        """The form that the caller wants."""
+        return wanted(self.request.headers.get("Accept", ""))
+
+    def warn(self, text: str) -> None:
+        """Adds a text that kubectl shows; each is sent once."""
+        if text not in self._warnings:
+            self._warnings.append(text)
+
+    def headers(self) -> CIMultiDict[str]:
+        """What every answer carries."""
+        headers = CIMultiDict({"Audit-Id": self._audit_id, "Cache-Control": "no-cache, private"})
+        for text in self._warnings:
+            quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+            headers.add("Warning", f'299 {AGENT} "{quoted}"')
+        return headers
+
+    async def answer(self, body: bytes, status: int = 200) -> web.Response:
+        """A JSON body; large ones compressed, outside the loop, for callers who take that."""
+        headers = self.headers()
+        if len(body) >= COMPRESS_FROM and "gzip" in self.request.headers.get("Accept-Encoding", ""):
+            body = await asyncio.to_thread(_gzip, body)
+            headers["Content-Encoding"] = "gzip"
+            headers["Vary"] = "Accept-Encoding"
+        return web.Response(body=body, status=status, headers=headers, content_type=JSON)
+
+    def plain(self, body: Any, status: int = 200, *, content_type: str = JSON) -> web.Response:
+        """A document that is made on the spot; text when `content_type` says so."""
+        data = body if isinstance(body, bytes) else orjson.dumps(body)
+        return web.Response(body=data, status=status, headers=self.headers(), content_type=content_type)
+
+    def refuse(self, error: ApiError) -> web.Response:
+        """The `Status` of an error."""
+        headers = self.headers()
+        seconds = (error.details or {}).get("retryAfterSeconds")
+        if seconds:
+            headers["Retry-After"] = str(seconds)
+        return web.Response(body=orjson.dumps(error.status()), status=error.code, headers=headers, content_type=JSON)
+
+
+def _gzip(body: bytes) -> bytes:
+    packer = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    return packer.compress(body) + packer.flush()

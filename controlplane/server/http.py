@@ -1,0 +1,123 @@
+"""The HTTPS server: connections, errors, headers; what a request means is in the handlers.
+
+aiohttp's low-level server without its router and middleware: every request comes to `_handle`,
+which is the one place where errors become `Status` objects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from socket import socket
+
+from aiohttp import web
+
+from controlplane.api.errors import ApiError, InternalError, NotFound, RequestTooLarge
+from controlplane.server.authentication import Authenticator
+from controlplane.server.authorization import Action, authorize
+from controlplane.server.documents import Documents
+from controlplane.server.exchange import Exchange
+from controlplane.server.pki import Pki
+from controlplane.server.registry import Registry
+from controlplane.server.requests import User
+from controlplane.server.resources import Resources
+from controlplane.server.routes import resource_target
+from controlplane.server.streams import StreamDirectory
+
+log = logging.getLogger(__name__)
+
+BODY_BOUND = 3 << 20
+SHUTDOWN_SECONDS = 2.0
+BACKLOG = 1024
+
+
+class ApiServer:
+    """One API on any number of listening sockets.
+
+    `tokens` are static bearer tokens. `address` is host:port as clients reach the server, shown in
+    discovery.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        pki: Pki,
+        *,
+        streams: StreamDirectory | None = None,
+        tokens: Mapping[str, User] | None = None,
+        address: str = "127.0.0.1:6443",
+    ) -> None:
+        self._registry = registry
+        self._pki = pki
+        self._authenticator = Authenticator(registry, tokens or {})
+        self._resources = Resources(registry, self._authenticator, streams or StreamDirectory())
+        self._documents = Documents(registry, address)
+
+    @asynccontextmanager
+    async def serve(self, sockets: Sequence[socket]) -> AsyncIterator[None]:
+        """Answers on `sockets`, which listen already and are closed at the end."""
+        context = await asyncio.to_thread(_tls_context, self._pki)
+        server = web.Server(
+            self._handle,
+            request_factory=_request,
+            handler_cancellation=True,
+            access_log=None,
+            tcp_keepalive=True,
+            keepalive_timeout=600.0,
+        )
+        runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS)
+        await runner.setup()
+        try:
+            for listening in sockets:
+                await web.SockSite(runner, listening, ssl_context=context, backlog=BACKLOG).start()
+            yield
+        finally:
+            self._resources.close()
+            await runner.cleanup()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        exchange = Exchange(request, request.headers.get("Audit-ID") or str(uuid.uuid4()))
+        try:
+            return await self._answer(exchange)
+        except ApiError as error:
+            return exchange.refuse(error)
+        except web.HTTPRequestEntityTooLarge:
+            return exchange.refuse(RequestTooLarge(f"Request entity too large: limit is {BODY_BOUND}"))
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception as error:  # the boundary: a bug is a 500 and a log line
+            log.error("request failed", exc_info=error, extra={"method": request.method, "path": request.path})
+            return exchange.refuse(InternalError(f"Internal error occurred: {type(error).__name__}: {error}"))
+
+    async def _answer(self, exchange: Exchange) -> web.StreamResponse:
+        request = exchange.request
+        certificate = request.transport.get_extra_info("peercert") if request.transport else None
+        exchange.user = self._authenticator.user(request.headers.get("Authorization", ""), certificate)
+        target = resource_target(self._registry.scheme, request.path)
+        if target is not None:
+            return await self._resources.answer(exchange, target)
+        authorize(exchange.user, Action(request.method.lower(), path=request.path))
+        document = self._documents.answer(exchange)
+        if document is None:
+            raise NotFound("the server could not find the requested resource")
+        return document
+
+
+def _request(
+    message: object, payload: object, protocol: object, writer: object, task: asyncio.Task[None]
+) -> web.BaseRequest:
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=BODY_BOUND)  # type: ignore[arg-type]
+
+
+def _tls_context(pki: Pki) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pki.server_certificate, pki.server_key)
+    context.load_verify_locations(pki.ca_certificate)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.set_alpn_protocols(["http/1.1"])
+    return context

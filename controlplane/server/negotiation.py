@@ -1,0 +1,92 @@
+"""Which form a caller wants an answer in, and which form a body came in.
+
+The server speaks JSON. Accept can ask for a Table or for metadata only; asking for protobuf, or for
+anything else that is not served, gets JSON, and clients cope. Bodies may be JSON or YAML.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+from controlplane.api import decode as decoding
+from controlplane.api.errors import BadRequest, UnsupportedMediaType
+
+Form = Literal["object", "table", "metadata", "discovery"]
+
+JSON = "application/json"
+YAML = ("application/yaml", "application/x-yaml", "text/yaml")
+
+_FORMS: dict[str, Form] = {
+    "Table": "table",
+    "PartialObjectMetadata": "metadata",
+    "PartialObjectMetadataList": "metadata",
+    "APIGroupDiscoveryList": "discovery",
+}
+_SERVED_VERSIONS = {"meta.k8s.io": ("v1", "v1beta1"), "apidiscovery.k8s.io": ("v2",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A form and, for tables and metadata, the version of meta.k8s.io."""
+
+    form: Form = "object"
+    version: str = "v1"
+
+
+@lru_cache(maxsize=256)
+def wanted(accept: str) -> Wanted:
+    """The first alternative of an Accept header that the server has."""
+    for alternative in accept.split(","):
+        media_type, *rest = (part.strip() for part in alternative.split(";"))
+        if media_type not in (JSON, "application/*", "*/*"):
+            continue
+        parameters = dict(part.partition("=")[::2] for part in rest)
+        if "as" not in parameters:
+            return Wanted()
+        form, version = _FORMS.get(parameters["as"]), parameters.get("v", "")
+        if form is not None and version in _SERVED_VERSIONS.get(parameters.get("g", ""), ()):
+            return Wanted(form, version)
+    return Wanted()
+
+
+def parse_body(body: bytes, content_type: str) -> Any:
+    """The JSON value of a body in JSON or YAML; UnsupportedMediaType for others, protobuf among them."""
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type in YAML:
+        return parse_yaml(body)
+    if media_type in ("", JSON, "application/octet-stream", "text/plain"):
+        return decoding.parse(body)
+    raise UnsupportedMediaType(
+        "the body of the request was in an unknown format - accepted media types include: "
+        "application/json, application/yaml"
+    )
+
+
+def parse_yaml(body: bytes) -> Any:
+    """The JSON value of a YAML text; BadRequest when it is none."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        return _plain(yaml.load(body, Loader=loader))
+    except yaml.YAMLError as error:
+        raise BadRequest(f"error converting YAML to JSON: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    """YAML values that JSON does not have, as Kubernetes reads them: keys and dates are strings."""
+    if isinstance(value, dict):
+        return {_key(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, bool):
+        return "true" if key else "false"
+    return str(key)

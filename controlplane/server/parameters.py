@@ -1,0 +1,110 @@
+"""Query parameters, and the DeleteOptions body, as the registry's options; BadRequest for what is malformed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from controlplane.api.errors import BadRequest, FieldError, Invalid
+from controlplane.server.requests import DeleteOptions, FieldValidation, ListOptions, Propagation, User, WriteOptions
+
+Query = Mapping[str, str]
+
+
+def write_options(
+    query: Query, user: User, warn: Callable[[str], None], duplicates: tuple[str, ...] = ()
+) -> WriteOptions:
+    """Options of create, update and patch."""
+    validation = query.get("fieldValidation") or "Warn"
+    if validation not in ("Strict", "Warn", "Ignore"):
+        text = f'Unsupported value: "{validation}": supported values: "", "Ignore", "Strict", "Warn"'
+        raise _invalid("CreateOptions", FieldError("FieldValueNotSupported", "fieldValidation", text))
+    return WriteOptions(
+        user=user,
+        dry_run=_dry_run(query.get("dryRun", "")),
+        field_manager=query.get("fieldManager", ""),
+        field_validation=cast(FieldValidation, validation),
+        force=flag(query, "force"),
+        duplicates=duplicates,
+        warn=warn,
+    )
+
+
+def delete_options(query: Query, body: Any, user: User) -> DeleteOptions:
+    """Options of delete: from the body when there is one, else from the query."""
+    body = {} if body is None else body
+    if not isinstance(body, dict):
+        raise BadRequest("the body of a delete is a DeleteOptions object")
+    preconditions = body.get("preconditions") or {}
+    grace = body.get("gracePeriodSeconds", _integer(query, "gracePeriodSeconds"))
+    if grace is not None and not isinstance(grace, int):
+        raise BadRequest("gracePeriodSeconds: must be an integer")
+    if not isinstance(preconditions, dict):
+        raise BadRequest("preconditions: must be an object")
+    dry_run = body.get("dryRun") or [query.get("dryRun", "")]
+    return DeleteOptions(
+        user=user,
+        dry_run=_dry_run(dry_run[0] if isinstance(dry_run, list) and dry_run else ""),
+        grace_period_seconds=grace,
+        propagation_policy=_propagation(body, query),
+        uid=preconditions.get("uid"),
+        resource_version=preconditions.get("resourceVersion"),
+    )
+
+
+def list_options(query: Query, name: str = "") -> ListOptions:
+    """What a list selects; `name` narrows it to one object, as in a watch of one."""
+    fields = query.get("fieldSelector", "")
+    if name:
+        fields = f"metadata.name={name}" + (f",{fields}" if fields else "")
+    return ListOptions(
+        label_selector=query.get("labelSelector", ""),
+        field_selector=fields,
+        limit=_integer(query, "limit") or 0,
+        continue_token=query.get("continue", ""),
+        resource_version=query.get("resourceVersion", ""),
+        resource_version_match=query.get("resourceVersionMatch", ""),
+    )
+
+
+def flag(query: Query, name: str) -> bool:
+    """A boolean parameter as Go reads it: present and not "0" or "false"."""
+    return query.get(name, "false").lower() not in ("0", "false", "f")
+
+
+def integer(query: Query, name: str, default: int) -> int:
+    """An integer parameter."""
+    found = _integer(query, name)
+    return default if found is None else found
+
+
+def _integer(query: Query, name: str) -> int | None:
+    text = query.get(name, "")
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError as error:
+        raise BadRequest(f'{name}: strconv.ParseInt: parsing "{text}": invalid syntax') from error
+
+
+def _dry_run(text: Any) -> bool:
+    if text in ("", "All"):
+        return bool(text == "All")
+    body = f'Unsupported value: ["{text}"]: supported values: "All"'
+    raise _invalid("CreateOptions", FieldError("FieldValueNotSupported", "dryRun", body))
+
+
+def _propagation(body: Mapping[str, Any], query: Query) -> Propagation | None:
+    policy = body.get("propagationPolicy") or query.get("propagationPolicy")
+    if policy is None:
+        orphan = body.get("orphanDependents")
+        return None if orphan is None else "Orphan" if orphan else "Background"
+    if policy not in ("Orphan", "Background", "Foreground"):
+        text = f'Unsupported value: "{policy}": supported values: "Background", "Foreground", "Orphan"'
+        raise _invalid("DeleteOptions", FieldError("FieldValueNotSupported", "propagationPolicy", text))
+    return cast(Propagation, policy)
+
+
+def _invalid(kind: str, error: FieldError) -> Invalid:
+    return Invalid.of("meta.k8s.io", kind, "", [error])

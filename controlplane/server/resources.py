@@ -1,0 +1,205 @@
+"""What each HTTP method does to a resource: reads the request, calls the registry, renders the answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from controlplane.api import decode as decoding
+from controlplane.api.errors import BadRequest, MethodNotAllowed, NotFound
+from controlplane.api.patch import patch_type_of
+from controlplane.api.subresources import SUBRESOURCES
+from controlplane.api.tables import include_of
+from controlplane.api.types import Kind, Object
+from controlplane.server import parameters, rendering, reviews
+from controlplane.server.authentication import Authenticator
+from controlplane.server.authorization import Action, authorize
+from controlplane.server.exchange import Exchange
+from controlplane.server.negotiation import YAML, parse_body, parse_yaml
+from controlplane.server.postings import post
+from controlplane.server.registry import Registry
+from controlplane.server.requests import WriteOptions
+from controlplane.server.routes import Target
+from controlplane.server.streams import StreamDirectory
+from controlplane.server.watch_stream import WatchStreams
+from controlplane.store import Revision
+
+NOT_SERVED = "the server could not find the requested resource"
+NOT_ALLOWED = "the server does not allow this method on the requested resource"
+RETURN_DELETED = frozenset(("pods", "services", "serviceaccounts", "persistentvolumeclaims", "persistentvolumes"))
+"""Kinds of which a delete returns the object and not a Status, as upstream's storage options say."""
+
+STREAMS = frozenset(("log", "exec", "attach", "portforward"))
+
+_VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
+class Resources:
+    """The handlers of everything under /api/v1 and /apis/GROUP/VERSION."""
+
+    def __init__(self, registry: Registry, authenticator: Authenticator, streams: StreamDirectory) -> None:
+        self._registry = registry
+        self._reviews = reviews.Reviews(authenticator)
+        self._watches = WatchStreams(registry)
+        self._streams = streams
+
+    def close(self) -> None:
+        """Ends every watch, so that the server can stop."""
+        self._watches.close()
+
+    async def answer(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        """The answer to one request."""
+        verb = _verb(exchange.request, target)
+        authorize(
+            exchange.user,
+            Action(verb, target.kind.group, target.kind.plural, target.subresource, target.namespace, target.name),
+        )
+        if target.subresource:
+            return await self._subresource(exchange, target, verb)
+        if verb not in target.kind.verbs:
+            raise MethodNotAllowed(NOT_ALLOWED)
+        match verb:
+            case "get":
+                revision = self._registry.get(target.kind, target.name, target.namespace)
+                return await self._one(exchange, target.kind, revision)
+            case "list":
+                return await self._list(exchange, target)
+            case "watch":
+                return await self._watches.answer(exchange, target)
+            case "create":
+                return await self._create(exchange, target)
+            case "update" | "patch":
+                return await self._change(exchange, target, verb)
+            case "delete":
+                return await self._delete(exchange, target)
+        return await self._delete_collection(exchange, target)
+
+    async def _subresource(self, exchange: Exchange, target: Target, verb: str) -> web.StreamResponse:
+        if target.subresource not in target.kind.subresources:
+            raise NotFound(NOT_SERVED)
+        if verb not in SUBRESOURCES[target.subresource].verbs:
+            raise MethodNotAllowed(NOT_ALLOWED)
+        if target.subresource in STREAMS:
+            raise NotFound(NOT_SERVED)
+        match verb:
+            case "get":
+                revision = self._registry.get(
+                    target.kind, target.name, target.namespace, subresource=target.subresource
+                )
+                return await self._one(exchange, target.kind, revision)
+            case "create":
+                body, options = await self._body(exchange)
+                made = await post(
+                    self._registry, target.kind, target.name, target.namespace, target.subresource, body, options
+                )
+                return exchange.plain(made, 201)
+        return await self._change(exchange, target, verb)
+
+    async def _one(self, exchange: Exchange, kind: Kind, revision: Revision, status: int = 200) -> web.Response:
+        include = include_of(exchange.request.query.get("includeObject", ""))
+        return await exchange.answer(rendering.one(kind, revision, exchange.wanted, include), status)
+
+    async def _list(self, exchange: Exchange, target: Target) -> web.Response:
+        query = exchange.request.query
+        page = self._registry.list(target.kind, target.namespace, parameters.list_options(query))
+        body = rendering.many(target.kind, page, exchange.wanted, include_of(query.get("includeObject", "")))
+        return await exchange.answer(body)
+
+    async def _create(self, exchange: Exchange, target: Target) -> web.Response:
+        body, options = await self._body(exchange)
+        if self._reviews.takes(target.kind):
+            return exchange.plain(self._reviews.answer(target.kind, body, options), 201)
+        if target.kind.plural == "bindings":
+            name = body.get("metadata", {}).get("name", "") if isinstance(body, dict) else ""
+            pods = self._registry.scheme.resource("", "v1", "pods")
+            assert pods is not None
+            return exchange.plain(
+                await post(self._registry, pods, name, target.namespace, "binding", body, options), 201
+            )
+        revision = await self._registry.create(target.kind, target.namespace, body, options)
+        return await self._one(exchange, target.kind, revision, 201)
+
+    async def _change(self, exchange: Exchange, target: Target, verb: str) -> web.Response:
+        kind, name, namespace, subresource = target.kind, target.name, target.namespace, target.subresource
+        if verb == "update":
+            body, options = await self._body(exchange)
+            revision = await self._registry.update(kind, name, namespace, body, options, subresource=subresource)
+            return await self._one(exchange, kind, revision)
+        request = exchange.request
+        patch_type = patch_type_of(request.headers.get("Content-Type", ""))
+        data = await request.read()
+        options = parameters.write_options(request.query, exchange.user, exchange.warn)
+        body = parse_yaml(data) if patch_type == "apply" else _parse_patch(data)
+        revision = await self._registry.patch(kind, name, namespace, body, patch_type, options, subresource=subresource)
+        return await self._one(exchange, kind, revision)
+
+    async def _delete(self, exchange: Exchange, target: Target) -> web.Response:
+        options = parameters.delete_options(exchange.request.query, await self._optional_body(exchange), exchange.user)
+        deleted = await self._registry.delete(target.kind, target.name, target.namespace, options)
+        if deleted.gone and target.kind.plural not in RETURN_DELETED:
+            return exchange.plain(_deleted(target.kind, deleted.revision.document))
+        return await self._one(exchange, target.kind, deleted.revision)
+
+    async def _delete_collection(self, exchange: Exchange, target: Target) -> web.Response:
+        query = exchange.request.query
+        options = parameters.delete_options(query, await self._optional_body(exchange), exchange.user)
+        selected = parameters.list_options(query)
+        page = await self._registry.delete_collection(target.kind, target.namespace, selected, options)
+        return await exchange.answer(rendering.many(target.kind, page, exchange.wanted))
+
+    async def _body(self, exchange: Exchange) -> tuple[Any, WriteOptions]:
+        request = exchange.request
+        data = await request.read()
+        body = parse_body(data, request.headers.get("Content-Type", ""))
+        duplicates: tuple[str, ...] = ()
+        if request.query.get("fieldValidation") != "Ignore" and not _is_yaml(request):
+            duplicates = tuple(decoding.duplicate_fields(data, body))
+        return body, parameters.write_options(request.query, exchange.user, exchange.warn, duplicates)
+
+    @staticmethod
+    async def _optional_body(exchange: Exchange) -> Any:
+        data = await exchange.request.read()
+        return parse_body(data, exchange.request.headers.get("Content-Type", "")) if data else None
+
+
+def _verb(request: web.BaseRequest, target: Target) -> str:
+    verb = _VERBS.get(request.method)
+    if verb is None:
+        raise MethodNotAllowed(NOT_ALLOWED)
+    if verb == "get" and not target.subresource:
+        if target.legacy_watch or parameters.flag(request.query, "watch"):
+            return "watch"
+        return "get" if target.name else "list"
+    if target.name:
+        if verb == "create" and not target.subresource:
+            raise MethodNotAllowed(NOT_ALLOWED)
+        return verb
+    if verb == "delete":
+        return "deletecollection"
+    if verb in ("update", "patch"):
+        raise MethodNotAllowed(NOT_ALLOWED)
+    return verb
+
+
+def _is_yaml(request: web.BaseRequest) -> bool:
+    return request.headers.get("Content-Type", "").partition(";")[0].strip().lower() in YAML
+
+
+def _parse_patch(data: bytes) -> Any:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"error decoding patch: {error}") from error
+
+
+def _deleted(kind: Kind, obj: Object) -> Object:
+    details = {"name": obj["metadata"]["name"], "group": kind.group, "kind": kind.plural, "uid": obj["metadata"]["uid"]}
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Success",
+        "details": {key: value for key, value in details.items() if value},
+    }
