@@ -185,4 +185,5 @@ def _path_v2(item: Document) -> Document:
 
 def _parameter_v2(parameter: Document) -> Document:
     flat: Document = {key: value for key, value in parameter.items() if key != "schema"}
-    return flat | parameter["schema"]
+    flat.update(parameter["schema"])
+    return flat
