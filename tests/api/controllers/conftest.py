@@ -111,7 +111,7 @@ class World:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def until(self, observe: Callable[[], Awaitable[Result]], *, within: float = 5.0) -> Result:
-        """The first truthy result of `observe`; an AssertionError or NotFound in it counts as not yet."""
+        """The first truthy result of `observe`; AssertionError, NotFound and KeyError in it count as not yet."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within
         while True:
@@ -120,7 +120,7 @@ class World:
                 seen = value = await observe()
                 if value:
                     return value
-            except (AssertionError, NotFound) as error:
+            except (AssertionError, NotFound, KeyError) as error:
                 seen = error
             if loop.time() > deadline:
                 raise AssertionError(f"not within {within} s; last: {seen}")
