@@ -7,6 +7,7 @@ own cluster.json, so it has the same addresses as before, and the daemon adopts 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from dataclasses import replace
@@ -111,5 +112,8 @@ def _report(cluster: ResolvedCluster, started: launch.Started, seconds: float) -
 
 
 def _program() -> str:
-    """How this command was called: `netsim` if it was found by that name, else its path."""
-    return os.path.relpath(sys.argv[0]) if os.sep in sys.argv[0] else "netsim"
+    """How to call this command again: by its name where that finds it, else by its path from here."""
+    found = shutil.which("netsim")
+    if found is not None and os.path.samefile(found, sys.argv[0]):
+        return "netsim"
+    return os.path.relpath(sys.argv[0])
