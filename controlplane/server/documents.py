@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 
+import orjson
 from aiohttp import web
 
-from controlplane.api import discovery
+from controlplane.api import discovery, openapi
 from controlplane.server.exchange import Exchange
 from controlplane.server.registry import Registry
 
@@ -32,6 +34,8 @@ class Documents:
                 return self._health(exchange, kind, "/".join(check))
             case ["api" | "apis", *rest]:
                 return self._discovery(exchange, parts[0], rest)
+            case ["openapi", *rest]:
+                return self._openapi(exchange, rest)
             case [""]:
                 return exchange.plain({"paths": self._paths()})
         return None
@@ -54,6 +58,34 @@ class Documents:
             case "apis", [group, wanted]:
                 found = discovery.resource_list(scheme, group, wanted)
         return exchange.plain(found) if found is not None else None
+
+    def _openapi(self, exchange: Exchange, rest: list[str]) -> web.Response | None:
+        scheme = self._registry.scheme
+        match rest:
+            case ["v2"]:
+                return self._tagged(exchange, openapi.document_v2(scheme))
+            case ["v3"]:
+                return self._tagged(exchange, orjson.dumps(openapi.index_v3(scheme)))
+            case ["v3", "api", version]:
+                found = openapi.document_v3(scheme, "", version)
+            case ["v3", "apis", group, version]:
+                found = openapi.document_v3(scheme, group, version)
+            case _:
+                found = None
+        return self._tagged(exchange, found) if found is not None else None
+
+    @staticmethod
+    def _tagged(exchange: Exchange, body: bytes) -> web.Response:
+        """With an ETag, by which clients ask again; a document named by its hash may be kept for good."""
+        tag = f'"{hashlib.sha256(body).hexdigest()}"'
+        if tag in exchange.request.headers.get("If-None-Match", ""):
+            response = web.Response(status=304, headers=exchange.headers())
+        else:
+            response = exchange.compressed(body)
+        response.headers["ETag"] = tag
+        if "hash" in exchange.request.query:
+            response.headers["Cache-Control"] = "public, immutable"
+        return response
 
     def _health(self, exchange: Exchange, kind: str, check: str) -> web.Response | None:
         """Whoever gets an answer at all gets ok: the store serves from memory, and refuses single writes by itself."""

@@ -47,17 +47,29 @@ class Exchange:
 
     async def answer(self, body: bytes, status: int = 200) -> web.Response:
         """A JSON body; large ones compressed, outside the loop, for callers who take that."""
-        headers = self.headers()
-        if len(body) >= COMPRESS_FROM and "gzip" in self.request.headers.get("Accept-Encoding", ""):
-            body = await asyncio.to_thread(_gzip, body)
-            headers["Content-Encoding"] = "gzip"
-            headers["Vary"] = "Accept-Encoding"
-        return web.Response(body=body, status=status, headers=headers, content_type=JSON)
+        if not self._compresses(body):
+            return web.Response(body=body, status=status, headers=self.headers(), content_type=JSON)
+        return self._zipped(await asyncio.to_thread(_gzip, body), status)
+
+    def compressed(self, body: bytes) -> web.Response:
+        """As `answer`, but compressed on the spot: for documents that a client asks for once."""
+        if not self._compresses(body):
+            return self.plain(body)
+        return self._zipped(_gzip(body), 200)
 
     def plain(self, body: Any, status: int = 200, *, content_type: str = JSON) -> web.Response:
         """A document that is made on the spot; text when `content_type` says so."""
         data = body if isinstance(body, bytes) else orjson.dumps(body)
         return web.Response(body=data, status=status, headers=self.headers(), content_type=content_type)
+
+    def _compresses(self, body: bytes) -> bool:
+        return len(body) >= COMPRESS_FROM and "gzip" in self.request.headers.get("Accept-Encoding", "")
+
+    def _zipped(self, body: bytes, status: int) -> web.Response:
+        headers = self.headers()
+        headers["Content-Encoding"] = "gzip"
+        headers["Vary"] = "Accept-Encoding"
+        return web.Response(body=body, status=status, headers=headers, content_type=JSON)
 
     def refuse(self, error: ApiError) -> web.Response:
         """The `Status` of an error."""

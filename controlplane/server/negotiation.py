@@ -1,7 +1,7 @@
 """Which form a caller wants an answer in, and which form a body came in.
 
-The server speaks JSON. Accept can ask for a Table or for metadata only; asking for protobuf, or for
-anything else that is not served, gets JSON, and clients cope. Bodies may be JSON or YAML.
+The server answers in JSON. Accept can ask for a Table or for metadata only; asking for protobuf, or
+for anything else that is not served, gets JSON, and clients cope. Bodies may be JSON, YAML or protobuf.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ from typing import Any, Literal
 
 from controlplane.api import decode as decoding
 from controlplane.api.errors import BadRequest, UnsupportedMediaType
+from controlplane.server import protobuf
 
 Form = Literal["object", "table", "metadata", "discovery"]
 
 JSON = "application/json"
 YAML = ("application/yaml", "application/x-yaml", "text/yaml")
+
+_MESSAGES = protobuf.Messages()
 
 _FORMS: dict[str, Form] = {
     "Table": "table",
@@ -52,15 +55,17 @@ def wanted(accept: str) -> Wanted:
 
 
 def parse_body(body: bytes, content_type: str) -> Any:
-    """The JSON value of a body in JSON or YAML; UnsupportedMediaType for others, protobuf among them."""
+    """The JSON value of a body in JSON, YAML or protobuf; UnsupportedMediaType for others."""
     media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == protobuf.MEDIA_TYPE:
+        return _MESSAGES.decode(body)
     if media_type in YAML:
         return parse_yaml(body)
     if media_type in ("", JSON, "application/octet-stream", "text/plain"):
         return decoding.parse(body)
     raise UnsupportedMediaType(
         "the body of the request was in an unknown format - accepted media types include: "
-        "application/json, application/yaml"
+        "application/json, application/yaml, application/vnd.kubernetes.protobuf"
     )
 
 

@@ -17,7 +17,7 @@ from controlplane.server import parameters, rendering, reviews
 from controlplane.server.authentication import Authenticator
 from controlplane.server.authorization import Action, authorize
 from controlplane.server.exchange import Exchange
-from controlplane.server.negotiation import YAML, parse_body, parse_yaml
+from controlplane.server.negotiation import JSON, parse_body, parse_yaml
 from controlplane.server.postings import post
 from controlplane.server.registry import Registry
 from controlplane.server.requests import WriteOptions
@@ -154,7 +154,7 @@ class Resources:
         data = await request.read()
         body = parse_body(data, request.headers.get("Content-Type", ""))
         duplicates: tuple[str, ...] = ()
-        if request.query.get("fieldValidation") != "Ignore" and not _is_yaml(request):
+        if request.query.get("fieldValidation") != "Ignore" and _is_json(request):
             duplicates = tuple(decoding.duplicate_fields(data, body))
         return body, parameters.write_options(request.query, exchange.user, exchange.warn, duplicates)
 
@@ -183,8 +183,8 @@ def _verb(request: web.BaseRequest, target: Target) -> str:
     return verb
 
 
-def _is_yaml(request: web.BaseRequest) -> bool:
-    return request.headers.get("Content-Type", "").partition(";")[0].strip().lower() in YAML
+def _is_json(request: web.BaseRequest) -> bool:
+    return request.headers.get("Content-Type", "").partition(";")[0].strip().lower() in ("", JSON)
 
 
 def _parse_patch(data: bytes) -> Any:
