@@ -36,7 +36,7 @@ def delete_options(query: Query, body: Any, user: User) -> DeleteOptions:
     if not isinstance(body, dict):
         raise BadRequest("the body of a delete is a DeleteOptions object")
     preconditions = body.get("preconditions") or {}
-    grace = body.get("gracePeriodSeconds", _integer(query, "gracePeriodSeconds"))
+    grace = body.get("gracePeriodSeconds", optional_integer(query, "gracePeriodSeconds"))
     if grace is not None and not isinstance(grace, int):
         raise BadRequest("gracePeriodSeconds: must be an integer")
     if not isinstance(preconditions, dict):
@@ -60,7 +60,7 @@ def list_options(query: Query, name: str = "") -> ListOptions:
     return ListOptions(
         label_selector=query.get("labelSelector", ""),
         field_selector=fields,
-        limit=_integer(query, "limit") or 0,
+        limit=optional_integer(query, "limit") or 0,
         continue_token=query.get("continue", ""),
         resource_version=query.get("resourceVersion", ""),
         resource_version_match=query.get("resourceVersionMatch", ""),
@@ -74,11 +74,12 @@ def flag(query: Query, name: str) -> bool:
 
 def integer(query: Query, name: str, default: int) -> int:
     """An integer parameter."""
-    found = _integer(query, name)
+    found = optional_integer(query, name)
     return default if found is None else found
 
 
-def _integer(query: Query, name: str) -> int | None:
+def optional_integer(query: Query, name: str) -> int | None:
+    """An integer parameter that may be absent."""
     text = query.get(name, "")
     if not text:
         return None

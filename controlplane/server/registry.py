@@ -153,7 +153,7 @@ class Registry:
         write = WriteOptions(user=options.user, dry_run=options.dry_run)
         self._admit("DELETE", kind, obj, obj, "", write)
         deletion.check_preconditions(kind, obj, options)
-        held = namespaces.hold(obj, options) if kind is NAMESPACE else False
+        held = namespaces.hold(obj) if kind is NAMESPACE else False
         gone = deletion.mark_deleted(kind, obj, options) if not held else False
         if not gone and obj == previous.document:
             return Deleted(previous, gone=False)

@@ -18,6 +18,7 @@ from controlplane.server.authentication import Authenticator
 from controlplane.server.authorization import Action, authorize
 from controlplane.server.exchange import Exchange
 from controlplane.server.negotiation import JSON, parse_body, parse_yaml
+from controlplane.server.pod_streams import PodStreams
 from controlplane.server.postings import post
 from controlplane.server.registry import Registry
 from controlplane.server.requests import WriteOptions
@@ -31,7 +32,7 @@ NOT_ALLOWED = "the server does not allow this method on the requested resource"
 RETURN_DELETED = frozenset(("pods", "services", "serviceaccounts", "persistentvolumeclaims", "persistentvolumes"))
 """Kinds of which a delete returns the object and not a Status, as upstream's storage options say."""
 
-STREAMS = frozenset(("log", "exec", "attach", "portforward"))
+STREAMS = frozenset(("log", "exec", "attach"))
 
 _VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
@@ -43,7 +44,7 @@ class Resources:
         self._registry = registry
         self._reviews = reviews.Reviews(authenticator)
         self._watches = WatchStreams(registry)
-        self._streams = streams
+        self._pod_streams = PodStreams(registry, streams)
 
     def close(self) -> None:
         """Ends every watch, so that the server can stop."""
@@ -82,7 +83,7 @@ class Resources:
         if verb not in SUBRESOURCES[target.subresource].verbs:
             raise MethodNotAllowed(NOT_ALLOWED)
         if target.subresource in STREAMS:
-            raise NotFound(NOT_SERVED)
+            return await self._pod_streams.answer(exchange, target)
         match verb:
             case "get":
                 revision = self._registry.get(

@@ -111,8 +111,13 @@ async def kubectl(served: Served) -> Kubectl:
             env=environment,
         )
         data = stdin.encode() if isinstance(stdin, str) else json.dumps(stdin).encode() if stdin is not None else b""
-        async with asyncio.timeout(20):
-            out, err = await process.communicate(data)
+        try:
+            async with asyncio.timeout(20):
+                out, err = await process.communicate(data)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
         return Finished(process.returncode or 0, out.decode(), err.decode())
 
     return run

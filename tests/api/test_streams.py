@@ -1,0 +1,129 @@
+"""Logs and exec through the server, by the real kubectl; the node's side is this host's own processes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from controlplane.api.errors import BadRequest
+from controlplane.api.kinds import POD
+from controlplane.api.types import Object
+from controlplane.server.streams import LogOptions, Output, ProcessStreams
+from tests.api.conftest import Kubectl, Served
+
+
+class HostStreams:
+    """Runs commands on the host, and has one log."""
+
+    def __init__(self) -> None:
+        self.options: LogOptions | None = None
+        self.sizes: list[tuple[int, int]] = []
+        self.ended = asyncio.Event()
+
+    async def logs(self, pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:
+        self.options = options
+        if options.previous:
+            raise BadRequest(
+                f'previous terminated container "{container}" in pod "{pod["metadata"]["name"]}" not found'
+            )
+        try:
+            yield b"first\n"
+            if options.follow:
+                await asyncio.sleep(0.05)
+                yield b"second\n"
+                if pod["metadata"]["name"] == "endless":
+                    await asyncio.Event().wait()
+        finally:
+            self.ended.set()
+
+    async def exec(self, pod: Object, container: str, command: list[str], streams: ProcessStreams) -> int:
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
+        assert process.stdin is not None
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(copy(process.stdout, streams.stdout))
+                group.create_task(copy(process.stderr, streams.stderr))
+                if streams.stdin is not None:
+                    async for data in streams.stdin:
+                        process.stdin.write(data)
+                process.stdin.close()
+            return await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+            self.ended.set()
+
+    async def attach(self, pod: Object, container: str, streams: ProcessStreams) -> int:
+        raise BadRequest("nothing to attach to")
+
+    async def port_forward(self, pod: Object, port: int, data: AsyncIterator[bytes], send: Output) -> None:
+        raise BadRequest("nothing listens")
+
+
+async def copy(source: asyncio.StreamReader | None, sink: Output | None) -> None:
+    assert source is not None
+    while data := await source.read(65536):
+        if sink is not None:
+            await sink(data)
+
+
+@pytest.fixture
+async def host(served: Served) -> HostStreams:
+    streams = HostStreams()
+    served.streams.register("node-1", streams)
+    for name, containers in (("one", ["c"]), ("two", ["a", "b"]), ("endless", ["c"])):
+        spec = {"containers": [{"name": each, "image": "x"} for each in containers]}
+        await served.local.create(POD, {"metadata": {"name": name}, "spec": spec}, "default")
+        binding = {"target": {"kind": "Node", "name": "node-1"}}
+        await served.local.create(POD, binding, "default", subresource="binding", name=name)
+    return streams
+
+
+async def test_logs(kubectl: Kubectl, host: HostStreams) -> None:
+    done = await kubectl("logs", "one", "--tail=5", "--timestamps", "--limit-bytes=99")
+    assert (done.stdout, done.stderr) == ("first\n", "")
+    assert host.options == LogOptions(tail_lines=5, timestamps=True, limit_bytes=99)
+
+
+async def test_logs_follow_to_the_end(kubectl: Kubectl, host: HostStreams) -> None:
+    assert (await kubectl("logs", "-f", "one")).stdout == "first\nsecond\n"
+
+
+async def test_logs_refused_by_the_node(kubectl: Kubectl, host: HostStreams) -> None:
+    done = await kubectl("logs", "one", "--previous")
+    assert 'previous terminated container "c" in pod "one" not found' in done.stderr
+
+
+async def test_logs_of_an_unknown_container(kubectl: Kubectl, host: HostStreams) -> None:
+    assert "container nope is not valid for pod two" in (await kubectl("logs", "two", "-c", "nope")).stderr
+
+
+async def test_following_ends_when_the_caller_goes(kubectl: Kubectl, host: HostStreams) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await kubectl("logs", "-f", "endless")
+    async with asyncio.timeout(5):
+        await host.ended.wait()
+
+
+async def test_exec_brings_output_and_exit_code(kubectl: Kubectl, host: HostStreams) -> None:
+    done = await kubectl("exec", "one", "--", "sh", "-c", "echo out; echo err >&2; exit 3")
+    assert done.stdout == "out\n"
+    assert done.stderr == "err\ncommand terminated with exit code 3\n"
+    assert done.status == 3
+
+
+async def test_exec_passes_stdin_and_its_end(kubectl: Kubectl, host: HostStreams) -> None:
+    text = "x" * 300_000
+    done = await kubectl("exec", "-i", "one", "--", "wc", "-c", stdin=text)
+    assert done.stdout.strip() == "300000", done.stderr
+
+
+async def test_exec_that_cannot_start(kubectl: Kubectl, host: HostStreams) -> None:
+    done = await kubectl("exec", "one", "--", "/no/such/program")
+    assert done.status == 1
+    assert "No such file or directory" in done.stderr
