@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from controlplane.api.errors import ApiError, Conflict, NotFound
 from controlplane.api.kinds import BINDING, NAMESPACE, NODE, POD
@@ -22,7 +22,7 @@ from controlplane.client.interface import Client
 from controlplane.client.recorder import EventRecorder
 from controlplane.scheduler.cache import Cache
 from controlplane.scheduler.decision import Decision, decide, explain
-from controlplane.scheduler.framework import ClusterEvent, FilterPlugin
+from controlplane.scheduler.framework import ClusterEvent
 from controlplane.scheduler.node_info import NodeInfo
 from controlplane.scheduler.plugins import default_plugins
 from controlplane.scheduler.pod_info import PodInfo
@@ -75,19 +75,32 @@ class Scheduler:
         decisions = 0
         while True:
             pod = await self._queue.get()
-            nodes = self._cache.available_nodes()
-            decision = decide(pod, nodes, self._filters, self._scores)
-            if decision.node is None:
-                self._queue.refused(pod, _plugins(decision))
-                message = explain(pod, decision, nodes)
-                self._group.create_task(self._tell_unschedulable(pod, message), name="scheduler-status")
+            await self._slots.acquire()
+            try:
+                node = self._place(pod)
+            except Exception:  # one pod that cannot be understood must not stop the others
+                log.exception("no decision", extra={"pod": f"{pod.namespace}/{pod.name}"})
+                self._queue.refused(pod, ())
+                node = None
+            if node is None:
+                self._slots.release()
             else:
-                self._cache.assume(pod, decision.node.name)
-                await self._slots.acquire()
-                self._group.create_task(self._bind(pod, decision.node.name), name="scheduler-bind")
+                self._group.create_task(self._bind(pod, node), name="scheduler-bind")
             decisions += 1
             if decisions % DECISIONS_IN_A_ROW == 0:
                 await asyncio.sleep(0)
+
+    def _place(self, pod: PodInfo) -> str | None:
+        """Decides for one pod, and counts it on its node; None where it has to wait."""
+        nodes = self._cache.available_nodes()
+        decision = decide(pod, nodes, self._filters, self._scores)
+        if decision.node is None:
+            self._queue.refused(pod, [plugin for plugin, _ in decision.refusals.values()])
+            message = explain(pod, decision, nodes)
+            self._group.create_task(self._tell_unschedulable(pod, message), name="scheduler-status")
+            return None
+        self._cache.assume(pod, decision.node.name)
+        return decision.node.name
 
     async def _bind(self, pod: PodInfo, node: str) -> None:
         binding: Object = {
@@ -182,10 +195,6 @@ class Scheduler:
     def _namespace_labels(self, name: str) -> Mapping[str, str]:
         namespace = self._namespaces.get(name)
         return (namespace["metadata"].get("labels") or {}) if namespace is not None else {}
-
-
-def _plugins(decision: Decision) -> Sequence[FilterPlugin]:
-    return [plugin for plugin, _ in decision.refusals.values()]
 
 
 def _counts_differ(old: Object, new: Object) -> bool:
