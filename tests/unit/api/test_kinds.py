@@ -237,7 +237,8 @@ def test_secrets(create: Make, update: Make, errors: Make) -> None:
         SECRET, {"metadata": {"name": "s"}, "type": "kubernetes.io/tls", "data": {"tls.crt": "", "a/b": ""}}
     ) == [
         'data[a/b]: Invalid value: "a/b": a valid config key must consist of alphanumeric characters, '
-        "'-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
+        "'-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', "
+        "regex used for validation is '[-._a-zA-Z0-9]+')",
         "data[tls.key]: Required value",
     ]
     retyped = stored | {"type": "other/type"}
