@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from controlplane.api.kinds import POD, REPLICA_SET
-from controlplane.api.types import Object
+from controlplane.api.types import Kind, Object
+from controlplane.client.informer import Informers
+from controlplane.client.interface import WatchEvent
+from controlplane.client.local import LocalClient
 from controlplane.controllers.replicaset import ReplicaSetController
 from controlplane.scheduler import Scheduler
 from tests.api.controllers.conftest import World, pod_spec, replica_set
@@ -158,3 +163,39 @@ async def test_a_controller_that_starts_late_creates_only_what_is_missing(world:
     await world.client.patch(REPLICA_SET, "web", "default", body={"spec": {"replicas": 4}})
     await ready(world, "web", 4)
     assert len(await world.items(POD, "default")) == 4
+
+
+class LateClient(LocalClient):
+    """A client whose watches of pods tell everything a while later, as over a slow line."""
+
+    async def watch(self, kind: Kind, namespace: str = "", **options: Any) -> AsyncIterator[WatchEvent]:
+        async for event in super().watch(kind, namespace, **options):
+            if kind is POD:
+                await asyncio.sleep(0.15)
+            yield event
+
+
+async def test_a_late_cache_makes_no_pod_twice(world: World) -> None:
+    await world.add_nodes(1)
+    client = LateClient(world.registry)
+    informers = Informers(client)
+    world.run(informers, ReplicaSetController(client, informers))
+    await world.client.create(REPLICA_SET, replica_set("web", 3), "default")
+
+    async def three() -> bool:
+        return len(await world.items(POD)) == 3
+
+    await world.until(three)
+    for number in range(10):
+        # Each change of the ReplicaSet is a reconcile, while the cache shows only some of the pods.
+        body = {"metadata": {"annotations": {"touched": str(number)}}}
+        await world.client.patch(REPLICA_SET, "web", "default", body=body)
+        await asyncio.sleep(0.03)
+    await world.until(lambda: status_shows(world, 3))
+    assert len(await world.messages("SuccessfulCreate")) == 3
+    assert not await world.messages("SuccessfulDelete")
+
+
+async def status_shows(world: World, replicas: int) -> bool:
+    rs = await world.client.get(REPLICA_SET, "web", "default")
+    return bool(rs["status"]["replicas"] == replicas)
