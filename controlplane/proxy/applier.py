@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 DEBOUNCE_SECONDS = 0.015
 PAUSE_PER_SYNC = 4.0
 """After a sync, the next waits this many times as long as it took: a burst of changes costs a fifth of one core."""
-LONGEST_PAUSE_SECONDS = 2.0
+LONGEST_PAUSE_SECONDS = 0.1
 FLUSH_CHECK_SECONDS = 30.0
 FIRST_RETRY_SECONDS = 0.05
 LONGEST_RETRY_SECONDS = 30.0

@@ -17,7 +17,8 @@ FIREWALL = "KUBE-FW-"
 ENDPOINT = "KUBE-SEP-"
 
 _PREFIXES = (CLUSTER_POLICY, LOCAL_POLICY, ENDPOINT, FIREWALL, EXTERNAL)
-_HASH_LENGTH = 16
+_HASH_BYTES = 10
+"""Of the digest: 80 bits are 16 characters in base32."""
 
 
 def port_text(namespace: str, name: str, port_name: str) -> str:
@@ -27,7 +28,7 @@ def port_text(namespace: str, name: str, port_name: str) -> str:
 
 def chain_hash(text: str) -> str:
     """The 16 characters that stand for `text` in a chain's name."""
-    return b32encode(sha256(text.encode()).digest())[:_HASH_LENGTH].decode()
+    return b32encode(sha256(text.encode()).digest()[:_HASH_BYTES]).decode()
 
 
 def endpoint_chain(port: str, protocol: str, address: str) -> str:

