@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import ipaddress
 import struct
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def removal(index: int, interface: str) -> Request:
 
 def list_addresses(netlink: Netlink, index: int | None = None) -> list[Address]:
     """The IPv4 addresses of the namespace, or of one link."""
-    answers = netlink.dump(Request(address_message(_RTM_GETADDR, 0, [], index=0, prefixlen=0), "list addresses"))
+    answers = netlink.dump(_listing(index or 0))
     found = []
     for answer in answers:
         _family, prefixlen, _flags, _scope, link = _HEADER.unpack_from(answer.body)
@@ -61,6 +62,11 @@ def list_addresses(netlink: Netlink, index: int | None = None) -> list[Address]:
         if local and (index is None or link == index):
             found.append(Address(link, ipaddress.IPv4Interface((local, prefixlen))))
     return found
+
+
+@functools.lru_cache(maxsize=64)
+def _listing(index: int) -> Request:
+    return Request(address_message(_RTM_GETADDR, 0, [], index=index, prefixlen=0), "list addresses")
 
 
 def ensure_address(netlink: Netlink, index: int, interface: str) -> None:

@@ -7,6 +7,7 @@ Functions that return a `Request` only say what is wanted, so that callers can p
 from __future__ import annotations
 
 import errno
+import functools
 import struct
 from dataclasses import dataclass
 
@@ -25,6 +26,10 @@ _INTEGER = struct.Struct("=I")
 
 _EXISTS = frozenset({errno.EEXIST})
 _ABSENT = frozenset({errno.ENODEV})
+
+
+_REMEMBERED = 64
+"""Encoding costs more than sending, and the same few requests come again for every container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,7 @@ def new_vxlan(ifname: str, *, vni: int, port: int, local: str = "") -> Request:
     return Request(link_message(_RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, attrs), f"create vxlan {ifname}")
 
 
+@functools.lru_cache(maxsize=_REMEMBERED)
 def change(
     ifname: str,
     *,
@@ -138,8 +144,7 @@ def removal(ifname: str) -> Request:
 
 def get_link(netlink: Netlink, ifname: str) -> Link:
     """The link of that name. Raises `NotFound`."""
-    attrs = [("IFLA_IFNAME", ifname), ("IFLA_EXT_MASK", _RTEXT_FILTER_SKIP_STATS)]
-    return _parse(netlink.get(Request(link_message(_RTM_GETLINK, 0, attrs), f"look up link {ifname}")))
+    return _parse(netlink.get(_lookup(ifname)))
 
 
 def find_link(netlink: Netlink, ifname: str) -> Link | None:
@@ -176,6 +181,12 @@ def ensure_bridge(netlink: Netlink, ifname: str, *, address: str, mtu: int) -> L
 def delete_link(netlink: Netlink, ifname: str) -> None:
     """Deletes a link and with it its veth peer; a link that is gone is no error."""
     netlink.send(removal(ifname))
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _lookup(ifname: str) -> Request:
+    attrs = [("IFLA_IFNAME", ifname), ("IFLA_EXT_MASK", _RTEXT_FILTER_SKIP_STATS)]
+    return Request(link_message(_RTM_GETLINK, 0, attrs), f"look up link {ifname}")
 
 
 def _kind(kind: str, data: object) -> list[tuple[str, object]]:

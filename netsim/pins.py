@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from netsim import syscalls
+from netsim import files, syscalls
 from netsim.errors import Busy, InvalidRequest, NotFound, kernel_error, translated
 
 NETNS_DIR = Path("/run/netns")
@@ -77,8 +77,8 @@ def pin(source: str, target: Path, mark: str = "") -> None:
     The file under the mount carries `mark` from the moment that it exists, so a run that is killed before the mount
     leaves nothing that cannot be told from others' files; such a file is used here.
     """
-    if not target.exists():
-        _make_marked_file(target, mark)
+    with translated(f"make {target}"), suppress(FileExistsError):
+        files.create(target, b"", mode=0o444, attributes={_FILE_MARK: mark} if mark else None)
     syscalls.mount(source, str(target), flags=syscalls.MS_BIND)
 
 
@@ -119,26 +119,6 @@ def _propagates(directory: Path) -> bool:
     return True
 
 
-def _make_marked_file(target: Path, mark: str) -> None:
-    with translated(f"make {target}"):
-        try:
-            descriptor = os.open(target.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o444)
-        except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):
-                raise
-            descriptor = os.open(target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o444)
-            os.close(descriptor)
-            return
-        try:
-            if mark:
-                _set_note(descriptor, _FILE_MARK, mark)
-            # Only with a directory given does Python make the call that follows the link to the nameless file.
-            with suppress(FileExistsError):
-                os.link(f"/proc/self/fd/{descriptor}", target, src_dir_fd=descriptor)
-        finally:
-            os.close(descriptor)
-
-
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
     # The lock that newer `ip netns add` takes, too.
@@ -157,13 +137,10 @@ def _read_note() -> set[str]:
 
 
 def _write_note(made: list[str]) -> None:
-    if made:
-        _set_note(str(NETNS_DIR), _NOTE, ",".join(sorted(_read_note() | set(made))))
-
-
-def _set_note(on: str | int, name: str, value: str) -> None:
+    if not made:
+        return
     try:
-        os.setxattr(on, name, value.encode())
+        os.setxattr(NETNS_DIR, _NOTE, ",".join(sorted(_read_note() | set(made))).encode())
     except OSError as error:
         # Without extended attributes what we made stays, as what `ip netns` makes does too.
         if error.errno != errno.EOPNOTSUPP:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import functools
 import ipaddress
 import struct
 from collections.abc import Callable, Iterable
@@ -26,6 +27,7 @@ from netsim.netlink import (
     iterate_attributes,
 )
 
+BOOT_PROTOCOL = 3
 PROTOCOL = 78
 BALANCER_PROTOCOL = 79
 UPLINK_PROTOCOL = 80
@@ -72,6 +74,7 @@ class Route:
     metric: int = 0
 
 
+@functools.lru_cache(maxsize=64)
 def new_route(route: Route, *, replace: bool = False, append: bool = False) -> Request:
     """Asks to add a route. `replace` takes the place of one to the same destination, `append` comes beside it."""
     mode = NLM_F_REPLACE if replace else NLM_F_APPEND if append else NLM_F_EXCL

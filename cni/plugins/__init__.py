@@ -1,0 +1,21 @@
+"""Our own plugins, by the type that a configuration names them with. A plugin is a module with a class; the one
+runner makes executables of them all."""
+
+from __future__ import annotations
+
+import importlib
+
+from cni.call import Plugin
+
+MODULES = {
+    "bridge": "cni.plugins.bridge",
+    "host-local": "cni.plugins.host_local",
+}
+
+
+def load(name: str) -> Plugin | None:
+    """Our plugin of that type, or None."""
+    if name not in MODULES:
+        return None
+    plugin: Plugin = importlib.import_module(MODULES[name]).PLUGIN
+    return plugin
