@@ -29,8 +29,7 @@ def parse(text: str, *, file: str) -> Kubeconfig:
         raise UserError(f"{file} is not YAML: {error}", "mend or move that file; it was not changed") from error
     if data is None:
         return {}
-    sections = [data.get(section) for section in SECTIONS] if isinstance(data, dict) else [data]
-    if not all(section is None or isinstance(section, list) for section in sections):
+    if not isinstance(data, dict) or not all(isinstance(data.get(section) or [], list) for section in SECTIONS):
         raise UserError(f"{file} is not a kubeconfig", "mend or move that file; it was not changed")
     return cast(Kubeconfig, data)
 

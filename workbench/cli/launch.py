@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from controlplane.directories import Directories
 from controlplane.pidfile import running_pid
 from workbench.cli.errors import UserError
 
+DAEMON = (sys.executable, "-m", "controlplane.daemon")
 START_SECONDS = 120.0
 TERM_SECONDS = 5.0
 KILL_SECONDS = 10.0
@@ -36,24 +37,25 @@ class StartFailed(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A daemon that is ready."""
+    """A daemon that is ready; it outlives this command, so nobody here waits for `process`."""
 
-    pid: int
+    process: subprocess.Popen[bytes]
     api: str
 
 
-def start(directories: Directories, step: Step) -> Started:
+def start(directories: Directories, step: Step, *, program: Sequence[str] = DAEMON) -> Started:
     """Start the daemon and wait until it is ready, telling each step; StartFailed if it does not come up.
 
-    When this command is interrupted meanwhile, the daemon is stopped too.
+    When this command is interrupted meanwhile, the daemon is stopped too. `program` is what to run, without its
+    `--directory` and `--progress-fd`.
     """
     reader, writer = os.pipe2(os.O_CLOEXEC)
     try:
-        daemon = _spawn(directories, writer)
+        daemon = _spawn(directories, writer, program)
     finally:
         os.close(writer)
     try:
-        return Started(daemon.pid, _wait_ready(directories, daemon, reader, step))
+        return Started(daemon, _wait_ready(directories, daemon, reader, step))
     except BaseException:
         # Interrupted or failed: a daemon that nobody knows of must not stay.
         daemon.kill()
@@ -83,11 +85,10 @@ def log_tail(directories: Directories, lines: int = 5) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
 
 
-def _spawn(directories: Directories, writer: int) -> subprocess.Popen[bytes]:
-    argv = [sys.executable, "-m", "controlplane.daemon", "--directory", str(directories.state)]
+def _spawn(directories: Directories, writer: int, program: Sequence[str]) -> subprocess.Popen[bytes]:
     with directories.log.open("ab") as log:
         return subprocess.Popen(
-            [*argv, "--progress-fd", str(writer)],
+            [*program, "--directory", str(directories.state), "--progress-fd", str(writer)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
