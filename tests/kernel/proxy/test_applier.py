@@ -105,6 +105,23 @@ async def test_udp_clients_leave_an_endpoint_that_is_gone(api: Cluster) -> None:
                 assert await asyncio.to_thread(exchange, client) == b"second"
 
 
+async def test_built_in_chains_hold_the_jumps_in_kube_proxys_order(api: Cluster) -> None:
+    async with api.proxied():
+        rules = [line.split() for line in saved(api).splitlines() if line.startswith("-A ")]
+    found: dict[str, list[str]] = {}
+    for words in rules:
+        if not words[1].startswith(("KUBE-", "IP-MASQ")):
+            found.setdefault(words[1], []).append(words[-1])
+    assert found == {
+        "INPUT": ["KUBE-PROXY-FIREWALL", "KUBE-NODEPORTS", "KUBE-EXTERNAL-SERVICES", "KUBE-FIREWALL"],
+        "FORWARD": ["KUBE-PROXY-FIREWALL", "KUBE-FORWARD", "KUBE-SERVICES", "KUBE-EXTERNAL-SERVICES"],
+        # The table filter comes first in what iptables-save prints, then nat.
+        "OUTPUT": ["KUBE-PROXY-FIREWALL", "KUBE-SERVICES", "KUBE-FIREWALL", "KUBE-SERVICES"],
+        "PREROUTING": ["KUBE-SERVICES"],
+        "POSTROUTING": ["KUBE-POSTROUTING", "IP-MASQ"],
+    }
+
+
 async def test_a_service_that_goes_takes_its_chains_along(api: Cluster) -> None:
     await api.service(type="NodePort")
     await api.endpoints(*PODS)
