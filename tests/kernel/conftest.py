@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from netsim import namespace
+from netsim import inventory, namespace
 from netsim.mark import Mark
 from netsim.netlink import Netlink
 
@@ -21,6 +21,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if "tests/kernel" in str(item.path):
                 item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_marked_survives() -> Iterator[None]:
+    """The last word of every run: what these tests marked is gone."""
+    yield
+    if os.geteuid() == 0:
+        left = {name: inventory.find(name).describe() for name in inventory.clusters() if name.startswith(PREFIX)}
+        for name in left:
+            inventory.remove(name)
+        assert not left, f"left behind: {left}"
 
 
 @pytest.fixture
