@@ -30,6 +30,7 @@ INSERT INTO compaction VALUES (0);
 """
 
 WAL_KEPT_BYTES = 8 << 20
+LOCK_SECONDS = 0.2
 SINGLE_STATEMENT_ROWS = 16
 CHUNKS = (64, 16, 4, 1)
 
@@ -49,7 +50,7 @@ class Database:
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.path, timeout=1.0, isolation_level=None, check_same_thread=False, cached_statements=64
+            self.path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
         )
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         connection.execute("PRAGMA journal_mode=WAL")
