@@ -33,6 +33,8 @@ from controlplane.server.watching import Watch
 from controlplane.store import Key, Revision, Store
 
 GENERATE_TRIES = 8
+SPEC_PARTS = ("", "scale")
+"""The object itself and the subresource that writes its spec; their updates raise the generation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +227,7 @@ class Registry:
         meta.prepare_update(new, old)
         kind.strategy.default(new)
         self._admit("UPDATE", kind, new, old, subresource, options)
-        if not subresource:
+        if subresource in SPEC_PARTS:
             kind.strategy.prepare_update(new, old)
         if new == old:
             return previous
