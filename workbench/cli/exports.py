@@ -28,12 +28,12 @@ class Export:
 
 
 def content(directories: Directories) -> str:
-    """The cluster's kubeconfig; UserError if the cluster was never ready."""
+    """The cluster's kubeconfig as YAML; UserError if the cluster was never ready."""
     text = _read(directories.admin_kubeconfig, None)
     if text is None:
         remedy = f"start it: sudo netsim up --name {directories.name}"
         raise UserError(f"cluster {directories.name} has no kubeconfig yet", remedy)
-    return text
+    return kubeconfigs.dump(kubeconfigs.parse(text, file=str(directories.admin_kubeconfig))).decode()
 
 
 def export(directories: Directories, owner: Owner) -> Path:
