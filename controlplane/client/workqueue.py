@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
+import math
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -31,6 +32,7 @@ class WorkQueue(Generic[Key]):
         self._working: set[Key] = set()
         self._again: set[Key] = set()
         self._delayed: list[tuple[float, int, Key]] = []
+        self._due: dict[Key, float] = {}
         self._sequence = 0
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -44,12 +46,16 @@ class WorkQueue(Generic[Key]):
             self._wake.set()
 
     def add_after(self, key: Key, seconds: float) -> None:
-        """Asks for a reconcile of `key` in `seconds`; other requests for it may come first."""
+        """Asks for a reconcile of `key` in `seconds`; of several such requests the earliest counts."""
         if seconds <= 0:
             self.add(key)
             return
+        due = asyncio.get_running_loop().time() + seconds
+        if self._due.get(key, math.inf) <= due:
+            return
+        self._due[key] = due
         self._sequence += 1
-        heapq.heappush(self._delayed, (asyncio.get_running_loop().time() + seconds, self._sequence, key))
+        heapq.heappush(self._delayed, (due, self._sequence, key))
         self._arm()
 
     async def get(self) -> Key:
@@ -82,7 +88,10 @@ class WorkQueue(Generic[Key]):
         self._timer = None
         now = asyncio.get_running_loop().time()
         while self._delayed and self._delayed[0][0] <= now:
-            self.add(heapq.heappop(self._delayed)[2])
+            due, _, key = heapq.heappop(self._delayed)
+            if self._due.get(key) == due:
+                del self._due[key]
+                self.add(key)
         if self._delayed:
             self._arm()
 

@@ -67,10 +67,8 @@ class EndpointSliceController:
             self._written.pop(key, None)
             return
         existing = self._slices.by_index(OWN_SLICES, f"{namespace}/{name}")
-        if not has_endpoints(service):
-            await self._apply(key, service, Changes(delete=existing))
-            return
-        if self._is_behind(key, existing):
+        if not has_endpoints(service) or self._is_behind(key, existing):
+            # Without a selector, or as an alias, its slices are the user's own.
             return
         pods = self._watch.selected(service)
         groups = grouped(service, pods, self._watch.zone)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from controlplane.api.kinds import ENDPOINT_SLICE, SERVICE
+from controlplane.api.kinds import ENDPOINT_SLICE
 from controlplane.api.types import Object
 from controlplane.controllers.endpoints_of import Endpoint, PortSet, read_ports, wire_ports
 from controlplane.controllers.meta import controller_reference
@@ -119,7 +119,7 @@ def _new(service: Object, ports: PortSet, endpoints: Endpoints, trigger: str) ->
         "generateName": f"{service['metadata']['name']}-",
         "namespace": service["metadata"]["namespace"],
         "labels": slice_labels(service),
-        "ownerReferences": [controller_reference({**service, "apiVersion": "v1", "kind": SERVICE.name})],
+        "ownerReferences": [controller_reference(service)],
     }
     if trigger:
         metadata["annotations"] = {TRIGGER_TIME: trigger}

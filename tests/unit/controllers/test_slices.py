@@ -11,6 +11,8 @@ from controlplane.controllers.slices import Changes, plan
 PORTS: PortSet = (("http", "TCP", 8080, ""),)
 OTHER: PortSet = (("http", "TCP", 9090, ""),)
 SERVICE: Object = {
+    "apiVersion": "v1",
+    "kind": "Service",
     "metadata": {"name": "web", "namespace": "default", "uid": "s", "labels": {"team": "a"}},
     "spec": {"selector": {"app": "web"}, "clusterIP": "10.48.0.5"},
 }
