@@ -1,0 +1,8 @@
+"""The node agent: what the kubelet does, for emulated nodes."""
+
+from __future__ import annotations
+
+from controlplane.node.agent import NodeAgent
+from controlplane.node.config import NodeConfig
+
+__all__ = ["NodeAgent", "NodeConfig"]

@@ -28,9 +28,14 @@ SOURCE = Path(__file__).parent.parent / "standin" / "server.c"
 INSIDE = ".netsim"
 SERVER = f"/{INSIDE}/server"
 CONFIG = f"/{INSIDE}/config"
+READY = f"/{INSIDE}/ready"
+"""A fifo into which the server writes once all its ports are open."""
 DEFAULT_PORTS = (80, 8080)
 
-_DIRECTORIES = ["dev", "etc", "home", "media", "mnt", "opt", "proc", "run", "run/lock", "srv", "sys", "usr", "var", "var/cache", "var/lib", "var/log", "var/spool"]
+_DIRECTORIES = (
+    *("dev", "etc", "home", "media", "mnt", "opt", "proc", "run", "run/lock", "srv", "sys", "usr"),
+    *("var", "var/cache", "var/lib", "var/log", "var/spool"),
+)
 _LINKS = {
     "var/run": "/run",
     "var/lock": "/run/lock",
@@ -104,7 +109,7 @@ class StandIn:
                 f'Container image "{reference}" is a stand-in: it is not on this machine, so a small server, or '
                 "with a command this machine's own programs, runs in its place"
             ),
-            command=(SERVER, CONFIG),
+            command=(SERVER, CONFIG, READY),
             standin=True,
         )
 
@@ -154,6 +159,8 @@ def _compiled(cache: Path) -> Path:
 
 def _populate(root: str) -> None:
     os.makedirs(f"{root}/{INSIDE}")
+    os.mkfifo(f"{root}{READY}")
+    os.chmod(f"{root}{READY}", 0o666)
     for name in _DIRECTORIES:
         os.mkdir(f"{root}/{name}")
     os.mkdir(f"{root}/root", 0o700)

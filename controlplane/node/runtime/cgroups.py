@@ -27,9 +27,14 @@ def hierarchies() -> tuple[Path, ...]:
     )
 
 
+def pod_cgroup(cluster: str, node: str, pod_uid: str) -> str:
+    """The cgroup of a pod, the same path in every hierarchy."""
+    return f"{TOP}/{cluster}/{node}/pod{pod_uid}"
+
+
 def container_cgroup(cluster: str, node: str, pod_uid: str, container_id: str) -> str:
-    """The cgroup path, the same in every hierarchy."""
-    return f"{TOP}/{cluster}/{node}/pod{pod_uid}/{container_id}"
+    """The cgroup of a container, below its pod's."""
+    return f"{pod_cgroup(cluster, node, pod_uid)}/{container_id}"
 
 
 def remove(cgroup: str) -> None:

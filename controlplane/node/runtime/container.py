@@ -15,9 +15,9 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import orjson
@@ -55,6 +55,10 @@ class Container:
         self.exit: Exit | None = None
         self.ended = asyncio.Event()
         self.watch: ExitWatch | None = None
+        self.message = ""
+        """The termination message, once it has ended."""
+        self.start_error = ""
+        """Why it could not even be created; it has then ended with status 128."""
 
     @property
     def running(self) -> bool:
@@ -82,10 +86,11 @@ class ContainerRuntime:
     async def create(self, plan: oci.ContainerPlan, record: Record) -> Container:
         """Makes the container up to the point where its program would start; RuntimeFailure with crun's words."""
         bundle = self.bundle(plan.id)
-        await self.spawner.files(self._write_bundle, bundle, plan, record)
         try:
-            pid = await self._conmon(bundle, plan, record)
-        except (RuntimeFailure, asyncio.CancelledError):
+            with _opened(plan.namespaces) as namespaces:
+                await self.spawner.files(self._write_bundle, bundle, replace(plan, namespaces=namespaces), record)
+                pid = await self._conmon(bundle, plan, record)
+        except (RuntimeFailure, OSError, asyncio.CancelledError):
             self._discard(record, bundle)
             raise
         container = Container(record, bundle, pid)
@@ -244,6 +249,22 @@ class ContainerRuntime:
             message = str(said.get("message", "")).strip() or f"status {pid}"
             raise RuntimeFailure(f"{self.spawner.runtime_name} create failed: {message}")
         return pid
+
+
+@contextmanager
+def _opened(namespaces: oci.Namespaces) -> Iterator[oci.Namespaces]:
+    """The namespaces as descriptors of this process: the runtime may live in another mount namespace, into which
+    pins made later do not always propagate."""
+    with ExitStack() as stack:
+        paths: dict[str, str | None] = {}
+        for field in fields(namespaces):
+            path = getattr(namespaces, field.name)
+            if path:
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                stack.callback(os.close, descriptor)
+                path = f"/proc/{os.getpid()}/fd/{descriptor}"
+            paths[field.name] = path
+        yield oci.Namespaces(**paths)
 
 
 def _number(path: Path) -> int | None:

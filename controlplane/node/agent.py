@@ -1,0 +1,240 @@
+"""The node agent: the kubelet's work for one emulated node, many of which share a process.
+
+It registers the node, keeps its Lease, takes over what an earlier daemon left running, and hands each pod that is
+bound to the node to a `PodWorker`, on a bounded number of workers. It is also that node's `NodeStreams`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+
+from controlplane.api.kinds import CONFIG_MAP, POD, SECRET, SERVICE
+from controlplane.api.types import Object
+from controlplane.client.informer import Informers
+from controlplane.client.interface import Client
+from controlplane.client.recorder import EventRecorder
+from controlplane.client.workqueue import Reconciler
+from controlplane.node import standin_ports
+from controlplane.node.config import NodeConfig
+from controlplane.node.images.standin import StandIn, write_config
+from controlplane.node.images.store import ImageStore
+from controlplane.node.network import CniNetwork, PodNetwork
+from controlplane.node.parts import NodeParts
+from controlplane.node.registration import Registration
+from controlplane.node.runtime.container import Container, ContainerRuntime
+from controlplane.node.runtime.spawner import shared_spawner
+from controlplane.node.sandbox import Sandboxes
+from controlplane.node.state import ContainerState, PodState, container_states
+from controlplane.node.status import OWN_CONDITIONS
+from controlplane.node.streams import Streams
+from controlplane.node.tokens import Tokens
+from controlplane.node.values import Sources
+from controlplane.node.worker import PodWorker
+from netsim.namespace import NamespaceExecutor
+
+BY_NODE = "node"
+
+
+def _node_of(pod: Object) -> Iterable[str]:
+    name = pod["spec"].get("nodeName")
+    return (name,) if name else ()
+
+
+class NodeAgent(Streams):
+    """One node. `run` works until cancelled and leaves the containers running."""
+
+    def __init__(
+        self, client: Client, informers: Informers, config: NodeConfig, *, network: PodNetwork | None = None
+    ) -> None:
+        self._config = config
+        self._pods = informers.of(POD)
+        self._pods.add_index(BY_NODE, _node_of)
+        spawner = shared_spawner()
+        executor = NamespaceExecutor(config.namespace, f"node-{config.name}")
+        runtime = ContainerRuntime(config.cluster, config.run, spawner, self._container_ended)
+        recorder = EventRecorder(client, "kubelet", config.name)
+        self._parts = NodeParts(
+            config=config,
+            client=client,
+            recorder=recorder,
+            spawner=spawner,
+            executor=executor,
+            runtime=runtime,
+            sandboxes=Sandboxes(config, executor, network or CniNetwork(config)),
+            images=ImageStore((), StandIn(config.cache_directory), config.missing_image),
+            sources=Sources(client, informers),
+            tokens=Tokens(client),
+            services=informers.of(SERVICE),
+            registration=Registration(client, recorder, config, spawner),
+        )
+        self._informers = [self._pods, self._parts.services, informers.of(CONFIG_MAP), informers.of(SECRET)]
+        self._states: dict[str, PodState] = {}
+        self._reconciler: Reconciler[str] = Reconciler(f"node-{config.name}", self._reconcile, workers=config.workers)
+        self._worker = PodWorker(self._parts, self._reconciler.queue.add)
+        super().__init__(self._parts, self._states)
+
+    async def run(self) -> None:
+        """Registers, adopts, and works until cancelled."""
+        self._config.run.mkdir(parents=True, exist_ok=True)
+        self._config.pods.mkdir(parents=True, exist_ok=True)
+        try:
+            await self._parts.registration.register()
+            for informer in self._informers:
+                await informer.wait_synced()
+            await self._adopt()
+            self._pods.add_handler(self._pod_changed)
+            self._parts.services.add_handler(self._service_changed)
+            for informer in self._informers[2:]:
+                informer.add_handler(self._source_changed)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._parts.recorder.run(), name=f"events-{self._config.name}")
+                group.create_task(self._parts.registration.run(), name=f"lease-{self._config.name}")
+                group.create_task(self._reconciler.run(), name=f"pods-{self._config.name}")
+        finally:
+            self._let_go()
+
+    async def _reconcile(self, uid: str) -> float | None:
+        state = self._states.get(uid)
+        if state is None:
+            return None
+        again = await self._worker.step(state)
+        if state.gone and not state.alive and state.sandbox is None:
+            self._states.pop(uid, None)
+        return again
+
+    # What is told to the workers.
+
+    def _pod_changed(self, old: Object | None, new: Object | None) -> None:
+        pod = new or old
+        if pod is None or pod["spec"].get("nodeName") != self._config.name:
+            return
+        uid = pod["metadata"]["uid"]
+        state = self._states.get(uid)
+        if state is None:
+            if new is None:
+                return
+            state = self._states[uid] = PodState(new, container_states(new))
+        elif new is None:
+            state.gone = True
+        else:
+            state.pod = new
+            if old is not None and _only_status(old, new):
+                return
+        self._reconciler.queue.add(uid)
+
+    def _service_changed(self, old: Object | None, new: Object | None) -> None:
+        service = new or old
+        if service is None:
+            return
+        for state in self._states.values():
+            if state.namespace == service["metadata"]["namespace"]:
+                self._update_standins(state)
+
+    def _source_changed(self, old: Object | None, new: Object | None) -> None:
+        if old is None or new is None:
+            return
+        namespace = new["metadata"]["namespace"]
+        for uid, state in self._states.items():
+            if state.namespace == namespace and state.volumes:
+                self._reconciler.queue.add(uid)
+
+    def _container_ended(self, container: Container) -> None:
+        self._reconciler.queue.add(container.record.pod_uid)
+
+    def _update_standins(self, state: PodState) -> None:
+        for container in state.containers.values():
+            current = container.current
+            if current is None or not current.running or state.sandbox is None or container.spec.get("ports"):
+                continue
+            if not standin_ports.is_server(container.spec, current.record.image_id):
+                continue
+            wanted = standin_ports.config_of(
+                state.pod, container.spec, state.sandbox.addresses[0], self._config, self._parts.services
+            )
+            if write_config(_root_of(current), wanted):
+                self._parts.runtime.kill(current, signal.SIGHUP)
+
+    # From one daemon to the next.
+
+    async def _adopt(self) -> None:
+        for pod in self._pods.by_index(BY_NODE, self._config.name):
+            self._states[pod["metadata"]["uid"]] = PodState(pod, container_states(pod))
+        orphans: dict[str, PodState] = {}
+        for sandbox in await self._parts.sandboxes.adopt():
+            self._owner(sandbox.pod_uid, sandbox.pod_namespace, sandbox.pod_name, orphans).sandbox = sandbox
+        for container in self._parts.runtime.adopt():
+            record = container.record
+            owner = self._owner(record.pod_uid, record.pod_namespace, record.pod_name, orphans)
+            _place(owner, container)
+        self._states |= orphans
+        known = set(self._states)
+        for directory in self._config.pods.iterdir():
+            if directory.name not in known:
+                await self._parts.spawner.files(shutil.rmtree, directory, ignore_errors=True)
+        for uid in self._states:
+            self._reconciler.queue.add(uid)
+
+    def _owner(self, uid: str, namespace: str, name: str, orphans: dict[str, PodState]) -> PodState:
+        state = self._states.get(uid) or orphans.get(uid)
+        if state is None:
+            pod: Object = {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"uid": uid, "namespace": namespace, "name": name},
+                "spec": {"containers": [], "nodeName": self._config.name},
+            }
+            state = orphans[uid] = PodState(pod, {}, gone=True)
+        return state
+
+    def _let_go(self) -> None:
+        for state in self._states.values():
+            for task in (state.stopping, *(c.stopping for c in state.containers.values())):
+                if task is not None:
+                    task.cancel()
+            for container in state.containers.values():
+                if container.probes is not None:
+                    container.probes.stop()
+                if container.current is not None:
+                    self._parts.runtime.close(container.current)
+        self.close_streams()
+        self._parts.executor.close()
+
+
+def _only_status(old: Object, new: Object) -> bool:
+    """Whether nothing changed that a worker acts on: most changes of a pod are the agent's own status."""
+    before, after = old["metadata"], new["metadata"]
+    return (
+        before.get("deletionTimestamp") == after.get("deletionTimestamp")
+        and before.get("labels") == after.get("labels")
+        and before.get("annotations") == after.get("annotations")
+        and old["spec"] == new["spec"]
+        and _foreign_conditions(old) == _foreign_conditions(new)
+    )
+
+
+def _foreign_conditions(pod: Object) -> list[Object]:
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    return [condition for condition in conditions if condition["type"] not in OWN_CONDITIONS]
+
+
+def _root_of(container: Container) -> Path:
+    return Path(container.record.data_dir) / "root"
+
+
+def _place(state: PodState, container: Container) -> None:
+    """Gives an adopted container its place: the newest attempt is the current one."""
+    record = container.record
+    place = state.containers.get(record.container)
+    if place is None:
+        place = state.containers[record.container] = ContainerState({"name": record.container, "image": ""}, "main")
+    others = sorted(
+        (c for c in (place.current, place.previous, container) if c is not None), key=lambda c: c.record.attempt
+    )
+    place.current = others[-1]
+    place.previous = others[-2] if len(others) > 1 else None
+    place.started = place.current.running and not place.spec.get("startupProbe")
+    place.ready = place.current.running and not place.spec.get("readinessProbe")

@@ -1,0 +1,46 @@
+"""What a node agent is told: who its node is, where it lives, and the policies of the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from controlplane.directories import CACHE_ROOT
+from controlplane.node.images.store import MissingImage
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """One node. `namespace` is the path of its network namespace; `dns_address` is "" while the
+    cluster has no DNS, and then pods get the host's resolv.conf."""
+
+    name: str
+    cluster: str
+    address: str
+    pod_cidr: str
+    namespace: Path
+    state_directory: Path
+    run_directory: Path
+    mtu: int = 1460
+    region: str = "us-central1"
+    zone: str = "us-central1-a"
+    instance_type: str = "netsim"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    max_pods: int = 110
+    missing_image: MissingImage = "standin"
+    dns_address: str = ""
+    dns_domain: str = "cluster.local"
+    cache_directory: Path = CACHE_ROOT
+    workers: int = 6
+    """Pods that are worked on at the same time."""
+
+    @property
+    def run(self) -> Path:
+        """This node's part of the run directory."""
+        return self.run_directory / "nodes" / self.name
+
+    @property
+    def pods(self) -> Path:
+        """Logs, volumes and writable layers of this node's pods, one directory per uid."""
+        return self.state_directory / "pods" / self.name

@@ -1,0 +1,94 @@
+"""How a sandbox gets its network: a CNI network configuration and the runtime that carries it out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+from cni.runtime import Attachment, Runtime
+
+from controlplane.api.types import Object
+from controlplane.node.config import NodeConfig
+
+INTERFACE = "eth0"
+BRIDGE = "cbr0"
+PLUGIN_DIRECTORIES = (Path("/opt/cni/bin"), Path("/usr/lib/cni"))
+
+
+class PodNetwork(Protocol):
+    """Attaches sandboxes. Called in the node's namespace executor; blocking, raises the CNI errors."""
+
+    def attach(self, sandbox_id: str, netns: Path, pod: Object) -> list[str]:
+        """Gives the namespace its interface; returns the pod's addresses."""
+        ...
+
+    def detach(self, sandbox_id: str, netns: Path, namespace: str, name: str) -> None:
+        """Takes it back; a namespace that is gone already is no error."""
+        ...
+
+    def collect(self, sandbox_ids: Iterable[str]) -> None:
+        """Releases what belongs to no sandbox any more."""
+        ...
+
+
+def conflist(config: NodeConfig) -> dict[str, Any]:
+    """The node's network configuration list: a bridge on the node's pod range."""
+    return {
+        "cniVersion": "1.1.0",
+        "name": config.cluster,
+        "plugins": [
+            {
+                "type": "bridge",
+                "bridge": BRIDGE,
+                "isGateway": True,
+                "hairpinMode": True,
+                "mtu": config.mtu,
+                "ipam": {
+                    "type": "host-local",
+                    "dataDir": str(config.state_directory / "cni" / config.name),
+                    "ranges": [[{"subnet": config.pod_cidr}]],
+                    "routes": [{"dst": "0.0.0.0/0"}],
+                },
+            }
+        ],
+    }
+
+
+class CniNetwork:
+    """The pod network through CNI, as the kubelet's runtimes do it."""
+
+    def __init__(self, config: NodeConfig) -> None:
+        self._config = config
+        self._runtime: Runtime | None = None
+
+    def attach(self, sandbox_id: str, netns: Path, pod: Object) -> list[str]:
+        metadata = pod["metadata"]
+        attachment = self._attachment(sandbox_id, netns, metadata["namespace"], metadata["name"], metadata["uid"])
+        result = self._ready().add(attachment)
+        return [str(ip.address).split("/", 1)[0] for ip in result.ips]
+
+    def detach(self, sandbox_id: str, netns: Path, namespace: str, name: str) -> None:
+        self._ready().delete(self._attachment(sandbox_id, netns, namespace, name, ""))
+
+    def collect(self, sandbox_ids: Iterable[str]) -> None:
+        self._ready().gc([(sandbox_id, INTERFACE) for sandbox_id in sandbox_ids])
+
+    def _attachment(self, sandbox_id: str, netns: Path, namespace: str, name: str, uid: str) -> Attachment:
+        arguments = {
+            "K8S_POD_NAMESPACE": namespace,
+            "K8S_POD_NAME": name,
+            "K8S_POD_INFRA_CONTAINER_ID": sandbox_id,
+            "K8S_POD_UID": uid,
+        }
+        return Attachment(sandbox_id, str(netns), INTERFACE, args={"IgnoreUnknown": "1", **arguments})
+
+    def _ready(self) -> Runtime:
+        if self._runtime is None:
+            directory = self._config.run / "cni"
+            directory.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(conflist(self._config), indent=2)
+            (directory / "10-netsim.conflist").write_text(text + "\n")
+            self._runtime = Runtime(json.loads(text), PLUGIN_DIRECTORIES, directory / "cache")
+        return self._runtime

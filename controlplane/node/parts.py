@@ -1,0 +1,36 @@
+"""What the workers of one node share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controlplane.client.informer import Informer
+from controlplane.client.interface import Client
+from controlplane.client.recorder import EventRecorder
+from controlplane.node.config import NodeConfig
+from controlplane.node.images.store import ImageStore
+from controlplane.node.registration import Registration
+from controlplane.node.runtime.container import ContainerRuntime
+from controlplane.node.runtime.spawner import Spawner
+from controlplane.node.sandbox import Sandboxes
+from controlplane.node.tokens import Tokens
+from controlplane.node.values import Sources
+from netsim.namespace import NamespaceExecutor
+
+
+@dataclass(frozen=True, slots=True)
+class NodeParts:
+    """The parts of a node agent; `services` is the shared informer of Services."""
+
+    config: NodeConfig
+    client: Client
+    recorder: EventRecorder
+    spawner: Spawner
+    executor: NamespaceExecutor
+    runtime: ContainerRuntime
+    sandboxes: Sandboxes
+    images: ImageStore
+    sources: Sources
+    tokens: Tokens
+    services: Informer
+    registration: Registration

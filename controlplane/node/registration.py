@@ -1,0 +1,213 @@
+"""The Node object: what the node is and has, its conditions, and the Lease that says it is alive."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import platform
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from controlplane.api.errors import AlreadyExists, ApiError, Conflict, NotFound
+from controlplane.api.kinds import LEASE, NODE
+from controlplane.api.types import Object
+from controlplane.client.interface import Client
+from controlplane.client.recorder import EventRecorder
+from controlplane.node.config import NodeConfig
+from controlplane.node.runtime.spawner import Spawner
+from controlplane.node.status import timestamp
+
+KUBELET_VERSION = "v1.37.1"
+LEASE_NAMESPACE = "kube-node-lease"
+LEASE_SECONDS = 40
+RENEW_SECONDS = 10.0
+STATUS_SECONDS = 300.0
+RETRY_SECONDS = 1.0
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_HEALTHY = (
+    (
+        "MemoryPressure",
+        "KubeletHasSufficientMemory",
+        "kubelet has sufficient memory available",
+        "NodeHasSufficientMemory",
+    ),
+    ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", "NodeHasNoDiskPressure"),
+    ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available", "NodeHasSufficientPID"),
+)
+
+
+def architecture() -> str:
+    """The machine in Kubernetes' words."""
+    machine = platform.machine()
+    return _ARCHITECTURES.get(machine, machine)
+
+
+def labels(config: NodeConfig) -> dict[str, str]:
+    """The well-known labels of the node and those of its config."""
+    arch = architecture()
+    return {
+        "beta.kubernetes.io/arch": arch,
+        "beta.kubernetes.io/os": "linux",
+        "kubernetes.io/arch": arch,
+        "kubernetes.io/hostname": config.name,
+        "kubernetes.io/os": "linux",
+        "node.kubernetes.io/instance-type": config.instance_type,
+        "topology.kubernetes.io/region": config.region,
+        "topology.kubernetes.io/zone": config.zone,
+        **config.labels,
+    }
+
+
+def capacity(config: NodeConfig) -> dict[str, str]:
+    """The host's own size: emulated nodes share it, so each of them has all of it."""
+    disk = os.statvfs(config.state_directory)
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "cpu": str(os.cpu_count() or 1),
+        "ephemeral-storage": f"{disk.f_blocks * disk.f_frsize // 1024}Ki",
+        "hugepages-1Gi": "0",
+        "hugepages-2Mi": "0",
+        "memory": f"{pages // 1024}Ki",
+        "pods": str(config.max_pods),
+    }
+
+
+@functools.cache
+def _os_image() -> str:
+    for line in Path("/etc/os-release").read_text().splitlines():
+        if line.startswith("PRETTY_NAME="):
+            return line.partition("=")[2].strip('"')
+    return "Linux"
+
+
+def _machine_id() -> str:
+    path = Path("/etc/machine-id")
+    return path.read_text().strip() if path.exists() else ""
+
+
+class Registration:
+    """Keeps the Node object and the Lease of one node right."""
+
+    def __init__(self, client: Client, recorder: EventRecorder, config: NodeConfig, spawner: Spawner) -> None:
+        self._client = client
+        self._recorder = recorder
+        self._config = config
+        self._spawner = spawner
+        self.allocatable = capacity(config) if config.state_directory.exists() else {}
+
+    async def register(self) -> Object:
+        """Creates the Node, or corrects the one that is there, and writes it Ready; returns it."""
+        config = self._config
+        self.allocatable = capacity(config)
+        wanted: Object = {
+            "apiVersion": NODE.api_version,
+            "kind": NODE.name,
+            "metadata": {"name": config.name, "labels": labels(config)},
+            "spec": {"podCIDR": config.pod_cidr, "podCIDRs": [config.pod_cidr]},
+        }
+        try:
+            node = await self._client.create(NODE, wanted)
+        except AlreadyExists:
+            body = {"metadata": {"labels": labels(config)}, "spec": wanted["spec"]}
+            node = await self._client.patch(NODE, config.name, body=body)
+        node = await self._write_status(node)
+        about = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": config.name, "uid": config.name}}
+        self._recorder.event(about, "Normal", "Starting", "Starting kubelet.")
+        for *_, reason in _HEALTHY:
+            self._recorder.event(about, "Normal", reason, f"Node {config.name} status is now: {reason}")
+        self._recorder.event(about, "Normal", "NodeReady", f"Node {config.name} status is now: NodeReady")
+        return node
+
+    async def run(self) -> None:
+        """Renews the Lease, and the status now and then, until cancelled."""
+        written = time.monotonic()
+        while True:
+            try:
+                await self._renew()
+                if time.monotonic() - written > STATUS_SECONDS:
+                    await self._write_status(await self._client.get(NODE, self._config.name))
+                    written = time.monotonic()
+            except NotFound:
+                await self.register()
+            except Conflict:
+                continue
+            except (ApiError, OSError):
+                # The API may be starting anew; a Lease that stays behind is what tells the others.
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            await asyncio.sleep(RENEW_SECONDS)
+
+    async def _renew(self) -> None:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        try:
+            await self._client.patch(LEASE, self._config.name, LEASE_NAMESPACE, body={"spec": {"renewTime": now}})
+        except NotFound:
+            node = await self._client.get(NODE, self._config.name)
+            owner = {
+                "apiVersion": "v1",
+                "kind": "Node",
+                "name": node["metadata"]["name"],
+                "uid": node["metadata"]["uid"],
+            }
+            lease = {
+                "apiVersion": LEASE.api_version,
+                "kind": LEASE.name,
+                "metadata": {"name": self._config.name, "namespace": LEASE_NAMESPACE, "ownerReferences": [owner]},
+                "spec": {
+                    "holderIdentity": self._config.name,
+                    "leaseDurationSeconds": LEASE_SECONDS,
+                    "renewTime": now,
+                },
+            }
+            await self._client.create(LEASE, lease, LEASE_NAMESPACE)
+
+    async def _write_status(self, node: Object) -> Object:
+        status = self._status(node.get("status") or {})
+        return await self._client.patch(NODE, self._config.name, body={"status": status}, subresource="status")
+
+    def _status(self, old: Object) -> Object:
+        config, now = self._config, timestamp(time.time())
+        before = {condition["type"]: condition for condition in old.get("conditions") or []}
+        states = [(kind, "False", reason, message) for kind, reason, message, _ in _HEALTHY]
+        states.append(("Ready", "True", "KubeletReady", "kubelet is posting ready status"))
+        conditions = []
+        for kind, status, reason, message in states:
+            previous = before.get(kind, {})
+            kept = previous.get("status") == status
+            conditions.append(
+                {
+                    "type": kind,
+                    "status": status,
+                    "lastHeartbeatTime": now,
+                    "lastTransitionTime": previous["lastTransitionTime"] if kept else now,
+                    "reason": reason,
+                    "message": message,
+                }
+            )
+        others = [condition for kind, condition in before.items() if kind not in {state[0] for state in states}]
+        system = platform.uname()
+        return {
+            "addresses": [
+                {"type": "InternalIP", "address": config.address},
+                {"type": "Hostname", "address": config.name},
+            ],
+            "capacity": capacity(config),
+            "allocatable": capacity(config),
+            "conditions": conditions + others,
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
+            "nodeInfo": {
+                "architecture": architecture(),
+                "bootID": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+                "containerRuntimeVersion": f"{self._spawner.runtime_name}://{self._spawner.runtime_version}",
+                "kernelVersion": system.release,
+                "kubeProxyVersion": "",
+                "kubeletVersion": KUBELET_VERSION,
+                "machineID": _machine_id(),
+                "operatingSystem": "linux",
+                "osImage": _os_image(),
+                "systemUUID": _machine_id(),
+            },
+        }

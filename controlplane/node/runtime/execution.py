@@ -1,0 +1,257 @@
+"""A command executed in a running container: `crun exec` with pipes, or with a terminal.
+
+The command's own process is known through a pid file, so that it, and not only the `exec` program, is killed
+when the caller goes away. A terminal comes as a descriptor over a console socket.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import contextlib
+import fcntl
+import os
+import secrets
+import signal
+import socket
+import struct
+import subprocess
+import termios
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from controlplane.node.errors import RuntimeFailure
+from controlplane.node.runtime.container import Container, ContainerRuntime
+from controlplane.node.runtime.process import send_signal, wait_for_exit
+
+CONSOLE_SECONDS = 10.0
+CHUNK = 65536
+ERROR_BYTES = 4096
+
+
+@dataclass(slots=True)
+class Execution:
+    """A running command. `stdin` is None when not asked for; with a terminal `stdout` carries everything
+    and `terminal` is its descriptor. `err` is where the OCI runtime's own complaint is found."""
+
+    process: subprocess.Popen[bytes]
+    pid_file: Path
+    stdin: int | None
+    stdout: int | None
+    stderr: int | None
+    terminal: int | None = None
+
+    def resize(self, width: int, height: int) -> None:
+        """Sets the size of the terminal."""
+        if self.terminal is not None:
+            fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+    async def wait(self) -> int:
+        """The exit status, 128 + N for signal N."""
+        await wait_for_exit(self.process.pid)
+        status = self.process.wait()
+        return status if status >= 0 else 128 - status
+
+    def kill(self) -> None:
+        """Ends the command and the program that waits for it."""
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            send_signal(int(self.pid_file.read_text()), signal.SIGKILL)
+        if self.process.poll() is None:
+            self.process.kill()
+
+    def close(self) -> None:
+        """Lets go of descriptors and files."""
+        for descriptor in {self.stdin, self.stdout, self.stderr, self.terminal} - {None}:
+            assert descriptor is not None
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        self.stdin = self.stdout = self.stderr = self.terminal = None
+        self.pid_file.unlink(missing_ok=True)
+
+
+@contextlib.asynccontextmanager
+async def execute(
+    runtime: ContainerRuntime,
+    container: Container,
+    argv: list[str],
+    *,
+    stdin: bool = False,
+    tty: bool = False,
+) -> AsyncIterator[Execution]:
+    """Runs `argv` in the container; it is killed if the block is left before it has ended."""
+    if not container.running:
+        raise RuntimeFailure(f"container {container.record.container} is not running")
+    token = secrets.token_hex(8)
+    spec = container.bundle / f"exec-{token}.json"
+    await runtime.spawner.files(_write_process, container.bundle, spec, argv, tty)
+    pid_file = container.bundle / f"exec-{token}.pid"
+    words = [runtime.spawner.runtime_path, "--root", str(runtime.state), "exec"]
+    words += ["--process", str(spec), "--pid-file", str(pid_file)]
+    try:
+        if tty:
+            execution = await _with_terminal(runtime, container, words, pid_file)
+        else:
+            execution = await _with_pipes(runtime, container, words, pid_file, stdin=stdin)
+    except BaseException:
+        spec.unlink(missing_ok=True)
+        raise
+    try:
+        yield execution
+    finally:
+        if execution.process.poll() is None:
+            execution.kill()
+            await runtime.spawner.files(execution.process.wait)
+        execution.close()
+        spec.unlink(missing_ok=True)
+
+
+async def output_of(
+    runtime: ContainerRuntime, container: Container, argv: list[str], seconds: float
+) -> tuple[int, str]:
+    """Exit status and output, both streams together, of a short command; TimeoutError after `seconds`."""
+    async with asyncio.timeout(seconds), execute(runtime, container, argv) as execution:
+        found = bytearray()
+
+        async def drain(descriptor: int | None) -> None:
+            if descriptor is not None:
+                async for chunk in chunks(descriptor):
+                    found.extend(chunk[: CHUNK - len(found)])
+
+        await asyncio.gather(drain(execution.stdout), drain(execution.stderr))
+        return await execution.wait(), found.decode(errors="replace")
+
+
+async def chunks(descriptor: int) -> AsyncIterator[bytes]:
+    """What can be read, until the end. A terminal ends with EIO when its last user has gone."""
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    os.set_blocking(descriptor, False)
+    loop.add_reader(descriptor, ready.set)
+    try:
+        while True:
+            await ready.wait()
+            ready.clear()
+            while True:
+                try:
+                    data = os.read(descriptor, CHUNK)
+                except BlockingIOError:
+                    break
+                except OSError:
+                    return
+                if not data:
+                    return
+                yield data
+    finally:
+        loop.remove_reader(descriptor)
+
+
+async def write_all(descriptor: int, data: bytes) -> None:
+    """Writes everything, waiting for room; BrokenPipeError when nobody reads any more."""
+    loop = asyncio.get_running_loop()
+    os.set_blocking(descriptor, False)
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:
+            ready = asyncio.Event()
+            loop.add_writer(descriptor, ready.set)
+            try:
+                await ready.wait()
+            finally:
+                loop.remove_writer(descriptor)
+
+
+async def _with_pipes(
+    runtime: ContainerRuntime, container: Container, words: list[str], pid_file: Path, *, stdin: bool
+) -> Execution:
+    out, err = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
+    inward = os.pipe2(os.O_CLOEXEC) if stdin else None
+    try:
+        process = await runtime.spawner.spawn(
+            [*words, container.record.id],
+            stdin=inward[0] if inward else subprocess.DEVNULL,
+            stdout=out[1],
+            stderr=err[1],
+        )
+    except BaseException:
+        for descriptor in (out[0], err[0], *([inward[1]] if inward else [])):
+            os.close(descriptor)
+        raise
+    finally:
+        for descriptor in (out[1], err[1], *([inward[0]] if inward else [])):
+            os.close(descriptor)
+    return Execution(process, pid_file, inward[1] if inward else None, out[0], err[0])
+
+
+async def _with_terminal(
+    runtime: ContainerRuntime, container: Container, words: list[str], pid_file: Path
+) -> Execution:
+    # A path of its own in /run: the name of a Unix socket has 107 characters, and a bundle's is longer.
+    path = Path("/run/netsim") / f".console-{secrets.token_hex(8)}"
+    err = os.pipe2(os.O_CLOEXEC)
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as listener:
+        listener.bind(str(path))
+        listener.listen(1)
+        listener.setblocking(False)
+        try:
+            process = await runtime.spawner.spawn(
+                [*words, "--tty", "--console-socket", str(path), container.record.id], stderr=err[1]
+            )
+            os.close(err[1])
+            try:
+                async with asyncio.timeout(CONSOLE_SECONDS):
+                    terminal = await _receive_terminal(listener, process)
+            except TimeoutError as error:
+                process.kill()
+                raise RuntimeFailure("the OCI runtime gave no terminal") from error
+        finally:
+            path.unlink(missing_ok=True)
+    if terminal is None:
+        message = os.read(err[0], ERROR_BYTES).decode(errors="replace").strip()
+        os.close(err[0])
+        process.wait()
+        raise RuntimeFailure(message or "the OCI runtime gave no terminal")
+    return Execution(process, pid_file, terminal, terminal, err[0], terminal)
+
+
+async def _receive_terminal(listener: socket.socket, process: subprocess.Popen[bytes]) -> int | None:
+    loop = asyncio.get_running_loop()
+    accepting = loop.create_task(_accept(listener))
+    ended = loop.create_task(wait_for_exit(process.pid))
+    try:
+        await asyncio.wait({accepting, ended}, return_when=asyncio.FIRST_COMPLETED)
+        return accepting.result() if accepting.done() else None
+    finally:
+        accepting.cancel()
+        ended.cancel()
+
+
+async def _accept(listener: socket.socket) -> int:
+    loop = asyncio.get_running_loop()
+    connection, _ = await loop.sock_accept(listener)
+    with contextlib.closing(connection):
+        ready = asyncio.Event()
+        loop.add_reader(connection, ready.set)
+        try:
+            await ready.wait()
+        finally:
+            loop.remove_reader(connection)
+        descriptors = array.array("i")
+        _, ancillary, _, _ = connection.recvmsg(256, socket.CMSG_SPACE(descriptors.itemsize))
+        for level, kind, data in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                descriptors.frombytes(data[: descriptors.itemsize])
+        return int(descriptors[0])
+
+
+def _write_process(bundle: Path, target: Path, argv: list[str], tty: bool) -> None:
+    process: dict[str, Any] = orjson.loads((bundle / "config.json").read_bytes())["process"]
+    process |= {"args": argv, "terminal": tty}
+    if tty and not any(entry.startswith("TERM=") for entry in process["env"]):
+        process["env"] = [*process["env"], "TERM=xterm"]
+    target.write_bytes(orjson.dumps(process))

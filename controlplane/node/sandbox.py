@@ -1,0 +1,141 @@
+"""Sandboxes: the namespaces that the containers of a pod share, pinned without a process in them.
+
+A file per sandbox says what was made, and is written before it is made. So a daemon that was killed in between
+leaves nothing that its successor cannot find, and a complete one is taken over as it is.
+"""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import orjson
+
+from controlplane.api.types import Object
+from controlplane.node.config import NodeConfig
+from controlplane.node.network import PodNetwork
+from controlplane.node.runtime import cgroups
+from netsim.mark import Mark
+from netsim.namespace import NamespaceExecutor, delete_namespace, ensure_namespace, exists, namespace_path
+
+FILE = "sandbox.json"
+LONGEST_NAME = 200
+HOSTNAME_LENGTH = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """`netns` is the name under /run/netns, "" for a pod on the node's own network.
+
+    `created` is in epoch seconds. `addresses` are empty until the network is attached.
+    """
+
+    id: str
+    pod_uid: str
+    pod_namespace: str
+    pod_name: str
+    netns: str
+    hostname: str
+    directory: str
+    created: float
+    addresses: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """The files of the sandbox: uts, ipc, hosts, hostname, resolv.conf, shm."""
+        return Path(self.directory)
+
+
+def hostname_of(pod: Object, node: str) -> str:
+    """What `hostname` prints in the pod."""
+    spec = pod["spec"]
+    if spec.get("hostNetwork"):
+        return node
+    name: str = spec.get("hostname") or pod["metadata"]["name"]
+    return name[:HOSTNAME_LENGTH].rstrip("-.")
+
+
+class Sandboxes:
+    """The sandboxes of one node."""
+
+    def __init__(self, config: NodeConfig, executor: NamespaceExecutor, network: PodNetwork) -> None:
+        self._config = config
+        self._executor = executor
+        self._network = network
+        self._directory = config.run / "sandboxes"
+
+    async def create(self, pod: Object, created: float) -> Sandbox:
+        """Namespaces and network of a pod; raises the errors of netsim and CNI, and leaves nothing then."""
+        metadata = pod["metadata"]
+        uid, host = metadata["uid"], bool(pod["spec"].get("hostNetwork"))
+        name = f"{self._config.cluster}-{metadata['namespace']}-{metadata['name']}"[:LONGEST_NAME]
+        sandbox = Sandbox(
+            id=uid.replace("-", ""),
+            pod_uid=uid,
+            pod_namespace=metadata["namespace"],
+            pod_name=metadata["name"],
+            netns="" if host else f"{name}-{uid[:5]}",
+            hostname=hostname_of(pod, self._config.name),
+            directory=str(self._directory / uid),
+            created=created,
+        )
+        return await self._executor.run(self._make, sandbox, pod)
+
+    async def remove(self, sandbox: Sandbox) -> None:
+        """Detaches the network and removes everything of the sandbox; absent parts are no error."""
+        await self._executor.run(self._unmake, sandbox)
+
+    async def adopt(self) -> list[Sandbox]:
+        """The sandboxes that an earlier daemon left whole; the others are removed."""
+        found = []
+        for directory in sorted(self._directory.iterdir()) if self._directory.exists() else []:
+            sandbox = _read(directory)
+            if sandbox is None:
+                shutil.rmtree(directory, ignore_errors=True)
+            elif sandbox.addresses and (not sandbox.netns or exists(sandbox.netns)):
+                found.append(sandbox)
+            else:
+                await self.remove(sandbox)
+        await self._executor.run(self._network.collect, [sandbox.id for sandbox in found])
+        return found
+
+    def _make(self, sandbox: Sandbox, pod: Object) -> Sandbox:
+        sandbox.path.mkdir(parents=True, exist_ok=True)
+        _write(sandbox)
+        try:
+            if sandbox.netns:
+                mark = Mark(self._config.cluster, "pod", f"{sandbox.pod_namespace}/{sandbox.pod_name}"[:LONGEST_NAME])
+                ensure_namespace(sandbox.netns, mark, pin_dir=sandbox.path, hostname=sandbox.hostname)
+                addresses = self._network.attach(sandbox.id, namespace_path(sandbox.netns), pod)
+            else:
+                addresses = [self._config.address]
+        except BaseException:
+            self._unmake(sandbox)
+            raise
+        done = replace(sandbox, addresses=tuple(addresses))
+        _write(done)
+        return done
+
+    def _unmake(self, sandbox: Sandbox) -> None:
+        if sandbox.netns:
+            path = namespace_path(sandbox.netns)
+            self._network.detach(sandbox.id, path, sandbox.pod_namespace, sandbox.pod_name)
+            delete_namespace(sandbox.netns, pin_dir=sandbox.path)
+        cgroups.remove(cgroups.pod_cgroup(self._config.cluster, self._config.name, sandbox.pod_uid))
+        shutil.rmtree(sandbox.path, ignore_errors=True)
+
+
+def _write(sandbox: Sandbox) -> None:
+    path = sandbox.path / FILE
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(orjson.dumps(asdict(sandbox)))
+    fresh.rename(path)
+
+
+def _read(directory: Path) -> Sandbox | None:
+    with suppress(FileNotFoundError, orjson.JSONDecodeError, TypeError):
+        data = orjson.loads((directory / FILE).read_bytes())
+        return Sandbox(**data | {"addresses": tuple(data["addresses"])})
+    return None

@@ -1,0 +1,58 @@
+"""On which ports a stand-in server listens: those that the manifest declares, else the usual ones and those that
+Services send to."""
+
+from __future__ import annotations
+
+from controlplane.api.types import Object
+from controlplane.client.informer import Informer
+from controlplane.node.config import NodeConfig
+from controlplane.node.images.standin import DEFAULT_PORTS, StandInConfig
+
+
+def is_server(container: Object, image_id: str) -> bool:
+    """Whether the container runs the stand-in server."""
+    return image_id.startswith("standin://") and not container.get("command")
+
+
+def config_of(pod: Object, container: Object, address: str, config: NodeConfig, services: Informer) -> StandInConfig:
+    """What the server of this container is told."""
+    metadata = pod["metadata"]
+    declared = container.get("ports") or []
+    tcp = tuple(port["containerPort"] for port in declared if port.get("protocol", "TCP") == "TCP")
+    udp = tuple(port["containerPort"] for port in declared if port.get("protocol") == "UDP")
+    maybe: tuple[int, ...] = ()
+    if not declared:
+        taken = _declared_by_others(pod, container)
+        wanted = (*DEFAULT_PORTS, *_service_targets(pod, services))
+        maybe = tuple(port for port in dict.fromkeys(wanted) if port not in taken)
+    return StandInConfig(
+        image=container["image"],
+        pod=metadata["name"],
+        namespace=metadata["namespace"],
+        node=config.name,
+        address=address,
+        tcp=tcp,
+        udp=udp,
+        maybe=maybe,
+    )
+
+
+def _declared_by_others(pod: Object, container: Object) -> set[int]:
+    spec = pod["spec"]
+    others = [c for c in (*spec["containers"], *(spec.get("initContainers") or [])) if c["name"] != container["name"]]
+    return {port["containerPort"] for c in others for port in c.get("ports") or []}
+
+
+def _service_targets(pod: Object, services: Informer) -> list[int]:
+    metadata = pod["metadata"]
+    labels = metadata.get("labels") or {}
+    found = []
+    for service in services.list(metadata["namespace"]):
+        selector = service["spec"].get("selector")
+        if not selector or not selector.items() <= labels.items():
+            continue
+        for port in service["spec"].get("ports") or []:
+            target = port.get("targetPort", port["port"])
+            if port.get("protocol", "TCP") == "TCP" and isinstance(target, int):
+                found.append(target)
+    return found

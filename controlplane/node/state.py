@@ -1,0 +1,98 @@
+"""What the agent knows of one pod in memory. All of it can be had again from the kernel and the run directory."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from controlplane.api.types import Object
+from controlplane.node.probes import ProbeSet
+from controlplane.node.runtime.container import Container
+from controlplane.node.sandbox import Sandbox
+
+Role = Literal["init", "sidecar", "main"]
+
+
+@dataclass(slots=True)
+class ContainerState:
+    """One container of the manifest: its newest attempt, the one before, and why it waits if it does.
+
+    `retry_at` and `delay` are the back-off (loop-independent epoch seconds and seconds). `ready` and `started` are
+    the verdicts of the probes; without probes a running container is both.
+    """
+
+    spec: Object
+    role: Role
+    current: Container | None = None
+    previous: Container | None = None
+    waiting: tuple[str, str] | None = None
+    failure: str = ""
+    retry_at: float = 0.0
+    delay: float = 0.0
+    image_failures: int = 0
+    ready: bool = False
+    started: bool = False
+    probes: ProbeSet | None = None
+    stopping: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.spec["name"])
+
+    @property
+    def running(self) -> bool:
+        return self.current is not None and self.current.running
+
+    @property
+    def succeeded(self) -> bool:
+        """Its newest attempt ended with status 0."""
+        return self.current is not None and self.current.exit is not None and self.current.exit.code == 0
+
+
+@dataclass(slots=True)
+class PodState:
+    """One pod of this node, by uid. `pod` is the newest object seen; `gone` once it left the API."""
+
+    pod: Object
+    containers: dict[str, ContainerState]
+    sandbox: Sandbox | None = None
+    start_time: str = ""
+    gone: bool = False
+    ended: bool = False
+    volumes: dict[str, Any] = field(default_factory=dict)
+    volumes_failed: str = ""
+    written: Object | None = None
+    stopping: asyncio.Task[None] | None = None
+    deadline: float = 0.0
+
+    @property
+    def uid(self) -> str:
+        return str(self.pod["metadata"]["uid"])
+
+    @property
+    def namespace(self) -> str:
+        return str(self.pod["metadata"]["namespace"])
+
+    @property
+    def name(self) -> str:
+        return str(self.pod["metadata"]["name"])
+
+    @property
+    def alive(self) -> list[ContainerState]:
+        """The containers whose process has not ended."""
+        return [c for c in self.containers.values() if c.current is not None and c.current.exit is None]
+
+    def of_role(self, *roles: Role) -> list[ContainerState]:
+        return [c for c in self.containers.values() if c.role in roles]
+
+
+def container_states(pod: Object) -> dict[str, ContainerState]:
+    """A fresh state for every container of the manifest: init containers first, in their order."""
+    spec, found = pod["spec"], {}
+    for container in spec.get("initContainers") or []:
+        role: Role = "sidecar" if container.get("restartPolicy") == "Always" else "init"
+        found[container["name"]] = ContainerState(container, role)
+    for container in spec["containers"]:
+        found[container["name"]] = ContainerState(container, "main")
+    return found

@@ -1,0 +1,216 @@
+"""logs, exec, attach and port-forward of one node, for the API server (`controlplane.server.streams`)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from controlplane.api.errors import BadRequest, InternalError
+from controlplane.api.types import Object
+from controlplane.node import logs
+from controlplane.node.errors import NodeError
+from controlplane.node.parts import NodeParts
+from controlplane.node.runtime.container import Container
+from controlplane.node.runtime.execution import ERROR_BYTES, Execution, chunks, execute, write_all
+from controlplane.node.state import PodState
+from controlplane.server.streams import LogOptions, Output, ProcessStreams
+from netsim.namespace import entered, namespace_path
+
+CHUNK = 32768
+
+
+class Streams:
+    """The `NodeStreams` part of a node agent."""
+
+    def __init__(self, parts: NodeParts, states: dict[str, PodState]) -> None:
+        self._stream_parts = parts
+        self._stream_states = states
+        self._watcher = logs.LogWatcher()
+
+    def close_streams(self) -> None:
+        """Lets go of the descriptors."""
+        self._watcher.close()
+
+    async def logs(self, pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:
+        """See `NodeStreams.logs`."""
+        attempt = self._attempt(pod, container, previous=options.previous)
+        ended = attempt.ended
+
+        def is_over() -> bool:
+            return attempt.exit is not None
+
+        path = Path(attempt.record.log_path)
+        if not os.path.exists(path):
+            return
+        async for chunk in logs.read(path, options, self._watcher, is_over, ended):
+            yield chunk
+
+    async def exec(self, pod: Object, container: str, command: list[str], streams: ProcessStreams) -> int:
+        """See `NodeStreams.exec`."""
+        attempt = self._running(pod, container)
+        try:
+            async with execute(
+                self._stream_parts.runtime, attempt, command, stdin=streams.stdin is not None, tty=streams.tty
+            ) as execution:
+                return await _converse(execution, streams)
+        except NodeError as error:
+            raise InternalError(f"Internal error occurred: error executing command in container: {error}") from error
+
+    async def attach(self, pod: Object, container: str, streams: ProcessStreams) -> int:
+        """See `NodeStreams.attach`: through the socket on which conmon offers the container's streams."""
+        attempt = self._running(pod, container)
+        descriptor = os.open(attempt.bundle, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)) as made:
+            try:
+                await asyncio.get_running_loop().sock_connect(made, f"/proc/self/fd/{descriptor}/attach")
+            except OSError as error:
+                raise InternalError(f"cannot attach to container {container}: {error}") from error
+            finally:
+                os.close(descriptor)
+            return await _attached(made, attempt, streams)
+
+    async def port_forward(self, pod: Object, port: int, data: AsyncIterator[bytes], send: Output) -> None:
+        """See `NodeStreams.port_forward`."""
+        made = await self._pod_socket(pod)
+        loop = asyncio.get_running_loop()
+        with contextlib.closing(made):
+            try:
+                await loop.sock_connect(made, ("127.0.0.1", port))
+            except OSError as error:
+                raise InternalError(
+                    f"failed to connect to localhost:{port} inside namespace of pod "
+                    f'"{pod["metadata"]["name"]}": {error.strerror}'
+                ) from error
+
+            async def forward() -> None:
+                async for chunk in data:
+                    await loop.sock_sendall(made, chunk)
+                with contextlib.suppress(OSError):
+                    made.shutdown(socket.SHUT_WR)
+
+            async def back() -> None:
+                while chunk := await loop.sock_recv(made, CHUNK):
+                    await send(chunk)
+
+            async with asyncio.TaskGroup() as group:
+                group.create_task(forward())
+                group.create_task(back())
+
+    async def _pod_socket(self, pod: Object) -> socket.socket:
+        state = self._stream_states.get(pod["metadata"]["uid"])
+        if state is None or state.sandbox is None:
+            raise InternalError(f'pod "{pod["metadata"]["name"]}" has no network')
+        kind = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+        if not state.sandbox.netns:
+            return await self._stream_parts.executor.run(socket.socket, socket.AF_INET, kind)
+        path = namespace_path(state.sandbox.netns)
+
+        def make() -> socket.socket:
+            with entered(path):
+                return socket.socket(socket.AF_INET, kind)
+
+        return await self._stream_parts.spawner.files(make)
+
+    def _attempt(self, pod: Object, container: str, *, previous: bool) -> Container:
+        name = pod["metadata"]["name"]
+        state = self._stream_states.get(pod["metadata"]["uid"])
+        place = state.containers.get(container) if state else None
+        if place is None or state is None:
+            raise BadRequest(f'container "{container}" in pod "{name}" is waiting to start: ContainerCreating')
+        if previous:
+            found = place.previous
+            if place.current is not None and place.current.exit is not None and place.waiting is not None:
+                found = place.current
+            if found is None:
+                raise BadRequest(f'previous terminated container "{container}" in pod "{name}" not found')
+            return found
+        found = place.current or place.previous
+        if found is None:
+            reason = place.waiting[0] if place.waiting else "ContainerCreating"
+            if not place.waiting and state.of_role("init", "sidecar"):
+                reason = "PodInitializing"
+            raise BadRequest(f'container "{container}" in pod "{name}" is waiting to start: {reason}')
+        return found
+
+    def _running(self, pod: Object, container: str) -> Container:
+        state = self._stream_states.get(pod["metadata"]["uid"])
+        place = state.containers.get(container) if state else None
+        if place is None or place.current is None or not place.current.running:
+            raise InternalError(f'unable to upgrade connection: container not found ("{container}")')
+        return place.current
+
+
+async def _converse(execution: Execution, streams: ProcessStreams) -> int:
+    failed = bytearray()
+
+    async def carry(descriptor: int | None, output: Output | None, *, note: bool = False) -> None:
+        if descriptor is None:
+            return
+        async for chunk in chunks(descriptor):
+            if note:
+                failed.extend(chunk[: ERROR_BYTES - len(failed)])
+            if output is not None:
+                await output(chunk)
+
+    async def feed() -> None:
+        if streams.stdin is None or execution.stdin is None:
+            return
+        with contextlib.suppress(BrokenPipeError):
+            async for chunk in streams.stdin:
+                await write_all(execution.stdin, chunk)
+        if execution.terminal is None:
+            os.close(execution.stdin)
+            execution.stdin = None
+
+    async def resize() -> None:
+        if streams.resize is not None:
+            async for size in streams.resize:
+                execution.resize(size.width, size.height)
+
+    helpers = [asyncio.ensure_future(feed()), asyncio.ensure_future(resize())]
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(carry(execution.stdout, streams.stdout))
+            if execution.terminal is None:
+                group.create_task(carry(execution.stderr, streams.stderr, note=True))
+        status = await execution.wait()
+    except* ConnectionError as gone:
+        raise ConnectionError("the caller has gone") from gone
+    finally:
+        for helper in helpers:
+            helper.cancel()
+        await asyncio.gather(*helpers, return_exceptions=True)
+    return status
+
+
+_ATTACH_STDERR = 3
+
+
+async def _attached(made: socket.socket, attempt: Container, streams: ProcessStreams) -> int:
+    loop = asyncio.get_running_loop()
+
+    async def receive() -> None:
+        # Each packet is one byte that says which stream, and then the data.
+        while packet := await loop.sock_recv(made, CHUNK + 1):
+            output = streams.stderr if packet[0] == _ATTACH_STDERR else streams.stdout
+            if output is not None:
+                await output(packet[1:])
+
+    async def feed() -> None:
+        if streams.stdin is not None:
+            async for chunk in streams.stdin:
+                for start in range(0, len(chunk), CHUNK):
+                    await loop.sock_sendall(made, chunk[start : start + CHUNK])
+
+    feeding = asyncio.ensure_future(feed())
+    try:
+        await receive()
+        await attempt.ended.wait()
+    finally:
+        feeding.cancel()
+        await asyncio.gather(feeding, return_exceptions=True)
+    return attempt.exit.code if attempt.exit is not None else 0

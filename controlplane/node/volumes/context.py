@@ -1,0 +1,34 @@
+"""What a volume may know of its pod and node."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from controlplane.api.types import Object
+from controlplane.node.runtime.spawner import Spawner
+from controlplane.node.values import Sources
+
+TokenSource = Callable[[Object, Object], Awaitable[str]]
+"""(pod, serviceAccountToken projection) to a token that is valid for some time yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeContext:
+    """`directory` holds one directory per volume; `addresses` are those of the downward API."""
+
+    pod: Object
+    directory: Path
+    sources: Sources
+    spawner: Spawner
+    tokens: TokenSource
+    addresses: dict[str, Any]
+    allocatable: dict[str, str]
+
+    @property
+    def fs_group(self) -> int | None:
+        """The group that owns the pod's volumes, if the manifest names one."""
+        group = (self.pod["spec"].get("securityContext") or {}).get("fsGroup")
+        return int(group) if group is not None else None

@@ -1,0 +1,39 @@
+"""hostPath: a path of the host, shared by all emulated nodes. `type` is checked as the kubelet does."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from controlplane.api.types import Object
+from controlplane.node.errors import VolumeFailure
+from controlplane.node.volumes.context import VolumeContext
+
+_CHECKS: dict[str, tuple[str, Callable[[int], bool]]] = {
+    "Directory": ("a directory", stat.S_ISDIR),
+    "File": ("a file", stat.S_ISREG),
+    "Socket": ("a socket", stat.S_ISSOCK),
+    "CharDevice": ("a character device", stat.S_ISCHR),
+    "BlockDevice": ("a block device", stat.S_ISBLK),
+}
+
+
+async def setup(volume: Object, context: VolumeContext) -> Path:
+    """The path itself; VolumeFailure when it is not what `type` says."""
+    path, kind = Path(volume["hostPath"]["path"]), volume["hostPath"].get("type") or ""
+    await context.spawner.files(_check, path, kind)
+    return path
+
+
+def _check(path: Path, kind: str) -> None:
+    if kind == "DirectoryOrCreate":
+        path.mkdir(mode=0o755, parents=True, exist_ok=True)
+    elif kind == "FileOrCreate":
+        path.touch(mode=0o644)
+    elif kind in _CHECKS:
+        what, is_kind = _CHECKS[kind]
+        if not path.exists() or not is_kind(path.stat().st_mode):
+            raise VolumeFailure(f"hostPath type check failed: {path} is not {what}")
+    elif not path.exists():
+        path.mkdir(mode=0o755, parents=True)

@@ -1,0 +1,339 @@
+"""One step of one pod: compare what its manifest wants with what runs, and act.
+
+Called again whenever anything about the pod may have changed: the object, a container's end, a probe's verdict,
+a back-off that is over. It never depends on having seen an event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from cni.errors import CniError
+from controlplane.api.errors import Conflict, NotFound
+from controlplane.api.kinds import POD
+from controlplane.api.types import Object
+from controlplane.node import logs, podfiles, volumes
+from controlplane.node import status as pod_status
+from controlplane.node.errors import NodeError, VolumeFailure
+from controlplane.node.hooks import Hooks
+from controlplane.node.launch import FIRST_DELAY, LONGEST_DELAY, Launcher, addresses_of
+from controlplane.node.parts import NodeParts
+from controlplane.node.probes import ProbeKind, ProbeSet
+from controlplane.node.runtime.container import Container
+from controlplane.node.runtime.execution import output_of
+from controlplane.node.state import ContainerState, PodState
+from controlplane.node.stopping import Stopper
+from controlplane.node.volumes.context import VolumeContext
+from netsim.errors import NetsimError
+
+RETRY_SECONDS = 2.0
+RESET_SECONDS = 2 * LONGEST_DELAY
+"""A container that ran this long starts its back-off anew."""
+DEFAULT_GRACE = 30
+MESSAGE_BYTES, MESSAGE_LINES = 4096, 80
+LOG_MESSAGE_BYTES = 2048
+
+
+class PodWorker:
+    """Brings pods of one node to what they should be. `wake(uid)` asks for another step."""
+
+    def __init__(self, parts: NodeParts, wake: Callable[[str], None]) -> None:
+        self._parts = parts
+        self._wake = wake
+        self._launcher = Launcher(parts)
+        self._hooks = Hooks(parts)
+        self._stopper = Stopper(parts, self._launcher, self._hooks)
+
+    async def step(self, state: PodState) -> float | None:
+        """One step; seconds until the next is due anyway, or None. When `state.gone` is left with no container and no
+        sandbox, the pod can be forgotten."""
+        self._note_ends(state)
+        if state.gone or state.pod["metadata"].get("deletionTimestamp"):
+            await self._end(state)
+            return None
+        if not state.start_time:
+            old = state.pod.get("status") or {}
+            state.start_time = old.get("startTime") or pod_status.timestamp(time.time())
+        phase = (state.pod.get("status") or {}).get("phase")
+        if phase in ("Succeeded", "Failed") and not state.alive:
+            await self._release(state)
+            return None
+        due = await self._advance(state)
+        self._watch_probes(state)
+        await self.write_status(state)
+        return due
+
+    async def write_status(self, state: PodState) -> None:
+        """Writes the status if it says something new."""
+        wanted = pod_status.build(state, self._parts.config, time.time())
+        if wanted == (state.written or state.pod.get("status")):
+            return
+        body = {"metadata": {"uid": state.uid}, "status": wanted}
+        try:
+            written = await self._parts.client.patch(POD, state.name, state.namespace, body=body, subresource="status")
+        except (NotFound, Conflict):
+            # The pod has just gone, or another of its name has come; the informer will say so.
+            return
+        state.written = written.get("status") or wanted
+
+    async def discard(self, state: PodState) -> None:
+        """Removes every trace of a pod, running or not."""
+        await self._remove_all(state)
+        await self._parts.spawner.files(_remove_tree, self._launcher.data_dir(state))
+        self._parts.tokens.forget(state.uid)
+
+    # What ended since last time.
+
+    def _note_ends(self, state: PodState) -> None:
+        for container in state.containers.values():
+            current = container.current
+            if current is None or current.exit is None:
+                continue
+            if container.probes is not None:
+                container.probes.stop()
+                container.probes = None
+            container.ready = container.started = False
+            if not current.message and not current.start_error:
+                current.message = _termination_message(current, container.spec)
+
+    # Towards running.
+
+    async def _advance(self, state: PodState) -> float | None:
+        try:
+            await self._ensure_sandbox(state)
+            await self._ensure_volumes(state)
+        except (NetsimError, CniError) as error:
+            message = f"Failed to create pod sandbox: {error}"
+            self._parts.recorder.event(state.pod, "Warning", "FailedCreatePodSandBox", message)
+            return RETRY_SECONDS
+        except VolumeFailure as error:
+            self._parts.recorder.event(state.pod, "Warning", "FailedMount", str(error))
+            return RETRY_SECONDS
+        dues = []
+        policy = state.pod["spec"].get("restartPolicy", "Always")
+        for container in state.of_role("init", "sidecar"):
+            if container.role == "init" and (container.succeeded or any(c.current for c in state.of_role("main"))):
+                continue
+            dues.append(await self._ensure_container(state, container, policy))
+            done = container.succeeded if container.role == "init" else container.running and container.started
+            if not done:
+                return _soonest(dues)
+        for container in state.of_role("main"):
+            dues.append(await self._ensure_container(state, container, policy))
+        return _soonest(dues)
+
+    async def _ensure_sandbox(self, state: PodState) -> None:
+        if state.sandbox is not None:
+            return
+        state.sandbox = await self._parts.sandboxes.create(state.pod, time.time())
+        await self._parts.spawner.files(podfiles.write, state.pod, state.sandbox, self._parts.config)
+
+    async def _ensure_volumes(self, state: PodState) -> None:
+        for volume in state.pod["spec"].get("volumes") or []:
+            name = volume["name"]
+            try:
+                state.volumes[name] = await volumes.setup(volume, self._volume_context(state))
+            except VolumeFailure as error:
+                if name in state.volumes:
+                    # It was there once: what has gone since does not stop a running pod.
+                    continue
+                raise VolumeFailure(f'MountVolume.SetUp failed for volume "{name}" : {error}') from error
+
+    def _volume_context(self, state: PodState) -> VolumeContext:
+        parts = self._parts
+        return VolumeContext(
+            pod=state.pod,
+            directory=self._launcher.data_dir(state) / "volumes",
+            sources=parts.sources,
+            spawner=parts.spawner,
+            tokens=parts.tokens.get,
+            addresses=addresses_of(state, parts.config.address),
+            allocatable=parts.registration.allocatable,
+        )
+
+    async def _ensure_container(self, state: PodState, container: ContainerState, policy: str) -> float | None:
+        current, now = container.current, time.time()
+        if current is not None and current.exit is None:
+            return None
+        if current is not None:
+            if not pod_status.may_restart(container, policy):
+                return None
+            if not container.waiting or container.waiting[0] != "CrashLoopBackOff":
+                self._back_off(state, container)
+        if now < container.retry_at:
+            return container.retry_at - now
+        if await self._launcher.launch(state, container):
+            await self._started(state, container)
+            return None
+        return max(container.retry_at - time.time(), 0.0)
+
+    def _back_off(self, state: PodState, container: ContainerState) -> None:
+        """Sets when an ended container may begin again: the first time at once, then 10 s, 20 s, up to 5 min."""
+        current = container.current
+        assert current is not None
+        assert current.exit is not None
+        ran = current.exit.finished - (current.started or current.exit.finished)
+        if ran > RESET_SECONDS:
+            container.delay = 0.0
+        elif container.delay == 0.0 and current.record.attempt > 0:
+            # An earlier daemon counted; the attempts tell how far it was.
+            container.delay = min(FIRST_DELAY * 2 ** min(current.record.attempt - 1, 5), LONGEST_DELAY)
+        container.retry_at = current.exit.finished + container.delay
+        if container.retry_at > time.time():
+            where = f"{state.name}_{state.namespace}({state.uid})"
+            container.waiting = (
+                "CrashLoopBackOff",
+                f"back-off {_duration(container.delay)} restarting failed container={container.name} pod={where}",
+            )
+            message = f"Back-off restarting failed container {container.name} in pod {where}"
+            self._launcher.event(state, container, "BackOff", message, warn=True)
+        container.delay = min(max(container.delay * 2, FIRST_DELAY), LONGEST_DELAY)
+
+    async def _started(self, state: PodState, container: ContainerState) -> None:
+        if not container.running:
+            self._wake(state.uid)
+            return
+        container.ready = not container.spec.get("readinessProbe")
+        container.started = not container.spec.get("startupProbe")
+        hook = (container.spec.get("lifecycle") or {}).get("postStart")
+        if not hook:
+            return
+        await self.write_status(state)
+        try:
+            await self._hooks.run(state, container, hook)
+        except (NodeError, TimeoutError):
+            self._launcher.event(state, container, "FailedPostStartHook", "PostStartHook failed", warn=True)
+            await self._stopper.stop(state, container, self._grace(state), "FailedPostStartHook")
+
+    # Probes.
+
+    def _watch_probes(self, state: PodState) -> None:
+        for container in state.containers.values():
+            if container.role == "init" or not container.running or container.probes is not None:
+                continue
+            probes = self._probe_set(state, container)
+            if probes.kinds:
+                container.probes = probes
+                probes.start()
+
+    def _probe_set(self, state: PodState, container: ContainerState) -> ProbeSet:
+        current = container.current
+        assert current is not None
+        assert state.sandbox is not None
+
+        async def execute(command: list[str], seconds: float) -> tuple[int, str]:
+            try:
+                return await output_of(self._parts.runtime, current, command, seconds)
+            except NodeError as error:
+                return 1, str(error)
+
+        def verdict(kind: ProbeKind, healthy: bool, message: str) -> None:
+            if kind == "Readiness":
+                container.ready = healthy
+            elif kind == "Startup" and healthy:
+                container.started = True
+            elif not healthy and container.stopping is None:
+                self._restart(state, container, kind)
+            self._wake(state.uid)
+
+        def unhealthy(kind: ProbeKind, message: str) -> None:
+            self._launcher.event(state, container, "Unhealthy", f"{kind} probe failed: {message}", warn=True)
+
+        address = state.sandbox.addresses[0]
+        return ProbeSet(container.spec, address, self._parts.executor, execute, verdict, unhealthy)
+
+    def _restart(self, state: PodState, container: ContainerState, kind: ProbeKind) -> None:
+        probe = container.spec["livenessProbe" if kind == "Liveness" else "startupProbe"]
+        grace = probe.get("terminationGracePeriodSeconds")
+        message = f"Container {container.name} failed {kind.lower()} probe, will be restarted"
+
+        async def stop() -> None:
+            await self._stopper.stop(state, container, grace if grace is not None else self._grace(state), message)
+            container.stopping = None
+
+        container.stopping = asyncio.get_running_loop().create_task(stop(), name=f"stop-{container.name}")
+
+    # Towards the end.
+
+    async def _end(self, state: PodState) -> None:
+        deadline = 0.0 if state.gone else _deadline(state.pod)
+        if state.stopping is not None and (state.stopping.done() or deadline < state.deadline - 1):
+            state.stopping.cancel()
+            state.stopping = None
+        if state.alive and state.stopping is None:
+            state.deadline = deadline
+            state.stopping = asyncio.get_running_loop().create_task(self._stop(state), name=f"stop-{state.name}")
+        if state.alive:
+            if not state.gone:
+                await self.write_status(state)
+            return
+        state.ended = True
+        if not state.gone:
+            await self.write_status(state)
+        await self.discard(state)
+        if not state.gone:
+            await self._delete(state)
+
+    async def _stop(self, state: PodState) -> None:
+        await self._stopper.stop_pod(state)
+        self._wake(state.uid)
+
+    async def _delete(self, state: PodState) -> None:
+        try:
+            await self._parts.client.delete(POD, state.name, state.namespace, grace_period_seconds=0, uid=state.uid)
+        except (NotFound, Conflict):
+            return
+
+    async def _release(self, state: PodState) -> None:
+        """A pod that has ended for good keeps its logs, and gives its address back."""
+        if state.sandbox is not None:
+            sandbox, state.sandbox = state.sandbox, None
+            await self._parts.sandboxes.remove(sandbox)
+
+    async def _remove_all(self, state: PodState) -> None:
+        for container in state.containers.values():
+            if container.probes is not None:
+                container.probes.stop()
+                container.probes = None
+            for attempt in (container.current, container.previous):
+                if attempt is not None:
+                    await self._parts.runtime.remove(attempt)
+            container.current = container.previous = None
+        await self._release(state)
+
+    def _grace(self, state: PodState) -> float:
+        grace = state.pod["spec"].get("terminationGracePeriodSeconds")
+        return float(DEFAULT_GRACE if grace is None else grace)
+
+
+def _soonest(dues: list[float | None]) -> float | None:
+    known = [due for due in dues if due is not None]
+    return min(known) if known else None
+
+
+def _duration(seconds: float) -> str:
+    """As Go prints a duration: 10s, 1m20s, 5m0s."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
+def _deadline(pod: Object) -> float:
+    return datetime.fromisoformat(pod["metadata"]["deletionTimestamp"].replace("Z", "+00:00")).timestamp()
+
+
+def _termination_message(container: Container, spec: Object) -> str:
+    path = Path(container.record.termination_path)
+    text = path.read_bytes()[:MESSAGE_BYTES].decode(errors="replace") if path.exists() else ""
+    failed = container.exit is not None and container.exit.code != 0
+    if not text and failed and spec.get("terminationMessagePolicy") == "FallbackToLogsOnError":
+        text = logs.last_of(Path(container.record.log_path), MESSAGE_LINES, LOG_MESSAGE_BYTES)
+    return text
+
+
+def _remove_tree(directory: Path) -> None:
+    shutil.rmtree(directory, ignore_errors=True)
