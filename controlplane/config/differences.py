@@ -69,4 +69,4 @@ def _subnet(path: str, subnet: SubnetConfig, cluster: ResolvedCluster) -> Iterat
 
 def _count(names: list[str]) -> str:
     shown = ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
-    return f"{len(names)} nodes ({shown})"
+    return f"{len(names)} ({shown})"

@@ -20,11 +20,12 @@ EXPORTS_FILE = "exports.json"
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """One copy: a file of its own, or entries merged into a file that has others too."""
+    """One copy: a file of its own, or entries merged into one that may have others too, and may be `created` for it."""
 
     path: str
     uid: int
     merged: bool
+    created: bool = True
 
 
 def content(directories: Directories) -> str:
@@ -54,10 +55,12 @@ def merge(directories: Directories, owner: Owner) -> Path:
     path = owner.home / ".kube" / "config"
     own = kubeconfigs.parse(content(directories), file=str(directories.admin_kubeconfig))
     added = kubeconfigs.under_one_name(own, kubeconfigs.entry_name(directories.name))
-    _remember(directories, Export(str(path), owner.uid, merged=True))
     with acting_as(owner):
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        before = kubeconfigs.parse(_read(path, owner) or "", file=str(path))
+        text = _read(path, owner)
+    before = kubeconfigs.parse(text or "", file=str(path))
+    _remember(directories, Export(str(path), owner.uid, merged=True, created=text is None))
+    with acting_as(owner):
         write_atomically(path, kubeconfigs.dump(kubeconfigs.merged(before, added)))
     return path
 
@@ -93,13 +96,15 @@ def _take_back(item: Export, name: str) -> None:
             return
         before = kubeconfigs.parse(text, file=item.path)
         after = kubeconfigs.without(before, name)
-        if after != before:
+        if item.created and kubeconfigs.is_empty(after):
+            path.unlink()
+        elif after != before:
             write_atomically(path, kubeconfigs.dump(after))
 
 
 def _remember(directories: Directories, item: Export) -> None:
     items = exported(directories)
-    if item not in items:
+    if all(each.path != item.path for each in items):
         data = json.dumps([asdict(each) for each in (*items, item)])
         write_atomically(directories.state / EXPORTS_FILE, data.encode())
 

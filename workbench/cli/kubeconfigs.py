@@ -75,6 +75,11 @@ def without(config: Kubeconfig, name: str) -> Kubeconfig:
     return result
 
 
+def is_empty(config: Kubeconfig) -> bool:
+    """Whether no cluster, user or context is in it."""
+    return not any(config.get(section) for section in SECTIONS)
+
+
 def _named(config: Kubeconfig, section: str, name: str) -> dict[str, Any]:
     for entry in config[section]:
         if entry["name"] == name:

@@ -7,6 +7,7 @@ Statuses: 0 done, 1 it could not be done, 2 the command line is wrong.
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from gettext import gettext
 
@@ -69,7 +70,8 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line and exit with its status."""
+    """Run the command line and exit with its status; SIGTERM ends it as Ctrl-C does, with what was begun undone."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run(sys.argv[1:]))
 
 
@@ -103,16 +105,17 @@ def run(arguments: list[str]) -> int:
 def _known_failure(error: Exception) -> int:
     """Tell an error of the lower layers, which are imported only now; anything else is a bug and is raised."""
     from controlplane.config import ConfigError
-    from netsim.errors import NetsimError
+    from netsim.errors import MissingRequirement, NetsimError
 
-    if isinstance(error, ConfigError | NetsimError | OSError):
-        _tell(str(error), getattr(error, "remedy", "") if not str(error).endswith(_remedy(error)) else "")
-        return 1
-    raise error
-
-
-def _remedy(error: Exception) -> str:
-    return str(getattr(error, "remedy", ""))
+    if isinstance(error, MissingRequirement):
+        _tell(error.what, error.remedy)
+    elif isinstance(error, OSError) and error.filename is not None:
+        _tell(f"{error.filename}: {error.strerror}")
+    elif isinstance(error, ConfigError | NetsimError | OSError):
+        _tell(str(error))
+    else:
+        raise error
+    return 1
 
 
 def _usage_remedy(error: click.UsageError) -> str:

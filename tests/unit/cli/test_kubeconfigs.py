@@ -102,6 +102,14 @@ def test_merge_makes_a_file_that_kubectl_reads_and_down_takes_it_back(ready: Dir
 
 
 @needs_root
+def test_a_file_that_merge_made_goes_with_its_last_entry(ready: Directories, person: Owner) -> None:
+    config = exports.merge(ready, person)
+    exports.merge(ready, person)
+    assert exports.take_back(exports.exported(ready), "lab") == []
+    assert not config.exists()
+
+
+@needs_root
 def test_export_gives_the_person_a_file_of_their_own_and_down_takes_it_back(ready: Directories, person: Owner) -> None:
     path = exports.export(ready, person)
     assert path == person.home / ".kube" / "netsim-lab.yaml"
