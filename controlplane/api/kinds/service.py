@@ -9,6 +9,7 @@ from controlplane.api.errors import FieldError
 from controlplane.api.printing import networking
 from controlplane.api.rules.service import is_external, validate_service, validate_service_update
 from controlplane.api.types import Kind, Object, Strategy
+from controlplane.api.unsupported import service_warnings
 
 DEFAULT_AFFINITY_SECONDS = 10800
 
@@ -121,7 +122,7 @@ def _drop_unchanged(spec: dict[str, Any], before: dict[str, Any], *fields: str) 
 
 
 def _validate(obj: Object) -> list[FieldError]:
-    return meta.validate(obj, names.dns1035_label) + validate_service(obj)
+    return meta.validate(obj, names.dns1123_label) + validate_service(obj)
 
 
 def _validate_update(new: Object, old: Object) -> list[FieldError]:
@@ -149,6 +150,7 @@ SERVICE = Kind(
         prepare_status_update=_prepare_status_update,
         validate=_validate,
         validate_update=_validate_update,
+        warnings=service_warnings,
         fields=_fields,
         columns=networking.SERVICE_COLUMNS,
         row=networking.service_row,

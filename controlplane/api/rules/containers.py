@@ -16,7 +16,7 @@ Fields = dict[str, Any]
 
 PROTOCOLS = ("SCTP", "TCP", "UDP")
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
-MESSAGE_POLICIES = ("FallbackToLogsOnError", "File")
+MESSAGE_POLICIES = ("File", "FallbackToLogsOnError")
 LARGEST_ID = 2**32 - 1
 
 
@@ -57,17 +57,18 @@ def validate_containers(spec: Fields, path: str, volumes: set[str]) -> list[Fiel
         return [required(f"{path}.containers")]
     errors: list[FieldError] = []
     taken: set[str] = set()
+    grace = spec["terminationGracePeriodSeconds"]
     for index, container in enumerate(containers):
         inner = f"{path}.containers[{index}]"
         errors += _validate_common(container, inner, volumes)
         errors += _validate_unique(container, inner, taken)
-        errors += validate_probes(container, inner)
+        errors += validate_probes(container, inner, grace)
     errors += _validate_host_ports(containers, f"{path}.containers")
     for index, container in enumerate(spec.get("initContainers", ())):
         inner = f"{path}.initContainers[{index}]"
         errors += _validate_common(container, inner, volumes)
         errors += _validate_unique(container, inner, taken)
-        errors += _validate_init(container, inner)
+        errors += _validate_init(container, inner, grace)
     if spec.get("ephemeralContainers"):
         errors.append(forbidden(f"{path}.ephemeralContainers", "cannot be set on create"))
     return errors
@@ -114,13 +115,13 @@ def _validate_unique(container: Fields, path: str, taken: set[str]) -> list[Fiel
     return []
 
 
-def _validate_init(container: Fields, path: str) -> list[FieldError]:
+def _validate_init(container: Fields, path: str, grace: int) -> list[FieldError]:
     """Init containers run to their end, unless `restartPolicy: Always` makes them sidecars."""
     policy = container.get("restartPolicy")
     if policy is not None and policy not in ("Always", "Never", "OnFailure"):
         return [not_supported(f"{path}.restartPolicy", policy, ("Always", "Never", "OnFailure"))]
     if policy == "Always":
-        return validate_probes(container, path)
+        return validate_probes(container, path, grace)
     return [
         forbidden(f"{path}.{name}", "may not be set for init containers without restartPolicy=Always")
         for name in ("lifecycle", *PROBES)

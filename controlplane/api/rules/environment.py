@@ -68,9 +68,9 @@ def validate_env_from(sources: list[Fields], path: str) -> list[FieldError]:
         for name in found:
             errors += _validate_reference(source[name], f"{inner}.{name}", key=False)
         if not found:
-            errors.append(invalid(inner, "", "must specify one of: `configMapRef` or `secretRef`"))
+            errors.append(invalid(path, "", "must specify one of: `configMapRef` or `secretRef`"))
         elif len(found) > 1:
-            errors.append(invalid(inner, "", "may not have more than one field specified at a time"))
+            errors.append(invalid(path, "", "may not have more than one field specified at a time"))
     return errors
 
 
@@ -119,8 +119,8 @@ def _validate_resource(reference: Fields, path: str) -> list[FieldError]:
 
 def _validate_reference(reference: Fields, path: str, *, key: bool) -> list[FieldError]:
     errors: list[FieldError] = []
-    name = reference.get("name")
-    if not name:
+    name = reference.get("name", "")
+    if not name and not key:
         errors.append(required(f"{path}.name"))
     else:
         errors += invalid_each(f"{path}.name", name, names.dns1123_subdomain(name))

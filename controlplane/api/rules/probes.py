@@ -35,39 +35,41 @@ def default_handler(handler: Fields) -> None:
             request["scheme"] = "HTTP"
 
 
-def validate_probes(container: Fields, path: str) -> list[FieldError]:
-    """Every error in the lifecycle handlers and the three probes of a container."""
+def validate_probes(container: Fields, path: str, grace: int) -> list[FieldError]:
+    """Every error in the lifecycle handlers and the three probes of a container; `grace` is the pod's, in seconds."""
     errors: list[FieldError] = []
     lifecycle = container.get("lifecycle")
     if lifecycle is not None:
         for name in ("postStart", "preStop"):
             if name in lifecycle:
-                errors += _validate_handler(lifecycle[name], f"{path}.lifecycle.{name}")
+                errors += _validate_handler(lifecycle[name], f"{path}.lifecycle.{name}", grace)
     for name in PROBES:
         probe = container.get(name)
         if probe is not None:
-            errors += _validate_probe(probe, f"{path}.{name}", once=name != "readinessProbe")
+            errors += _validate_probe(probe, f"{path}.{name}", grace, once=name != "readinessProbe")
     return errors
 
 
-def _validate_probe(probe: Fields, path: str, *, once: bool) -> list[FieldError]:
+def _validate_probe(probe: Fields, path: str, grace: int, *, once: bool) -> list[FieldError]:
     """`once`: one success must be enough, as it is for liveness and startup."""
-    errors = _validate_handler(probe, path)
+    errors = _validate_handler(probe, path, grace)
     errors += non_negative(
         probe, path, "initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"
     )
-    grace = probe.get("terminationGracePeriodSeconds")
-    if grace is not None and grace <= 0:
-        errors.append(invalid(f"{path}.terminationGracePeriodSeconds", grace, "must be greater than 0"))
+    own = probe.get("terminationGracePeriodSeconds")
+    if own is not None and own <= 0:
+        errors.append(invalid(f"{path}.terminationGracePeriodSeconds", own, "must be greater than 0"))
+    if own is not None and not once:
+        errors.append(invalid(f"{path}.terminationGracePeriodSeconds", own, "must not be set for readinessProbes"))
     if once and probe.get("successThreshold") != 1:
         errors.append(invalid(f"{path}.successThreshold", probe.get("successThreshold", 0), "must be 1"))
     return errors
 
 
-def _validate_handler(handler: Fields, path: str) -> list[FieldError]:
+def _validate_handler(handler: Fields, path: str, grace: int) -> list[FieldError]:
     errors: list[FieldError] = []
     found = 0
-    for name, check in (("exec", _exec), ("httpGet", _http), ("tcpSocket", _tcp), ("grpc", _grpc), ("sleep", _sleep)):
+    for name, check in (("exec", _exec), ("httpGet", _http), ("tcpSocket", _tcp), ("grpc", _grpc)):
         if name not in handler:
             continue
         if found:
@@ -75,6 +77,12 @@ def _validate_handler(handler: Fields, path: str) -> list[FieldError]:
         else:
             found += 1
             errors += check(handler[name], f"{path}.{name}")
+    if "sleep" in handler:
+        if found:
+            errors.append(forbidden(f"{path}.sleep", "may not specify more than 1 handler type"))
+        else:
+            found += 1
+            errors += _sleep(handler["sleep"], f"{path}.sleep", grace)
     if not found:
         errors.append(required(path, "must specify a handler type"))
     return errors
@@ -104,6 +112,7 @@ def _grpc(action: Fields, path: str) -> list[FieldError]:
     return port_or_name(action.get("port", 0), f"{path}.port")
 
 
-def _sleep(action: Fields, path: str) -> list[FieldError]:
+def _sleep(action: Fields, path: str, grace: int) -> list[FieldError]:
     seconds = action.get("seconds", 0)
-    return [] if seconds >= 0 else [invalid(path, seconds, names.NON_NEGATIVE)]
+    text = f"must be non-negative and less than terminationGracePeriodSeconds ({grace})"
+    return [] if 0 <= seconds <= grace else [invalid(path, seconds, text)]

@@ -135,6 +135,9 @@ def _validate_addresses(spec: Fields) -> list[FieldError]:
     if spec.get("ipFamilyPolicy") not in (None, "SingleStack", "PreferDualStack", "RequireDualStack"):
         supported = ("PreferDualStack", "RequireDualStack", "SingleStack")
         errors.append(not_supported("spec.ipFamilyPolicy", spec["ipFamilyPolicy"], supported))
+    elif spec.get("ipFamilyPolicy") == "RequireDualStack":
+        text = "this cluster is not configured for dual-stack services"
+        errors.append(invalid("spec.ipFamilyPolicy", "RequireDualStack", text))
     for index, one in enumerate(spec.get("externalIPs", ())):
         errors += invalid_each(f"spec.externalIPs[{index}]", one, names.ip_address(one))
     return errors

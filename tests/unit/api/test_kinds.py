@@ -191,8 +191,9 @@ def test_service_errors(errors: Make, service: Make, spec: dict[str, Any], expec
 
 
 def test_service_names(errors: Make, service: Make) -> None:
-    [error] = errors(SERVICE, service() | {"metadata": {"name": "1st"}})
-    assert error.startswith('metadata.name: Invalid value: "1st": a DNS-1035 label must consist of lower case')
+    assert errors(SERVICE, service() | {"metadata": {"name": "1st"}}) == []
+    [error] = errors(SERVICE, service() | {"metadata": {"name": "First"}})
+    assert error.startswith('metadata.name: Invalid value: "First": a lowercase RFC 1123 label must consist of lower')
 
 
 def test_service_updates(create: Make, update: Make, service: Make) -> None:

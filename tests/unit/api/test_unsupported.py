@@ -1,0 +1,57 @@
+"""Fields that are accepted and not honoured are told, each by its path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from controlplane.api.definitions import definitions
+from controlplane.api.kinds import DEPLOYMENT, POD, SERVICE
+from controlplane.api.schema import Array, Node, Struct
+from controlplane.api.unsupported import POD_SPEC, SERVICE_SPEC, VOLUMES
+
+Make = Callable[..., Any]
+
+
+def test_a_plain_pod_has_no_warning(create: Make, pod: Make) -> None:
+    assert POD.strategy.warnings(create(POD, pod())) == []
+
+
+def test_every_place_is_named(create: Make, pod: Make, deployment: Make) -> None:
+    container = {"name": "a", "image": "b", "ports": [{"containerPort": 1}, {"containerPort": 2, "hostPort": 2}]}
+    spec = pod(containers=[container], volumes=[{"name": "v", "nfs": {"server": "s", "path": "/p"}}], hostIPC=True)
+    forwarded = "is reserved by the scheduler, but the port is not forwarded by this version of netsim"
+    expected = [
+        "spec.hostIPC: is not applied by this version of netsim: the pod has an IPC namespace of its own",
+        f"spec.containers[0].ports[1].hostPort: {forwarded}",
+        "spec.volumes[0].nfs: is not supported by this version of netsim: the pod waits for it",
+    ]
+    assert POD.strategy.warnings(create(POD, spec)) == expected
+    template = {"metadata": {"labels": {"app": "web"}}, "spec": spec["spec"]}
+    stored = create(DEPLOYMENT, deployment(template=template))
+    inner = [text.replace("spec.", "spec.template.spec.", 1) for text in expected]
+    assert DEPLOYMENT.strategy.warnings(stored) == inner
+
+
+def test_false_and_empty_say_nothing(create: Make, pod: Make, service: Make) -> None:
+    assert POD.strategy.warnings(create(POD, pod(hostIPC=False, runtimeClassName=""))) == []
+    [warning] = SERVICE.strategy.warnings(create(SERVICE, service(trafficDistribution="PreferClose")))
+    assert warning.startswith("spec.trafficDistribution: is not applied")
+
+
+def test_the_tables_name_fields_that_exist() -> None:
+    def reach(node: Node, path: str) -> None:
+        for name in path.split("."):
+            assert isinstance(node, Struct), path
+            node = node.fields[name.removesuffix("[]")]
+            if name.endswith("[]"):
+                assert isinstance(node, Array), path
+                node = node.items
+
+    for path in POD_SPEC:
+        reach(definitions()["io.k8s.api.core.v1.PodSpec"], path)
+    for path in SERVICE_SPEC:
+        reach(definitions()["io.k8s.api.core.v1.ServiceSpec"], path)
+    volume = definitions()["io.k8s.api.core.v1.Volume"]
+    assert isinstance(volume, Struct)
+    assert set(volume.fields) >= VOLUMES
