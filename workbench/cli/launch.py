@@ -110,10 +110,10 @@ def _wait_ready(directories: Directories, daemon: subprocess.Popen[bytes], reade
         if message.get("ready"):
             return str(message["api"])
         if "error" in message:
-            raise StartFailed(str(message["error"]), str(message.get("remedy") or _see_log(directories)))
+            raise StartFailed(str(message["error"]), str(message.get("remedy", "")))
         step(str(message["step"]), int(message.get("done", 0)), int(message.get("total", 0)))
     status = daemon.wait(KILL_SECONDS)
-    raise StartFailed(f"the daemon ended with status {status} before it was ready", _see_log(directories))
+    raise StartFailed(f"the daemon ended with status {status} before it was ready", _last_words(directories))
 
 
 def _messages(directories: Directories, reader: int) -> Iterator[dict[str, Any]]:
@@ -122,7 +122,7 @@ def _messages(directories: Directories, reader: int) -> Iterator[dict[str, Any]]
     while True:
         readable, _, _ = select.select([reader], [], [], START_SECONDS)
         if not readable:
-            raise StartFailed(f"the daemon said nothing for {START_SECONDS:.0f} s", _see_log(directories))
+            raise StartFailed(f"the daemon said nothing for {START_SECONDS:.0f} s", _last_words(directories))
         data = os.read(reader, 65536)
         if not data:
             return
@@ -130,9 +130,9 @@ def _messages(directories: Directories, reader: int) -> Iterator[dict[str, Any]]
         yield from (json.loads(line) for line in lines)
 
 
-def _see_log(directories: Directories) -> str:
+def _last_words(directories: Directories) -> str:
     tail = log_tail(directories)
-    return f"see {directories.log}" + (f"; it ends with:\n{tail}" if tail else "")
+    return f"the last lines of its log:\n{tail}" if tail else ""
 
 
 def _ended_by(directories: Directories, pid: int, number: signal.Signals, seconds: float) -> bool:

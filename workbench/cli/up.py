@@ -83,11 +83,13 @@ def _bring_up(directories: Directories, config: ClusterConfig) -> tuple[Resolved
         cluster = settle(directories, config)
         with steps() as step:
             return cluster, launch.start(directories, step)
-    except BaseException:
+    except BaseException as error:
         if new:
             from workbench.cli.removal import remove_locked
 
             remove_locked(directories)
+        elif isinstance(error, launch.StartFailed) and not error.remedy:
+            error.remedy = f"see {directories.log}"
         raise
 
 

@@ -79,7 +79,6 @@ def test_a_daemon_that_dies_is_told_with_its_last_words(lab: Directories) -> Non
     program = daemon(lab, 'sys.exit("the last words")')
     with pytest.raises(StartFailed, match="ended with status 1 before it was ready") as caught:
         launch.start(lab, ignore, program=program)
-    assert str(lab.log) in caught.value.remedy
     assert "the last words" in caught.value.remedy
 
 
