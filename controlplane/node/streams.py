@@ -12,10 +12,10 @@ from pathlib import Path
 from controlplane.api.errors import BadRequest, InternalError
 from controlplane.api.types import Object
 from controlplane.node import logs
-from controlplane.node.errors import NodeError
+from controlplane.node.errors import NodeError, RuntimeFailure
 from controlplane.node.parts import NodeParts
 from controlplane.node.runtime.container import Container
-from controlplane.node.runtime.execution import ERROR_BYTES, Execution, chunks, execute, write_all
+from controlplane.node.runtime.execution import Execution, chunks, execute, write_all
 from controlplane.node.state import PodState
 from controlplane.server.streams import LogOptions, Output, ProcessStreams
 from netsim.namespace import entered, namespace_path
@@ -44,10 +44,10 @@ class Streams:
             return attempt.exit is not None
 
         path = Path(attempt.record.log_path)
-        if not os.path.exists(path):
-            return
-        async for chunk in logs.read(path, options, self._watcher, is_over, ended):
-            yield chunk
+        # A container that could not even be created has no log.
+        with contextlib.suppress(FileNotFoundError):
+            async for chunk in logs.read(path, options, self._watcher, is_over, ended):
+                yield chunk
 
     async def exec(self, pod: Object, container: str, command: list[str], streams: ProcessStreams) -> int:
         """See `NodeStreams.exec`."""
@@ -145,15 +145,16 @@ class Streams:
 
 
 async def _converse(execution: Execution, streams: ProcessStreams) -> int:
-    failed = bytearray()
+    held = bytearray()
 
-    async def carry(descriptor: int | None, output: Output | None, *, note: bool = False) -> None:
+    async def carry(descriptor: int | None, output: Output | None) -> None:
         if descriptor is None:
             return
         async for chunk in chunks(descriptor):
-            if note:
-                failed.extend(chunk[: ERROR_BYTES - len(failed)])
-            if output is not None:
+            if not execution.has_begun():
+                # Not the command's words but the OCI runtime's, about why there will be no command.
+                held.extend(chunk)
+            elif output is not None:
                 await output(chunk)
 
     async def feed() -> None:
@@ -176,8 +177,12 @@ async def _converse(execution: Execution, streams: ProcessStreams) -> int:
         async with asyncio.TaskGroup() as group:
             group.create_task(carry(execution.stdout, streams.stdout))
             if execution.terminal is None:
-                group.create_task(carry(execution.stderr, streams.stderr, note=True))
+                group.create_task(carry(execution.stderr, streams.stderr))
         status = await execution.wait()
+        if held and execution.has_begun() and streams.stderr is not None:
+            await streams.stderr(bytes(held))
+        elif held:
+            raise RuntimeFailure(held.decode(errors="replace").strip())
     except* ConnectionError as gone:
         raise ConnectionError("the caller has gone") from gone
     finally:

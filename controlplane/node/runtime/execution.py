@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import signal
 import socket
@@ -31,6 +32,7 @@ from controlplane.node.runtime.process import send_signal, wait_for_exit
 CONSOLE_SECONDS = 10.0
 CHUNK = 65536
 ERROR_BYTES = 4096
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m(?:\d{4}-\S+: )?")
 
 
 @dataclass(slots=True)
@@ -55,6 +57,10 @@ class Execution:
         await wait_for_exit(self.process.pid)
         status = self.process.wait()
         return status if status >= 0 else 128 - status
+
+    def has_begun(self) -> bool:
+        """Whether there is, or was, a process of the command's own."""
+        return self.pid_file.exists()
 
     def kill(self) -> None:
         """Ends the command and the program that waits for it."""
@@ -212,7 +218,7 @@ async def _with_terminal(
         finally:
             path.unlink(missing_ok=True)
     if terminal is None:
-        message = os.read(err[0], ERROR_BYTES).decode(errors="replace").strip()
+        message = _COLOUR.sub("", os.read(err[0], ERROR_BYTES).decode(errors="replace")).strip()
         os.close(err[0])
         process.wait()
         raise RuntimeFailure(message or "the OCI runtime gave no terminal")

@@ -550,6 +550,7 @@ int main(int argc, char **argv) {
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, 0);
+    signal(SIGCHLD, SIG_IGN); /* as process 1 it inherits what others leave: no zombies */
     fcntl(1, F_SETFL, fcntl(1, F_GETFL) | O_NONBLOCK);
     poller = epoll_create1(EPOLL_CLOEXEC);
     signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
