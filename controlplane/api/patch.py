@@ -1,7 +1,8 @@
 """What PATCH means for each content type.
 
-Server-side apply is not served yet: it needs field ownership, which this version does not keep, and
-half of it would lose people's fields. So it is refused with words that say what to do instead.
+Server-side apply is in `apply` and not offered here: besides the object it needs the manager's name
+and the object's owners, and it may create. Until the server does all that, it is refused with words
+that say what to do instead.
 """
 
 from __future__ import annotations
