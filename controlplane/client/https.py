@@ -5,6 +5,7 @@ For node agents on other hosts, for tests, and for whatever does not live in the
 
 from __future__ import annotations
 
+import io
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -157,7 +158,8 @@ class HttpsClient:
         body: Any = None,
         content_type: str = "application/json",
     ) -> Object:
-        data = orjson.dumps(body) if body is not None else None
+        # As a file: aiohttp warns of large bodies given as bytes.
+        data = io.BytesIO(orjson.dumps(body)) if body is not None else None
         headers = {"Content-Type": content_type} if data is not None else None
         async with self._session.request(method, path, params=query, data=data, headers=headers) as response:
             await _check(response)

@@ -56,17 +56,26 @@ def wanted(accept: str) -> Wanted:
 
 def parse_body(body: bytes, content_type: str) -> Any:
     """The JSON value of a body in JSON, YAML or protobuf; UnsupportedMediaType for others."""
-    media_type = content_type.partition(";")[0].strip().lower()
+    if is_json(content_type):
+        return decoding.parse(body)
+    media_type = _media_type(content_type)
     if media_type == protobuf.MEDIA_TYPE:
         return _MESSAGES.decode(body)
     if media_type in YAML:
         return parse_yaml(body)
-    if media_type in ("", JSON, "application/octet-stream", "text/plain"):
-        return decoding.parse(body)
     raise UnsupportedMediaType(
         "the body of the request was in an unknown format - accepted media types include: "
         "application/json, application/yaml, application/vnd.kubernetes.protobuf"
     )
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a body is JSON; it is when its sender does not say what it is."""
+    return _media_type(content_type) in ("", JSON, "application/octet-stream", "text/plain")
+
+
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 def parse_yaml(body: bytes) -> Any:

@@ -17,7 +17,7 @@ from controlplane.server import parameters, rendering, reviews
 from controlplane.server.authentication import Authenticator
 from controlplane.server.authorization import Action, authorize
 from controlplane.server.exchange import Exchange
-from controlplane.server.negotiation import JSON, parse_body, parse_yaml
+from controlplane.server.negotiation import is_json, parse_body, parse_yaml
 from controlplane.server.pod_streams import PodStreams
 from controlplane.server.postings import post
 from controlplane.server.registry import Registry
@@ -153,9 +153,10 @@ class Resources:
     async def _body(self, exchange: Exchange) -> tuple[Any, WriteOptions]:
         request = exchange.request
         data = await request.read()
-        body = parse_body(data, request.headers.get("Content-Type", ""))
+        content_type = request.headers.get("Content-Type", "")
+        body = parse_body(data, content_type)
         duplicates: tuple[str, ...] = ()
-        if request.query.get("fieldValidation") != "Ignore" and _is_json(request):
+        if request.query.get("fieldValidation") != "Ignore" and is_json(content_type):
             duplicates = tuple(decoding.duplicate_fields(data, body))
         return body, parameters.write_options(request.query, exchange.user, exchange.warn, duplicates)
 
@@ -182,10 +183,6 @@ def _verb(request: web.BaseRequest, target: Target) -> str:
     if verb in ("update", "patch"):
         raise MethodNotAllowed(NOT_ALLOWED)
     return verb
-
-
-def _is_json(request: web.BaseRequest) -> bool:
-    return request.headers.get("Content-Type", "").partition(";")[0].strip().lower() in ("", JSON)
 
 
 def _parse_patch(data: bytes) -> Any:

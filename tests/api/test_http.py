@@ -1,0 +1,246 @@
+"""The HTTP surface as clients other than ours see it: forms, parameters, headers, refusals."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+
+from controlplane.api.kinds import CONFIG_MAP, SERVICE_ACCOUNT
+from controlplane.client.https import tls_context
+from tests.api.conftest import Served
+
+MAPS = "/api/v1/namespaces/default/configmaps"
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+
+
+def config_map(name: str, **data: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+async def create(served: Served, *names: str) -> None:
+    for name in names:
+        await served.local.create(CONFIG_MAP, config_map(name), "default")
+
+
+async def refused(response: aiohttp.ClientResponse, code: int, reason: str) -> str:
+    status = await response.json()
+    assert (response.status, status["code"], status["kind"], status["reason"]) == (code, code, "Status", reason)
+    return str(status["message"])
+
+
+async def test_version_health_and_discovery(session: aiohttp.ClientSession) -> None:
+    async with session.get("/version") as response:
+        assert (await response.json())["gitVersion"].startswith("v1.37.")
+    for path in ("/healthz", "/livez", "/readyz", "/readyz/ping"):
+        async with session.get(path) as response:
+            assert (response.content_type, await response.text()) == ("text/plain", "ok")
+    async with session.get("/readyz?verbose") as response:
+        assert "[+]ping ok" in await response.text()
+    async with session.get("/apis/apps/v1") as response:
+        assert "deployments/scale" in [one["name"] for one in (await response.json())["resources"]]
+    accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
+    async with session.get("/apis", headers={"Accept": accept}) as response:
+        assert (await response.json())["kind"] == "APIGroupDiscoveryList"
+
+
+async def test_openapi_is_not_sent_twice(session: aiohttp.ClientSession) -> None:
+    async with session.get("/openapi/v3") as response:
+        url = (await response.json())["paths"]["apis/apps/v1"]["serverRelativeURL"]
+    async with session.get(url) as response:
+        assert "io.k8s.api.apps.v1.Deployment" in (await response.json())["components"]["schemas"]
+        tag = response.headers["ETag"]
+    async with session.get(url, headers={"If-None-Match": tag}) as response:
+        assert response.status == 304
+
+
+async def test_every_answer_has_an_audit_id(session: aiohttp.ClientSession) -> None:
+    async with session.get("/nowhere") as response:
+        assert response.headers["Audit-Id"]
+        assert await refused(response, 404, "NotFound") == "the server could not find the requested resource"
+
+
+async def test_tables_and_metadata_only(session: aiohttp.ClientSession, served: Served) -> None:
+    await create(served, "a")
+    async with session.get(MAPS, headers={"Accept": TABLE}) as response:
+        table = await response.json()
+    assert (table["kind"], table["rows"][0]["cells"][0]) == ("Table", "a")
+    assert table["rows"][0]["object"]["kind"] == "PartialObjectMetadata"
+    accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+    async with session.get(MAPS, headers={"Accept": accept}) as response:
+        listed = await response.json()
+    assert (listed["kind"], listed["items"][0]["kind"]) == ("PartialObjectMetadataList", "PartialObjectMetadata")
+    assert "data" not in listed["items"][0]
+
+
+async def test_asking_for_protobuf_gets_json(session: aiohttp.ClientSession, served: Served) -> None:
+    await create(served, "a")
+    async with session.get(f"{MAPS}/a", headers={"Accept": "application/vnd.kubernetes.protobuf"}) as response:
+        assert response.content_type == "application/json"
+
+
+async def test_yaml_bodies(session: aiohttp.ClientSession) -> None:
+    body = yaml.safe_dump(config_map("a", k="v"))
+    async with session.post(MAPS, data=body, headers={"Content-Type": "application/yaml"}) as response:
+        assert (response.status, (await response.json())["data"]) == (201, {"k": "v"})
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"null", b'"x"', b"k8s\x00\xff\xff", b"\xff\xfe", b'{"metadata": 1}']
+)
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"]
+)
+async def test_bodies_that_are_no_object(session: aiohttp.ClientSession, body: bytes, content_type: str) -> None:
+    async with session.post(MAPS, data=body, headers={"Content-Type": content_type}) as response:
+        await refused(response, 400, "BadRequest")
+
+
+async def test_unknown_media_types(session: aiohttp.ClientSession) -> None:
+    async with session.post(MAPS, data=b"<a/>", headers={"Content-Type": "text/xml"}) as response:
+        await refused(response, 415, "UnsupportedMediaType")
+    async with session.patch(f"{MAPS}/a", data=b"{}", headers={"Content-Type": "application/json"}) as response:
+        await refused(response, 415, "UnsupportedMediaType")
+
+
+async def test_bodies_larger_than_three_mebibytes(session: aiohttp.ClientSession, served: Served) -> None:
+    body = io.BytesIO(json.dumps(config_map("a", k="x" * (3 << 20))).encode())
+    async with session.post(MAPS, data=body, headers={"Content-Type": "application/json"}) as response:
+        await refused(response, 413, "RequestEntityTooLarge")
+    assert served.registry.list(CONFIG_MAP).revisions == []
+
+
+async def test_large_answers_are_compressed_when_asked(session: aiohttp.ClientSession, served: Served) -> None:
+    await served.local.create(CONFIG_MAP, config_map("a", k="x" * 500_000), "default")
+    async with session.get(f"{MAPS}/a") as response:
+        assert response.headers["Content-Encoding"] == "gzip"
+        assert len((await response.json())["data"]["k"]) == 500_000
+    async with session.get(f"{MAPS}/a", headers={"Accept-Encoding": "identity"}) as response:
+        assert "Content-Encoding" not in response.headers
+
+
+async def test_field_validation(session: aiohttp.ClientSession, served: Served) -> None:
+    body = config_map("a") | {"dta": {}}
+    async with session.post(f"{MAPS}?fieldValidation=Strict", json=body) as response:
+        assert 'strict decoding error: unknown field "dta"' in await refused(response, 400, "BadRequest")
+    async with session.post(MAPS, json=body) as response:
+        assert response.status == 201
+        assert response.headers["Warning"] == '299 - "unknown field \\"dta\\""'
+        assert "dta" not in await response.json()
+    twice = b'{"metadata": {"name": "b"}, "data": {"k": "1"}, "data": {"k": "2"}}'
+    async with session.post(f"{MAPS}?fieldValidation=Strict", data=twice) as response:
+        assert 'duplicate field "data"' in await refused(response, 400, "BadRequest")
+
+
+async def test_dry_run_stores_nothing(session: aiohttp.ClientSession, served: Served) -> None:
+    revision = served.registry.store.revision
+    async with session.post(f"{MAPS}?dryRun=All", json=config_map("a")) as response:
+        assert (response.status, (await response.json())["metadata"]["name"]) == (201, "a")
+    await create(served, "b")
+    async with session.delete(f"{MAPS}/b?dryRun=All") as response:
+        assert response.status == 200
+    assert served.registry.store.revision == revision + 1
+
+
+async def test_pages_are_of_one_snapshot(session: aiohttp.ClientSession, served: Served) -> None:
+    await create(served, *"abcde")
+    async with session.get(MAPS, params={"limit": 2}) as response:
+        first = await response.json()
+    assert first["metadata"]["remainingItemCount"] == 3
+    await served.local.delete(CONFIG_MAP, "c", "default")
+    await create(served, "bb")
+    names = [item["metadata"]["name"] for item in first["items"]]
+    token = first["metadata"]["continue"]
+    while token:
+        async with session.get(MAPS, params={"limit": 2, "continue": token}) as response:
+            page = await response.json()
+        names += [item["metadata"]["name"] for item in page["items"]]
+        assert page["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+        token = page["metadata"].get("continue")
+    assert names == list("abcde")
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=x", "continue=@@", "labelSelector=a%20b", "fieldSelector=spec.x%3D1", "watch=1&resourceVersion=x"]
+)
+async def test_malformed_parameters(session: aiohttp.ClientSession, query: str) -> None:
+    async with session.get(f"{MAPS}?{query}") as response:
+        await refused(response, 400, "BadRequest")
+
+
+async def test_delete_answers(session: aiohttp.ClientSession, served: Served) -> None:
+    await create(served, "a", "b", "c")
+    async with session.delete(f"{MAPS}/a") as response:
+        status = await response.json()
+    assert (status["status"], status["details"]["name"], status["details"]["kind"]) == ("Success", "a", "configmaps")
+    async with session.delete(MAPS, params={"fieldSelector": "metadata.name!=c"}) as response:
+        assert [item["metadata"]["name"] for item in (await response.json())["items"]] == ["b"]
+    assert [r.key.name for r in served.registry.list(CONFIG_MAP, "default").revisions] == ["c"]
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", f"{MAPS}/a"), ("PUT", MAPS), ("OPTIONS", MAPS)])
+async def test_methods_that_are_not_served(session: aiohttp.ClientSession, method: str, path: str) -> None:
+    async with session.request(method, path, json={}) as response:
+        await refused(response, 405, "MethodNotAllowed")
+
+
+async def test_names_in_url_and_body_agree(session: aiohttp.ClientSession, served: Served) -> None:
+    await create(served, "a")
+    async with session.put(f"{MAPS}/a", json=config_map("b")) as response:
+        message = await refused(response, 400, "BadRequest")
+    assert message == "the name of the object (b) does not match the name on the URL (a)"
+    elsewhere = config_map("a")
+    elsewhere["metadata"]["namespace"] = "kube-system"
+    async with session.post(MAPS, json=elsewhere) as response:
+        await refused(response, 400, "BadRequest")
+
+
+class TestWho:
+    """Authentication and authorization."""
+
+    async def get(self, served: Served, path: str, token: str = "") -> tuple[int, dict[str, Any]]:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        connector = aiohttp.TCPConnector(ssl=tls_context(served.pki.ca_certificate))
+        async with (
+            aiohttp.ClientSession(served.url, connector=connector, headers=headers) as session,
+            session.get(path) as response,
+        ):
+            text = await response.text()
+            return response.status, json.loads(text) if text.startswith("{") else {"message": text}
+
+    async def token(self, served: Served, name: str) -> str:
+        await served.local.create(SERVICE_ACCOUNT, {"metadata": {"name": name}}, "default")
+        made = await served.local.create(SERVICE_ACCOUNT, {}, "default", subresource="token", name=name)
+        return str(made["status"]["token"])
+
+    async def test_anonymous_sees_health_and_version_only(self, served: Served) -> None:
+        assert (await self.get(served, "/healthz"))[0] == 200
+        assert (await self.get(served, "/version"))[0] == 200
+        code, status = await self.get(served, "/apis")
+        assert (code, status["message"]) == (403, 'forbidden: User "system:anonymous" cannot get path "/apis"')
+        code, status = await self.get(served, "/api/v1/pods")
+        assert code == 403
+        who = 'pods is forbidden: User "system:anonymous" cannot list resource "pods"'
+        assert status["message"] == f'{who} in API group "" at the cluster scope'
+
+    async def test_service_accounts_see_discovery(self, served: Served) -> None:
+        token = await self.token(served, "robot")
+        assert (await self.get(served, "/apis", token))[0] == 200
+        code, status = await self.get(served, "/apis/apps/v1/namespaces/default/deployments/x", token)
+        assert code == 403
+        assert status["message"] == (
+            'deployments.apps "x" is forbidden: User "system:serviceaccount:default:robot" cannot get resource '
+            '"deployments" in API group "apps" in the namespace "default"'
+        )
+
+    async def test_bad_tokens_are_nobodys(self, served: Served) -> None:
+        token = await self.token(served, "robot")
+        assert (await self.get(served, "/version", "nonsense"))[0] == 401
+        head, body, signature = token.split(".")
+        assert (await self.get(served, "/apis", f"{head}.{body}.{signature[::-1]}"))[0] == 401
+        await served.local.delete(SERVICE_ACCOUNT, "robot", "default")
+        assert (await self.get(served, "/apis", token))[0] == 401
