@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import io
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -92,13 +92,14 @@ class HttpsClient:
             fieldSelector=field_selector,
         )
         forever = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS)
-        async with self._session.get(_path(kind, namespace), params=query, timeout=forever) as response:
-            await _check(response)
-            async for line in response.content:
-                event = orjson.loads(line)
-                if event["type"] == "ERROR":
-                    raise error_of(event["object"])
-                yield WatchEvent(event["type"], event["object"])
+        with _translated():
+            async with self._session.get(_path(kind, namespace), params=query, timeout=forever) as response:
+                await _check(response)
+                async for line in response.content:
+                    event = orjson.loads(line)
+                    if event["type"] == "ERROR":
+                        raise error_of(event["object"])
+                    yield WatchEvent(event["type"], event["object"])
 
     async def create(
         self, kind: Kind, obj: Object, namespace: str = "", *, subresource: str = "", name: str = ""
@@ -161,10 +162,20 @@ class HttpsClient:
         # As a file: aiohttp warns of large bodies given as bytes.
         data = io.BytesIO(orjson.dumps(body)) if body is not None else None
         headers = {"Content-Type": content_type} if data is not None else None
-        async with self._session.request(method, path, params=query, data=data, headers=headers) as response:
-            await _check(response)
-            answer: Object = orjson.loads(await response.read())
-            return answer
+        with _translated():
+            async with self._session.request(method, path, params=query, data=data, headers=headers) as response:
+                await _check(response)
+                answer: Object = orjson.loads(await response.read())
+                return answer
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """aiohttp's errors as ConnectionError, which callers of either client know."""
+    try:
+        yield
+    except aiohttp.ClientError as error:
+        raise ConnectionError(f"{type(error).__name__}: {error}") from error
 
 
 async def _check(response: aiohttp.ClientResponse) -> None:

@@ -57,7 +57,7 @@ class LocalClient:
         watch = self._registry.watch(
             kind,
             namespace,
-            after=int(resource_version),
+            after=int(resource_version or self._registry.store.revision),
             label_selector=label_selector,
             field_selector=field_selector,
         )

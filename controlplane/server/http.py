@@ -31,7 +31,7 @@ from controlplane.server.streams import StreamDirectory
 log = logging.getLogger(__name__)
 
 BODY_BOUND = 3 << 20
-SHUTDOWN_SECONDS = 2.0
+SHUTDOWN_SECONDS = 0.5
 BACKLOG = 1024
 
 

@@ -181,7 +181,7 @@ class Registry:
         obj, warnings = decoding.decode_object(kind, body, options.field_validation, duplicates=options.duplicates)
         for text in warnings:
             options.warn(text)
-        obj.setdefault("metadata", {})
+        obj.setdefault("metadata", {}).pop("managedFields", None)  # who owns which field is not kept yet
         return obj
 
     def _latest(self, kind: Kind, name: str, namespace: str) -> Revision:

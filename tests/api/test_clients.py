@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from controlplane.api.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
 from controlplane.api.kinds import CONFIG_MAP, DEPLOYMENT, NAMESPACE, POD, SERVICE_ACCOUNT
 from controlplane.api.types import Object
+from controlplane.client.https import HttpsClient, tls_context
+from controlplane.client.informer import Informer
 from controlplane.client.interface import Client, WatchEvent
-from tests.api.conftest import Served
+from tests.api.conftest import Served, serving
 
 
 @pytest.fixture(params=["local", "https"])
@@ -245,6 +248,37 @@ async def test_a_namespace_is_emptied_before_it_goes(client: Client) -> None:
 async def test_three_namespaces_stay(client: Client) -> None:
     with pytest.raises(Forbidden, match='namespaces "kube-system" is forbidden: this namespace may not be deleted'):
         await client.delete(NAMESPACE, "kube-system")
+
+
+async def test_a_server_that_has_gone_is_a_connection_error(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served, served.https() as https:
+        await https.get(NAMESPACE, "default")
+        url, ca = served.url, served.pki.ca_certificate
+    async with HttpsClient.connect(url, tls_context(ca)) as client:
+        with pytest.raises(ConnectionError):
+            await client.get(NAMESPACE, "default")
+
+
+async def test_an_informer_follows_either_client(client: Client) -> None:
+    await client.create(CONFIG_MAP, config_map("a"), "default")
+    informer = Informer(client, CONFIG_MAP, "default")
+    seen: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+
+    def handle(old: Object | None, new: Object | None) -> None:
+        known = new or old
+        assert known is not None
+        kind = "added" if old is None else "deleted" if new is None else "modified"
+        seen.put_nowait((kind, known["metadata"]["name"]))
+
+    informer.add_handler(handle)
+    running = asyncio.ensure_future(informer.run())
+    async with asyncio.timeout(5):
+        await informer.wait_synced()
+        await client.patch(CONFIG_MAP, "a", "default", body={"data": {"k": "2"}})
+        await client.delete(CONFIG_MAP, "a", "default")
+        assert [await seen.get() for _ in range(3)] == [("added", "a"), ("modified", "a"), ("deleted", "a")]
+    assert informer.list() == []
+    running.cancel()
 
 
 def deployment() -> Object:

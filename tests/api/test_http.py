@@ -115,12 +115,14 @@ async def test_bodies_larger_than_three_mebibytes(session: aiohttp.ClientSession
 
 
 async def test_large_answers_are_compressed_when_asked(session: aiohttp.ClientSession, served: Served) -> None:
-    await served.local.create(CONFIG_MAP, config_map("a", k="x" * 500_000), "default")
-    async with session.get(f"{MAPS}/a") as response:
+    for name in "abc":
+        await served.local.create(CONFIG_MAP, config_map(name, k="x" * 1_000_000), "default")
+    async with session.get(MAPS) as response:
         assert response.headers["Content-Encoding"] == "gzip"
-        assert len((await response.json())["data"]["k"]) == 500_000
-    async with session.get(f"{MAPS}/a", headers={"Accept-Encoding": "identity"}) as response:
+        assert [len(item["data"]["k"]) for item in (await response.json())["items"]] == [1_000_000] * 3
+    async with session.get(MAPS, headers={"Accept-Encoding": "identity"}) as response:
         assert "Content-Encoding" not in response.headers
+        assert len(await response.read()) > 3_000_000
 
 
 async def test_field_validation(session: aiohttp.ClientSession, served: Served) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from controlplane.api.kinds import CONFIG_MAP, DEPLOYMENT, POD, SECRET, SERVICE
 from tests.api.conftest import Kubectl, Served
 
 
@@ -21,3 +24,57 @@ async def test_create_get_and_delete(kubectl: Kubectl, served: Served) -> None:
     assert done.stdout.startswith('configmap "a" deleted'), done.stderr
     done = await kubectl("get", "cm", "a")
     assert done.stderr == 'Error from server (NotFound): configmaps "a" not found\n'
+
+
+async def test_what_kubectl_creates_itself_comes_as_protobuf(kubectl: Kubectl, served: Served) -> None:
+    done = await kubectl("create", "deployment", "web", "--image=nginx:1.27", "--replicas=3", "--port=80")
+    assert done.stdout == "deployment.apps/web created\n", done.stderr
+    stored = await served.local.get(DEPLOYMENT, "web", "default")
+    assert (stored["spec"]["replicas"], stored["metadata"]["labels"]) == (3, {"app": "web"})
+    (container,) = stored["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "nginx:1.27"
+    assert container["ports"] == [{"containerPort": 80, "protocol": "TCP"}]
+    done = await kubectl("create", "service", "nodeport", "web", "--tcp=80:http", "--node-port=30080")
+    assert done.stdout == "service/web created\n", done.stderr
+    stored = await served.local.get(SERVICE, "web", "default")
+    (port,) = stored["spec"]["ports"]
+    assert (port["port"], port["targetPort"], port["nodePort"]) == (80, "http", 30080)
+    done = await kubectl("create", "secret", "generic", "s", "--from-literal=a=b")
+    assert (await served.local.get(SECRET, "s", "default"))["data"] == {"a": "Yg=="}, done.stderr
+    done = await kubectl("auth", "whoami", "-o", "jsonpath={.status.userInfo.username}")
+    assert done.stdout == "admin", done.stderr
+
+
+async def test_apply_changes_and_prunes_a_field(kubectl: Kubectl, served: Served) -> None:
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "1", "old": "x"}}
+    assert (await kubectl("apply", "-f", "-", stdin=body)).stdout == "configmap/a created\n"
+    assert (await kubectl("apply", "-f", "-", stdin=body)).stdout == "configmap/a unchanged\n"
+    body["data"] = {"k": "2"}
+    changed = await kubectl("diff", "-f", "-", stdin=body)
+    assert changed.status == 1
+    assert "-  old: x" in changed.stdout
+    assert (await kubectl("apply", "-f", "-", stdin=body)).stdout == "configmap/a configured\n"
+    assert (await served.local.get(CONFIG_MAP, "a", "default"))["data"] == {"k": "2"}
+
+
+async def test_an_invalid_manifest_stores_nothing(kubectl: Kubectl, served: Served) -> None:
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "Bad_Name"}, "spec": {"containers": []}}
+    done = await kubectl("create", "-f", "-", stdin=body)
+    assert done.status == 1
+    assert 'The Pod "Bad_Name" is invalid' in done.stderr
+    assert "spec.containers: Required value" in done.stderr
+    assert (await served.local.list(POD)).items == []
+
+
+async def test_explain_and_api_resources(kubectl: Kubectl) -> None:
+    done = await kubectl("explain", "deployment.spec.strategy")
+    assert "RollingUpdate" in done.stdout, done.stderr
+    done = await kubectl("api-resources", "-o", "name")
+    assert {"pods", "deployments.apps", "endpointslices.discovery.k8s.io"} <= set(done.stdout.split()), done.stderr
+
+
+async def test_a_watch_prints_changes(kubectl: Kubectl, served: Served) -> None:
+    watching = asyncio.ensure_future(kubectl("get", "cm", "-w", "--request-timeout=1s", "-o", "name"))
+    await asyncio.sleep(0.4)
+    await served.local.create(CONFIG_MAP, {"metadata": {"name": "late"}}, "default")
+    assert "configmap/late" in (await watching).stdout
