@@ -22,7 +22,7 @@ def _validate_data(obj: Object) -> list[FieldError]:
         errors += invalid_each(f"binaryData[{key}]", key, names.config_key(key))
     size = sum(len(value.encode()) for value in data.values()) + sum(len(value) * 3 // 4 for value in binary.values())
     if size > LARGEST:
-        errors.append(too_long("", LARGEST))
+        errors.append(too_long("[]", LARGEST))
     return errors
 
 

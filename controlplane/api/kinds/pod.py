@@ -102,8 +102,6 @@ def _with_changeable(spec: dict[str, Any], before: dict[str, Any]) -> dict[str, 
     fields = ["activeDeadlineSeconds", "tolerations"]
     if spec.get("terminationGracePeriodSeconds") == 1 and before.get("terminationGracePeriodSeconds", 0) < 0:
         fields.append("terminationGracePeriodSeconds")
-    if not before.get("nodeName"):
-        fields.append("nodeName")  # what a binding does
     if _gates(spec) < _gates(before):
         fields += ["schedulingGates", "nodeSelector", "affinity"]
     meta.restore(munged, before, *fields)

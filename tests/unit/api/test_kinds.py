@@ -277,6 +277,9 @@ def test_nodes(create: Make, update: Make, errors: Make) -> None:
 def test_small_kinds(create: Make, errors: Make) -> None:
     named = {"metadata": {"name": "a"}}
     assert create(SERVICE_ACCOUNT, named)["kind"] == "ServiceAccount"
+    assert errors(CONFIG_MAP, named | {"data": {"a": "x" * 1_048_577}}) == [
+        "[]: Too long: may not be more than 1048576 bytes"
+    ]
     assert errors(LEASE, named | {"spec": {"leaseDurationSeconds": 0}}) == [
         "spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0"
     ]
