@@ -12,8 +12,14 @@ CONTROLLER = "controller"
 ORPHANS = "orphans"
 """Objects without a controller, by namespace."""
 
-NAMESPACE_INDEX = "namespace"
 NODE_INDEX = "node"
+"""Pods by the node they are bound to."""
+
+LABELS = "labels"
+"""Objects by each of their labels, as `label_key` writes them."""
+
+SELECTOR = "selector"
+"""Services by one label of their selector: a pod that they select has that label."""
 
 
 def index_owned(informer: Informer) -> None:
@@ -22,8 +28,27 @@ def index_owned(informer: Informer) -> None:
     informer.add_index(ORPHANS, _orphans)
 
 
-def index_by_namespace(informer: Informer) -> None:
-    informer.add_index(NAMESPACE_INDEX, _by_namespace)
+def index_by_labels(informer: Informer) -> None:
+    informer.add_index(LABELS, _by_labels)
+
+
+def index_by_selector(informer: Informer) -> None:
+    """Adds SELECTOR to an informer of Services."""
+    informer.add_index(SELECTOR, _by_selector)
+
+
+def label_key(namespace: str, name: str, value: str) -> str:
+    """What LABELS and SELECTOR keep a label of one namespace under."""
+    return f"{namespace}/{name}={value}"
+
+
+def selector_key(service: Object) -> str | None:
+    """The label under which SELECTOR keeps a Service; None for one without a selector."""
+    selector = service["spec"].get("selector")
+    if not selector:
+        return None
+    name = min(selector)
+    return label_key(service["metadata"]["namespace"], name, selector[name])
 
 
 def index_by_node(informer: Informer) -> None:
@@ -39,8 +64,15 @@ def _orphans(obj: Object) -> tuple[str, ...]:
     return () if controller_uid(obj) else (obj["metadata"].get("namespace", ""),)
 
 
-def _by_namespace(obj: Object) -> tuple[str, ...]:
-    return (obj["metadata"].get("namespace", ""),)
+def _by_labels(obj: Object) -> list[str]:
+    metadata = obj["metadata"]
+    namespace = metadata.get("namespace", "")
+    return [label_key(namespace, name, value) for name, value in (metadata.get("labels") or {}).items()]
+
+
+def _by_selector(service: Object) -> tuple[str, ...]:
+    key = selector_key(service)
+    return (key,) if key is not None else ()
 
 
 def _by_node(obj: Object) -> tuple[str, ...]:

@@ -8,7 +8,14 @@ from controlplane.api.kinds import NODE, POD, SERVICE
 from controlplane.api.types import Object
 from controlplane.client.informer import Informers, ObjectKey, key_of
 from controlplane.controllers.endpoints_of import concerns, selects
-from controlplane.controllers.indexes import NAMESPACE_INDEX, index_by_namespace
+from controlplane.controllers.indexes import (
+    LABELS,
+    SELECTOR,
+    index_by_labels,
+    index_by_selector,
+    label_key,
+    selector_key,
+)
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
 
@@ -21,8 +28,8 @@ class ServiceWatch:
         self.services = informers.of(SERVICE)
         self.pods = informers.of(POD)
         self._nodes = informers.of(NODE)
-        index_by_namespace(self.pods)
-        index_by_namespace(self.services)
+        index_by_labels(self.pods)
+        index_by_selector(self.services)
 
     async def start(self) -> None:
         """Waits for the caches, then reports every Service once and each change from then on."""
@@ -33,8 +40,9 @@ class ServiceWatch:
 
     def selected(self, service: Object) -> list[Object]:
         """The pods that the Service selects."""
-        namespace = service["metadata"]["namespace"]
-        return [pod for pod in self.pods.by_index(NAMESPACE_INDEX, namespace) if selects(service, pod)]
+        key = selector_key(service)
+        candidates = self.pods.by_index(LABELS, key) if key is not None else []
+        return [pod for pod in candidates if selects(service, pod)]
 
     def zone(self, node: str) -> str | None:
         """The zone of a node, None where it has none or is not known."""
@@ -50,10 +58,18 @@ class ServiceWatch:
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         if old is not None and new is not None and concerns(old) == concerns(new):
             return
-        states = [pod for pod in (old, new) if pod is not None]
-        for service in self.services.by_index(NAMESPACE_INDEX, states[0]["metadata"]["namespace"]):
-            if any(selects(service, pod) for pod in states):
-                self._changed(key_of(service))
+        concerned = {key_of(service) for pod in (old, new) if pod is not None for service in self._selecting(pod)}
+        for key in concerned:
+            self._changed(key)
+
+    def _selecting(self, pod: Object) -> list[Object]:
+        """The Services that select the pod."""
+        namespace = pod["metadata"]["namespace"]
+        found = []
+        for name, value in (_labels(pod) or {}).items():
+            candidates = self.services.by_index(SELECTOR, label_key(namespace, name, value))
+            found += [service for service in candidates if selects(service, pod)]
+        return found
 
 
 def _labels(obj: Object) -> dict[str, str] | None:
