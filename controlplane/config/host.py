@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Iterator
-from ipaddress import IPv4Address
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from pathlib import Path
 
 from controlplane.config.errors import ConfigError
@@ -36,13 +36,26 @@ def taken_by_clusters(name: str, *, directory: Path = STATE_ROOT) -> list[Taken]
 
 
 def taken_by_host() -> list[Taken]:
-    """The ranges that this host has routes to, in any table, those of other clusters' links among them.
+    """The ranges that this host has routes to, those of other clusters among them, and its nameservers.
 
     A route to half of everything, as VPNs set, is no more a claim than a default route: ours go before it.
     """
     with Netlink() as netlink:
         claims = host_claims(netlink)
-    return [Taken(claim.network, claim.owner) for claim in claims if claim.network.prefixlen >= _SHORTEST_CLAIM]
+    return [
+        *nameservers(),
+        *(Taken(claim.network, claim.owner) for claim in claims if claim.network.prefixlen >= _SHORTEST_CLAIM),
+    ]
+
+
+def nameservers(file: Path = Path("/etc/resolv.conf")) -> list[Taken]:
+    """The host's nameservers: reached by a default route mostly, and lost to the host behind a route of ours."""
+    try:
+        lines = file.read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+    found = [words[1] for line in lines if len(words := line.split()) > 1 and words[0] == "nameserver"]
+    return [Taken(IPv4Network(each), f"the host's nameserver {each} in {file}") for each in found if _is_ipv4(each)]
 
 
 def port_owner_beside(name: str, *, directory: Path = STATE_ROOT) -> PortOwner:
@@ -72,6 +85,14 @@ def port_owner(address: IPv4Address, port: int) -> str | None:
                 allowed="name an address of this host",
             ) from error
     return None
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        IPv4Address(text)
+    except AddressValueError:
+        return False
+    return True
 
 
 def _load(file: Path) -> ResolvedCluster:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controlplane.config import CLUSTER_FILE, ClusterConfig, ConfigError, ResolvedCluster, SubnetConfig
-from controlplane.config.host import other_clusters, port_owner, port_owner_beside, taken_by_clusters
+from controlplane.config.host import nameservers, other_clusters, port_owner, port_owner_beside, taken_by_clusters
 from controlplane.config.parse import parse
 from controlplane.config.resolve import Taken, pod_prefix, resolve
 from controlplane.config.types import numbered_nodes
@@ -71,6 +71,16 @@ def test_a_cluster_file_that_cannot_be_read_is_named_with_the_way_out(tmp_path: 
     (tmp_path / "old" / CLUSTER_FILE).write_text("{")
     with pytest.raises(ConfigError, match="netsim down --name old"):
         taken_by_clusters("lab", directory=tmp_path)
+
+
+def test_a_range_with_the_hosts_nameserver_in_it_is_not_chosen(tmp_path: Path) -> None:
+    file = tmp_path / "resolv.conf"
+    file.write_text("# made by hand\nsearch example\nnameserver 203.0.113.53\nnameserver ::1\nnameserver\n")
+    taken = nameservers(file)
+    assert [each.owner for each in taken] == [f"the host's nameserver 203.0.113.53 in {file}"]
+    cluster = resolve(ClusterConfig(), taken=taken, port_owner=nobody)
+    assert str(cluster.load_balancer_range) == "198.51.100.0/24"
+    assert nameservers(tmp_path / "none") == []
 
 
 def test_a_named_range_that_overlaps_the_host_is_refused_naming_both_and_the_line() -> None:
