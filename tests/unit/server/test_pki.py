@@ -1,0 +1,60 @@
+"""Certificates: made once, kept, renewed when their names change; and tokens that are genuine or not."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from controlplane.api.errors import Unauthorized
+from controlplane.server.pki import Pki
+from controlplane.server.tokens import TokenIssuer
+
+
+def test_files_are_made_once_and_keys_are_private(tmp_path: Path) -> None:
+    pki = Pki(tmp_path / "pki")
+    pki.ensure(["localhost"], ["127.0.0.1"])
+    before = {path.name: path.read_bytes() for path in pki.directory.iterdir()}
+    pki.ensure(["localhost"], ["127.0.0.1"])
+    assert {path.name: path.read_bytes() for path in pki.directory.iterdir()} == before
+    for path in pki.directory.glob("*.key"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_another_address_means_another_serving_certificate(tmp_path: Path) -> None:
+    pki = Pki(tmp_path)
+    pki.ensure(["localhost"], ["127.0.0.1"])
+    authority, first = pki.ca_certificate.read_bytes(), pki.server_certificate.read_bytes()
+    pki.ensure(["localhost"], ["127.0.0.1", "10.128.0.2"])
+    assert pki.ca_certificate.read_bytes() == authority
+    assert pki.server_certificate.read_bytes() != first
+    names = x509.load_pem_x509_certificate(pki.server_certificate.read_bytes()).extensions.get_extension_for_class(
+        x509.SubjectAlternativeName
+    )
+    assert [str(one) for one in names.value.get_values_for_type(x509.IPAddress)] == ["127.0.0.1", "10.128.0.2"]
+
+
+def test_client_certificates_name_user_and_groups(tmp_path: Path) -> None:
+    pki = Pki(tmp_path)
+    pki.ensure(["localhost"], ["127.0.0.1"])
+    made = pki.client("admin", "someone", ["system:masters", "others"])
+    assert pki.client("admin", "someone", ["system:masters", "others"]) == made
+    subject = x509.load_pem_x509_certificate(made.certificate).subject.rfc4514_string()
+    assert subject == "CN=someone,O=others,O=system:masters"
+
+
+def test_tokens_are_checked(tmp_path: Path) -> None:
+    issuer = TokenIssuer()
+    token = issuer.issue("system:serviceaccount:a:b", [], 600, {"namespace": "a"}).token
+    assert issuer.claims(token)["sub"] == "system:serviceaccount:a:b"
+    with pytest.raises(Unauthorized):
+        issuer.claims(token, ["somebody-else"])
+    with pytest.raises(Unauthorized):
+        issuer.claims(issuer.issue("x", [], -5, {}).token)
+    with pytest.raises(Unauthorized):
+        TokenIssuer().claims(token)
+    for bad in ("", "a.b.c", token[:-2], f"{token}x"):
+        with pytest.raises(Unauthorized):
+            issuer.claims(bad)
