@@ -132,7 +132,10 @@ class Informer:
             for name in self._indexers:
                 self._index_one(name, key, new)
         for handler in self._handlers:
-            handler(old, new)
+            try:
+                handler(old, new)
+            except Exception:  # the boundary: one component's mistake must not blind the others
+                log.exception("handler failed", extra={"kind": self.kind.name, "key": "/".join(key)})
 
     def _index_one(self, name: str, key: ObjectKey, obj: Object) -> None:
         for value in self._indexers[name](obj):
