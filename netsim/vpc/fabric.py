@@ -28,9 +28,7 @@ class Vpc:
         """The router, its subnets and the link to the host; what is right already is not touched."""
         modules.ensure_bridge_filtering()
         router.ensure_router(self.plan)
-        if self._host is None:
-            self._host = Netlink()
-        uplink.ensure_uplink(self._host, self._inside(), self.plan)
+        uplink.ensure_uplink(self._at_host(), self._inside(), self.plan)
         router.sync_routes(self._inside(), self.plan)
 
     def ensure_node(self, node: NodePlan) -> None:
@@ -48,7 +46,9 @@ class Vpc:
 
         An address that is not named, or has no node, is unreachable.
         """
-        router.sync_load_balancers(self._inside(), {address: list(to) for address, to in balancers.items()})
+        routed = {address: list(to) for address, to in balancers.items()}
+        router.sync_load_balancers(self._inside(), routed)
+        uplink.sync_load_balancers(self._at_host(), self.plan, routed)
 
     def router_listener(self, address: str, port: int) -> socket.socket:
         """A listening TCP socket inside the router's namespace, for a server that lives in the caller's.
@@ -81,6 +81,11 @@ class Vpc:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def _at_host(self) -> Netlink:
+        if self._host is None:
+            self._host = Netlink()
+        return self._host
 
     def _inside(self) -> Netlink:
         if self._router is None:

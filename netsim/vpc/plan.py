@@ -70,9 +70,8 @@ class VpcPlan:
 
     @property
     def host_ranges(self) -> tuple[str, ...]:
-        """The ranges that the host reaches by the router: nodes, pods and load balancers, not Services."""
-        ranges = [address_range for subnet in self.subnets for address_range in (subnet.range, subnet.pod_range)]
-        return (*ranges, self.load_balancer_range)
+        """The ranges that the host reaches by the router: nodes and pods; load balancers have a route an address."""
+        return tuple(address_range for subnet in self.subnets for address_range in (subnet.range, subnet.pod_range))
 
     @property
     def router_namespace(self) -> str:

@@ -11,7 +11,7 @@ import errno
 import fcntl
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from ipaddress import IPv4Network
 
@@ -69,6 +69,20 @@ def ensure_uplink(host: Netlink, router: Netlink, plan: VpcPlan) -> None:
         if plan.egress:
             _ensure_forwarding(host, plan.cluster)
             _ensure_nat(plan, network)
+
+
+def sync_load_balancers(host: Netlink, plan: VpcPlan, addresses: Iterable[str]) -> None:
+    """A route by the uplink to each load-balancer address that is in use, and none to the others.
+
+    A route to the whole range would cut the host off from whatever it reaches there by its default route.
+    """
+    end = link.find_link(host, host_link_name(plan.cluster))
+    network = _network_of(host, end) if end is not None else None
+    if end is None or network is None:
+        return
+    index, gateway = end.index, str(network[2])
+    wanted = [Route(f"{each}/32", (gateway,), index=index, protocol=route.BALANCER_PROTOCOL) for each in addresses]
+    route.reconcile(host, wanted, lambda found: found.protocol == route.BALANCER_PROTOCOL and found.index == index)
 
 
 def release(host: Netlink, cluster: str) -> list[str]:

@@ -105,6 +105,9 @@ def test_load_balancer_addresses_spread_over_nodes_and_go_when_unset(vpc: Vpc, p
     vpc.set_load_balancers({balancer: nodes, "100.53.0.2": [nodes[0]], "100.53.0.3": []})
     table = world.run("ip", "route", netns=plan.router_namespace)
     assert all(f"nexthop via {node}" in table for node in nodes)
+    on_host = world.run("ip", "route")
+    assert f"{balancer} via" in on_host
+    assert plan.load_balancer_range not in on_host, "what the host reaches in the range otherwise stays reachable"
     for number in (1, 2):
         name = plan.node_namespace(f"node-{number}")
         world.run("ip", "address", "add", f"{balancer}/32", "dev", "lo", netns=name)
@@ -114,6 +117,7 @@ def test_load_balancer_addresses_spread_over_nodes_and_go_when_unset(vpc: Vpc, p
     assert answers == {"one", "two"}
     vpc.set_load_balancers({})
     assert balancer not in world.run("ip", "route", netns=plan.router_namespace)
+    assert balancer not in world.run("ip", "route")
     assert "unreachable 100.53.0.0/24" in world.run("ip", "route", netns=plan.router_namespace)
 
 
