@@ -11,6 +11,7 @@ import functools
 import struct
 from dataclasses import dataclass
 
+from netsim import messages
 from netsim.errors import NotFound
 from netsim.messages import link_message
 from netsim.netlink import NLM_F_CREATE, NLM_F_EXCL, Answer, Netlink, Request, attributes, text
@@ -69,20 +70,21 @@ def new_veth(
 
     Neither end is up afterwards: a veth that comes up before its peer exists fails with ENOTCONN.
     """
-    peer_attrs: list[tuple[str, object]] = [("IFLA_IFNAME", peer), ("IFLA_MTU", mtu)]
-    if peer_address:
-        peer_attrs.append(("IFLA_ADDRESS", peer_address))
-    if peer_netns is not None:
-        peer_attrs.append(("IFLA_NET_NS_FD", peer_netns))
-    attrs = _kind("veth", {"attrs": [("VETH_INFO_PEER", {"attrs": peer_attrs})]})
-    attrs += [("IFLA_IFNAME", ifname), ("IFLA_MTU", mtu)]
-    if address:
-        attrs.append(("IFLA_ADDRESS", address))
-    if master is not None:
-        attrs.append(("IFLA_MASTER", master))
-    return Request(
-        link_message(_RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, attrs), f"create veth pair {ifname} and {peer}"
+    name_hole, mac_hole, peer_mac_hole = messages.name_hole(ifname), *messages.MAC_HOLES
+    message = _veth_message(
+        name_hole,
+        peer,
+        mtu,
+        peer_netns=None if peer_netns is None else messages.NUMBER_HOLE,
+        address=mac_hole if address else "",
+        peer_address=peer_mac_hole if peer_address else "",
+        master=master,
     )
+    values = [(name_hole.encode(), ifname.encode())]
+    values += [(_raw(mac_hole), _raw(address))] if address else []
+    values += [(_raw(peer_mac_hole), _raw(peer_address))] if peer_address else []
+    values += [(_INTEGER.pack(messages.NUMBER_HOLE), _INTEGER.pack(peer_netns))] if peer_netns is not None else []
+    return Request(messages.filled(message, *values), f"create veth pair {ifname} and {peer}")
 
 
 def new_vxlan(ifname: str, *, vni: int, port: int, local: str = "") -> Request:
@@ -120,20 +122,9 @@ def bridge_port(ifname: str, *, hairpin: bool) -> Request:
 
     `hairpin` lets a frame leave by the port that it came in by: a pod that reaches itself by a Service.
     """
-    attrs = [
-        ("IFLA_IFNAME", ifname),
-        ("IFLA_AF_SPEC", {"attrs": [("AF_INET6", {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _ADDR_GEN_MODE_NONE)]})]}),
-        (
-            "IFLA_LINKINFO",
-            {
-                "attrs": [
-                    ("IFLA_INFO_SLAVE_KIND", "bridge"),
-                    ("IFLA_INFO_SLAVE_DATA", {"attrs": [("IFLA_BRPORT_MODE", int(hairpin))]}),
-                ]
-            },
-        ),
-    ]
-    return Request(link_message(_RTM_NEWLINK, 0, attrs, up=True), f"bring bridge port {ifname} up")
+    hole = messages.name_hole(ifname)
+    message = messages.filled(_port_message(hole, hairpin), (hole.encode(), ifname.encode()))
+    return Request(message, f"bring bridge port {ifname} up")
 
 
 def removal(ifname: str) -> Request:
@@ -181,6 +172,50 @@ def ensure_bridge(netlink: Netlink, ifname: str, *, address: str, mtu: int) -> L
 def delete_link(netlink: Netlink, ifname: str) -> None:
     """Deletes a link and with it its veth peer; a link that is gone is no error."""
     netlink.send(removal(ifname))
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _veth_message(
+    ifname: str,
+    peer: str,
+    mtu: int,
+    *,
+    peer_netns: int | None,
+    address: str,
+    peer_address: str,
+    master: int | None,
+) -> bytes:
+    peer_attrs: list[tuple[str, object]] = [("IFLA_IFNAME", peer), ("IFLA_MTU", mtu)]
+    if peer_address:
+        peer_attrs.append(("IFLA_ADDRESS", peer_address))
+    if peer_netns is not None:
+        peer_attrs.append(("IFLA_NET_NS_FD", peer_netns))
+    attrs = _kind("veth", {"attrs": [("VETH_INFO_PEER", {"attrs": peer_attrs})]})
+    attrs += [("IFLA_IFNAME", ifname), ("IFLA_MTU", mtu)]
+    if address:
+        attrs.append(("IFLA_ADDRESS", address))
+    if master is not None:
+        attrs.append(("IFLA_MASTER", master))
+    return link_message(_RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, attrs)
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _port_message(ifname: str, hairpin: bool) -> bytes:
+    no_ipv6_address = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _ADDR_GEN_MODE_NONE)]}
+    port = [
+        ("IFLA_INFO_SLAVE_KIND", "bridge"),
+        ("IFLA_INFO_SLAVE_DATA", {"attrs": [("IFLA_BRPORT_MODE", int(hairpin))]}),
+    ]
+    attrs = [
+        ("IFLA_IFNAME", ifname),
+        ("IFLA_AF_SPEC", {"attrs": [("AF_INET6", no_ipv6_address)]}),
+        ("IFLA_LINKINFO", {"attrs": port}),
+    ]
+    return link_message(_RTM_NEWLINK, 0, attrs, up=True)
+
+
+def _raw(address: str) -> bytes:
+    return bytes.fromhex(address.replace(":", ""))
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)

@@ -53,8 +53,30 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg  # noqa: E402
 from pyroute2.netlink.rtnl.ndmsg import ndmsg  # noqa: E402
 from pyroute2.netlink.rtnl.rtmsg import rtmsg  # noqa: E402
 
+_SHORTEST_HOLE = 3
+MAC_HOLES = ("7e:7e:7e:7e:7e:7e", "7d:7d:7d:7d:7d:7d")
+NUMBER_HOLE = 0x7C7C7C7C
+ADDRESS_HOLE = "123.123.123.123"
+"""Values that do not come up by themselves, one a kind."""
+
 Attributes = Sequence[tuple[str, Any]]
 """Netlink attributes in pyroute2's form: (name, value), a nested one being {"attrs": [...]}."""
+
+
+def name_hole(ifname: str) -> str:
+    """A stand-in for a link's name in a message that is encoded once and used for many (see `filled`)."""
+    return "\x7f" * len(ifname) if len(ifname) > _SHORTEST_HOLE else ifname
+
+
+def filled(message: bytes, *values: tuple[bytes, bytes]) -> bytes:
+    """A message with its holes filled: (hole, value of the same length) pairs.
+
+    Encoding the nested message of a veth pair takes as long as the kernel takes to make one, and but for a name and
+    two addresses it is the same for every container of a node.
+    """
+    for hole, value in values:
+        message = message.replace(hole, value)
+    return message
 
 
 def _encode(message: Any, kind: int, flags: int, attributes: Attributes) -> bytes:

@@ -37,6 +37,7 @@ __all__ = [
     "delete_namespace",
     "ensure_namespace",
     "entered",
+    "entered_descriptor",
     "exists",
     "find_mark",
     "list_names",
@@ -113,8 +114,15 @@ def read_mark(path: Path) -> Mark | None:
 @contextmanager
 def entered(path: Path | str) -> Iterator[None]:
     """The calling thread is in the network namespace at `path` inside the block, and back where it was after it."""
-    with syscalls.opened(str(path)) as inside, _home(syscalls.CLONE_NEWNET, "net"):
-        syscalls.setns(inside, syscalls.CLONE_NEWNET)
+    with syscalls.opened(str(path)) as inside, entered_descriptor(inside):
+        yield
+
+
+@contextmanager
+def entered_descriptor(descriptor: int) -> Iterator[None]:
+    """The same for a namespace that `descriptor` is open on."""
+    with _home(syscalls.CLONE_NEWNET, "net"):
+        syscalls.setns(descriptor, syscalls.CLONE_NEWNET)
         yield
 
 

@@ -145,15 +145,15 @@ def _addresses(config: _Config, call: Call, undo: ExitStack) -> Result:
         raise CniError(Code.INVALID_CONFIG, f"IPAM plugin {config.ipam} gave no address")
     if any(":" in ip.address for ip in given.ips):
         raise CniError(Code.UNSUPPORTED_FIELD, "unsupported: IPAM gave an IPv6 address")
-    return given
+    return replace(given, ips=tuple(_with_gateway(ip) for ip in given.ips))
 
 
 def _ensure_bridge(call: Call, config: _Config, given: Result) -> Link:
     host = call.surroundings.netlink()
     found = link.find_link(host, config.bridge)
-    gateways = [_gateway(ip) for ip in given.ips]
+    gateways = [f"{ip.gateway}/{ip.address.partition('/')[2]}" for ip in given.ips]
     if found is None:
-        mac = hardware_address_of(str(gateways[0].ip)) if gateways else hardware_address(config.bridge)
+        mac = hardware_address_of(given.ips[0].gateway) if gateways else hardware_address(config.bridge)
         try:
             found = link.ensure_bridge(host, config.bridge, address=mac, mtu=config.mtu)
         except AlreadyExists:
@@ -166,21 +166,21 @@ def _ensure_bridge(call: Call, config: _Config, given: Result) -> Link:
     return found
 
 
-def _ensure_gateway(host: Netlink, config: _Config, bridge: Link, gateways: list[IPv4Interface]) -> None:
-    present = [found.interface for found in address.list_addresses(host, bridge.index)]
+def _ensure_gateway(host: Netlink, config: _Config, bridge: Link, gateways: list[str]) -> None:
+    present = {str(found.interface): found.interface.network for found in address.list_addresses(host, bridge.index)}
     for gateway in gateways:
         if gateway in present:
             continue
-        for other in present:
-            if other.network.overlaps(gateway.network):
+        for other, network in present.items():
+            if network.overlaps(IPv4Interface(gateway).network):
                 if not config.force_address:
                     raise CniError(
                         Code.INVALID_CONFIG,
                         f"bridge {config.bridge} has address {other}, not {gateway}",
                         "see forceAddress",
                     )
-                host.send(address.removal(bridge.index, str(other)))
-        address.ensure_address(host, bridge.index, str(gateway))
+                host.send(address.removal(bridge.index, other))
+        address.ensure_address(host, bridge.index, gateway)
     sysctl.ensure("net.ipv4.ip_forward", 1)
 
 
@@ -208,14 +208,14 @@ def _attach(call: Call, config: _Config, bridge: Link, given: Result, undo: Exit
         undo.callback(link.delete_link, host, port)
         host.send(link.bridge_port(port, hairpin=config.hairpin))
         routes = _routes(config, given)
-        with namespace.entered(call.netns), Netlink() as container:
+        with namespace.entered_descriptor(inside), Netlink() as container:
             _set_up(container, call.ifname, given, routes)
     interfaces = (
         Interface(bridge.ifname, bridge.address, bridge.mtu),
         Interface(port, port_mac, config.mtu),
         Interface(call.ifname, mac, config.mtu, call.netns),
     )
-    ips = tuple(replace(ip, gateway=str(_gateway(ip).ip), interface=2) for ip in given.ips)
+    ips = tuple(replace(ip, interface=2) for ip in given.ips)
     return Result(interfaces, ips, routes, call.config.get("dns") or given.dns)
 
 
@@ -236,13 +236,12 @@ def _routes(config: _Config, given: Result) -> tuple[RouteConfig, ...]:
 
 
 def _route(each: RouteConfig, given: Result, index: int) -> Route:
-    gateway = each.gw or str(_gateway(given.ips[0]).ip)
-    return Route(each.dst, (gateway,), index=index, protocol=route.BOOT_PROTOCOL)
+    return Route(each.dst, (each.gw or given.ips[0].gateway,), index=index, protocol=route.BOOT_PROTOCOL)
 
 
-def _gateway(ip: IPConfig) -> IPv4Interface:
-    network = IPv4Interface(ip.address).network
-    return IPv4Interface(f"{ip.gateway or network[1]}/{network.prefixlen}")
+def _with_gateway(ip: IPConfig) -> IPConfig:
+    """An IPAM plugin may leave the gateway out; it is the first address then."""
+    return ip if ip.gateway else replace(ip, gateway=str(IPv4Interface(ip.address).network[1]))
 
 
 def _port(call: Call) -> str:

@@ -15,6 +15,7 @@ Example: {"type": "host-local", "ranges": [[{"subnet": "10.44.1.0/24"}]], "route
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -98,6 +99,8 @@ def _range_sets(call: Call) -> list[list[Range]]:
     if not written or not all(isinstance(ranges, Sequence) and ranges for ranges in written):
         raise InvalidConfig("ipam.ranges", ipam.get("ranges"), "at least one list of ranges is needed")
     sets = [[_range(each) for each in ranges] for ranges in written]
+    if len(written) == len(written[0]) == 1:
+        return sets
     every = [each for ranges in sets for each in ranges]
     for number, each in enumerate(every):
         for other in every[number + 1 :]:
@@ -107,18 +110,25 @@ def _range_sets(call: Call) -> list[list[Range]]:
 
 
 def _range(written: Mapping[str, Any]) -> Range:
+    fields = [str(written.get(name) or "") for name in ("subnet", "gateway", "rangeStart", "rangeEnd")]
     try:
-        subnet = IPv4Network(written["subnet"])
-        gateway = IPv4Address(written.get("gateway") or subnet[1])
-        start = IPv4Address(written.get("rangeStart") or subnet[1])
-        end = IPv4Address(written.get("rangeEnd") or subnet[-2])
-    except (AddressValueError, NetmaskValueError, KeyError, ValueError, IndexError) as error:
+        return _parsed_range(*fields)
+    except (AddressValueError, NetmaskValueError, ValueError, IndexError) as error:
         raise InvalidConfig("ipam.ranges", dict(written), f"subnet, rangeStart, rangeEnd, gateway: {error}") from error
-    if start not in subnet or end not in subnet or end < start:
-        raise InvalidConfig(
-            "ipam.ranges", f"{start}-{end}", f"it has to lie in {subnet} and not to end before it starts"
-        )
-    return Range(subnet, start, end, gateway)
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed_range(subnet: str, gateway: str, start: str, end: str) -> Range:
+    network = IPv4Network(subnet)
+    made = Range(
+        network,
+        start=IPv4Address(start or network[1]),
+        end=IPv4Address(end or network[-2]),
+        gateway=IPv4Address(gateway or network[1]),
+    )
+    if made.start not in network or made.end not in network or made.end < made.start:
+        raise ValueError(f"{made.start}-{made.end} has to lie in {network} and not to end before it starts")
+    return made
 
 
 def _routes(ipam: Mapping[str, Any]) -> tuple[RouteConfig, ...]:
