@@ -48,7 +48,7 @@ def validate_spec(spec: Mapping[str, Any], path: str) -> list[FieldError]:
     volumes, errors = validate_volumes(spec.get("volumes", ()), f"{path}.volumes")
     errors += validate_containers(fields, path, volumes)
     if spec.get("hostNetwork"):
-        errors += _validate_host_network(spec["containers"], f"{path}.containers")
+        errors += _validate_host_network(spec.get("containers", ()), f"{path}.containers")
     if spec["restartPolicy"] not in RESTART_POLICIES:
         errors.append(not_supported(f"{path}.restartPolicy", spec["restartPolicy"], RESTART_POLICIES))
     if spec["dnsPolicy"] not in DNS_POLICIES:
