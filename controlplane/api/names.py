@@ -11,7 +11,6 @@ import re
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
-_LABEL_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _KEY = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _VALUE = f"({_KEY})?"
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
@@ -20,7 +19,6 @@ _HTTP_HEADER = "[-A-Za-z0-9]+"
 
 _LABEL_RE = re.compile(_LABEL)
 _SUBDOMAIN_RE = re.compile(_SUBDOMAIN)
-_LABEL_1035_RE = re.compile(_LABEL_1035)
 _KEY_RE = re.compile(_KEY)
 _VALUE_RE = re.compile(_VALUE)
 _CONFIG_KEY_RE = re.compile(_CONFIG_KEY)
@@ -37,10 +35,6 @@ _SUBDOMAIN_TEXT = (
 _LABEL_TEXT = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', "
     "and must start and end with an alphanumeric character"
-)
-_LABEL_1035_TEXT = (
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', "
-    "start with an alphabetic character, and end with an alphanumeric character"
 )
 _KEY_TEXT = (
     "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
@@ -89,21 +83,6 @@ def dns1123_subdomain(value: str) -> list[str]:
     if not _SUBDOMAIN_RE.fullmatch(value):
         errors.append(pattern(_SUBDOMAIN_TEXT, _SUBDOMAIN, "example.com"))
     return errors
-
-
-def dns1035_label(value: str) -> list[str]:
-    """Service names: a label that starts with a letter."""
-    errors = [max_length(63)] if len(value) > 63 else []
-    if not _LABEL_1035_RE.fullmatch(value):
-        errors.append(pattern(_LABEL_1035_TEXT, _LABEL_1035, "my-name", "abc-123"))
-    return errors
-
-
-def path_segment(value: str) -> list[str]:
-    """Names that need only be safe in a URL path."""
-    if value in (".", ".."):
-        return [f"may not be '{value}'"]
-    return [f"may not contain '{part}'" for part in ("/", "%") if part in value]
 
 
 def label_key(value: str) -> list[str]:

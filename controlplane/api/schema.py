@@ -53,7 +53,11 @@ def json_type(value: Any, go_type: str = "") -> str:
 
 
 class Node:
-    """Any JSON at all: what a definition without properties takes; base of the other types."""
+    """Any JSON at all: what a definition without properties takes; base of the other types.
+
+    `check` says whether a value is in the stored form; `decode` gives one that is not its stored
+    form, or raises Mismatch. `zero` stands for a null among the items of a list or map.
+    """
 
     __slots__ = ("go_type",)
     zero: Any = None
@@ -69,6 +73,8 @@ class Node:
 
 
 class Text(Node):
+    """A string."""
+
     __slots__ = ()
     zero = ""
 
@@ -82,6 +88,8 @@ class Text(Node):
 
 
 class Base64(Text):
+    """Bytes, as text."""
+
     __slots__ = ()
 
     def check(self, value: Any) -> bool:
@@ -103,6 +111,8 @@ class Base64(Text):
 
 
 class Integer(Node):
+    """A whole number of 32 or 64 bits."""
+
     __slots__ = ("high", "low")
     zero = 0
 
@@ -120,6 +130,8 @@ class Integer(Node):
 
 
 class Boolean(Node):
+    """true or false."""
+
     __slots__ = ()
     zero = False
 
@@ -133,6 +145,8 @@ class Boolean(Node):
 
 
 class Number(Node):
+    """A number that may have a fraction."""
+
     __slots__ = ()
     zero = 0
 
@@ -172,6 +186,8 @@ class Quantity(Node):
 
 
 class IntOrString(Node):
+    """A number of 32 bits, or a name or percentage."""
+
     __slots__ = ()
     zero = 0
 
@@ -211,7 +227,7 @@ class Time(Node):
 
 
 class Array(Node):
-    """`strategy` and `merge_key` are of strategic merge patch, `list_type` and `keys` of apply."""
+    """A list; `strategy` and `merge_key` are of strategic merge patch, `list_type` and `keys` of apply."""
 
     __slots__ = ("items", "keys", "list_type", "merge_key", "strategy")
 
@@ -243,6 +259,8 @@ class Array(Node):
 
 
 class Mapping(Node):
+    """An object whose names are free; `strategy` is of strategic merge patch, `atomic` of apply."""
+
     __slots__ = ("atomic", "strategy", "values")
 
     def __init__(self, values: Node, extensions: dict[str, Any]) -> None:

@@ -29,11 +29,3 @@ def count_or_percent(value: int | str, path: str) -> list[FieldError]:
     if isinstance(value, str):
         return invalid_each(path, value, names.percent(value))
     return [invalid(path, value, names.NON_NEGATIVE)] if value < 0 else []
-
-
-def resolve_share(value: int | str, total: int, *, round_up: bool) -> int:
-    """The count that `value` ("25%" or 3) means of `total`; maxSurge rounds up, maxUnavailable down."""
-    if isinstance(value, int):
-        return value
-    share = int(value.removesuffix("%")) * total
-    return -(-share // 100) if round_up else share // 100
