@@ -11,6 +11,7 @@ import pytest
 from netsim import inventory, namespace
 from netsim.mark import Mark
 from netsim.netlink import Netlink
+from tests.kernel.own_host import own_host
 
 _numbers = itertools.count(1)
 PREFIX = f"kt{os.getpid()}"
@@ -56,3 +57,10 @@ def netlink(netns: str) -> Iterator[Netlink]:
         opened = Netlink()
     with opened:
         yield opened
+
+
+@pytest.fixture
+def host() -> Iterator[None]:
+    """A host of the test's own; asked for before anything else that the test makes."""
+    with own_host():
+        yield

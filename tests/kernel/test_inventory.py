@@ -32,7 +32,7 @@ with Vpc(plan) as vpc:
 
 
 @pytest.fixture
-def bystander(cluster: str) -> Iterator[subprocess.Popen[bytes]]:
+def bystander(host: None, cluster: str) -> Iterator[subprocess.Popen[bytes]]:
     """Things of nobody's, or of another cluster's, that look alike."""
     other = f"{cluster}0"
     subprocess.run(["ip", "netns", "add", f"{cluster}-router"], check=True)
@@ -72,8 +72,8 @@ def reap(started: list[subprocess.Popen[bytes]]) -> list[int]:
     return [process.wait(timeout=5) for process in started]
 
 
-def test_all_of_a_cluster_goes_and_nothing_else(cluster: str, bystander: subprocess.Popen[bytes]) -> None:
-    before = world.host_state()
+def test_all_of_a_cluster_goes_and_nothing_else(host: None, cluster: str, bystander: subprocess.Popen[bytes]) -> None:
+    before = world.host_state(cluster)
     started = spread(cluster, 3)
     found = inventory.find(cluster)
     assert {process.pid for process in started} == set(found.processes)
@@ -90,7 +90,7 @@ def test_all_of_a_cluster_goes_and_nothing_else(cluster: str, bystander: subproc
     assert not inventory.find(cluster)
     assert cluster not in inventory.clusters()
     assert bystander.poll() is None
-    assert world.host_state() == before
+    assert world.host_state(cluster) == before
     assert not inventory.remove(cluster), "a second time there is nothing"
 
 
@@ -128,8 +128,10 @@ def test_a_pin_that_was_never_completed_is_found_by_its_mark(cluster: str) -> No
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.045, 0.08, 0.15])
-def test_killed_at_any_moment_of_creation_nothing_is_left(cluster: str, delay: float, eventually: Eventually) -> None:
-    before = world.host_state()
+def test_killed_at_any_moment_of_creation_nothing_is_left(
+    host: None, cluster: str, delay: float, eventually: Eventually
+) -> None:
+    before = world.host_state(cluster)
     creator = subprocess.Popen([sys.executable, "-c", _CREATOR, cluster], stdout=subprocess.PIPE, cwd=Path.cwd())
     with creator:
         assert creator.stdout is not None
@@ -138,11 +140,11 @@ def test_killed_at_any_moment_of_creation_nothing_is_left(cluster: str, delay: f
         creator.kill()
     inventory.remove(cluster)
     assert not inventory.find(cluster)
-    eventually(lambda: world.host_state() == before, message="the host is as it was")
+    eventually(lambda: world.host_state(cluster) == before, message="the host is as it was")
 
 
-def test_a_vpc_with_nodes_is_removed_without_a_plan(cluster: str) -> None:
-    before = world.host_state()
+def test_a_vpc_with_nodes_is_removed_without_a_plan(host: None, cluster: str) -> None:
+    before = world.host_state(cluster)
     plan = world.plan_of(cluster)
     with Vpc(plan) as vpc:
         vpc.ensure()
@@ -150,7 +152,7 @@ def test_a_vpc_with_nodes_is_removed_without_a_plan(cluster: str) -> None:
     found = inventory.find(cluster)
     assert (len(found.namespaces), len(found.links), len(found.tables)) == (2, 1, 1)
     inventory.remove(cluster)
-    assert world.host_state() == before
+    assert world.host_state(cluster) == before
 
 
 def test_the_shell_that_asks_is_spared(cluster: str) -> None:

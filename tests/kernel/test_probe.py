@@ -21,10 +21,10 @@ def test_this_host_has_all_that_is_required_and_says_what_it_found() -> None:
     probe.require()
 
 
-def test_the_host_is_not_changed_by_asking() -> None:
-    before = world.host_state()
+def test_the_host_is_not_changed_by_asking(host: None, cluster: str) -> None:
+    before = world.host_state(cluster)
     probe.checks()
-    assert world.host_state() == before
+    assert world.host_state(cluster) == before
 
 
 def test_what_is_missing_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,7 +107,7 @@ def cgroup_hierarchies() -> list[Path]:
     return [Path(fields[1]) for fields in lines if fields[2] in ("cgroup", "cgroup2")]
 
 
-def host_state() -> dict[str, str]:
+def host_state(cluster: str) -> dict[str, str]:
     """All of the host's own state that a cluster could change, by kind, as text that can be compared."""
     return {
         "links": run("ip", "-o", "link"),
@@ -123,7 +123,7 @@ def host_state() -> dict[str, str]:
             " ".join(line.split()[2:]) for line in Path("/proc/self/mountinfo").read_text().splitlines()
         ),
         "namespaces": "\n".join(sorted(namespace.list_names())),
-        "cgroups": run("find", "/sys/fs/cgroup", "-type", "d", "-name", "netsim*"),
+        "cgroups": "\n".join(str(path) for each in cgroup_hierarchies() for path in each.glob(f"netsim/{cluster}*")),
         "directories": "\n".join(map(str, sorted(Path("/run").glob("netn*")))),
     }
 
