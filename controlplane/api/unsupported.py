@@ -7,8 +7,8 @@ field leaves the table when something honours it. Each use of one gives a text f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from controlplane.api.types import Object
 
@@ -77,11 +77,11 @@ def template_warnings(obj: Object) -> list[str]:
 
 def service_warnings(obj: Object) -> list[str]:
     """The warnings for a Service."""
-    return list(_warnings(obj["spec"], SERVICE_SPEC, "spec"))
+    return list(_warnings(obj["spec"], _SERVICE_TREE, "spec"))
 
 
 def _pod_spec(spec: Mapping[str, Any], path: str) -> list[str]:
-    found = list(_warnings(spec, POD_SPEC, path))
+    found = list(_warnings(spec, _POD_TREE, path))
     for index, volume in enumerate(spec.get("volumes", ())):
         place = f"{path}.volumes[{index}]"
         text = "is not supported by this version of netsim: the pod waits for it"
@@ -89,24 +89,40 @@ def _pod_spec(spec: Mapping[str, Any], path: str) -> list[str]:
     return found
 
 
-def _warnings(fields: Mapping[str, Any], table: Mapping[str, str], path: str) -> Iterator[str]:
-    for name, text in table.items():
-        for place in _places(fields, name.split("."), path):
-            yield f"{place}: {text}"
+class _Branch(NamedTuple):
+    """One step of the paths of a table: a field, whether it is a list, and the text or what comes below."""
+
+    field: str
+    many: bool
+    text: str
+    below: tuple[_Branch, ...]
 
 
-def _places(value: Any, names: list[str], path: str) -> Iterable[str]:
-    """The paths at which `names` lead to a value that says something."""
-    if not names:
-        if value not in (None, False, "", [], {}):
-            yield path
-        return
-    name, rest = names[0], names[1:]
-    field = name.removesuffix("[]")
-    if not isinstance(value, dict) or field not in value:
-        return
-    if name.endswith("[]"):
-        for index, item in enumerate(value[field]):
-            yield from _places(item, rest, f"{path}.{field}[{index}]")
-    else:
-        yield from _places(value[field], rest, f"{path}.{field}")
+def _tree(table: Mapping[str, str]) -> tuple[_Branch, ...]:
+    """The paths of a table by their first step, so that each step of an object is looked up once."""
+    grouped: dict[str, dict[str, str]] = {}
+    for path, text in table.items():
+        step, _, rest = path.partition(".")
+        grouped.setdefault(step, {})[rest] = text
+    return tuple(
+        _Branch(step.removesuffix("[]"), step.endswith("[]"), rests.pop("", ""), _tree(rests))
+        for step, rests in grouped.items()
+    )
+
+
+def _warnings(fields: Mapping[str, Any], tree: tuple[_Branch, ...], path: str) -> Iterator[str]:
+    for branch in tree:
+        value = fields.get(branch.field)
+        if not value:
+            continue
+        place = f"{path}.{branch.field}"
+        if branch.text:
+            yield f"{place}: {branch.text}"
+        elif branch.many:
+            for index, item in enumerate(value):
+                yield from _warnings(item, branch.below, f"{place}[{index}]")
+        else:
+            yield from _warnings(value, branch.below, place)
+
+
+_POD_TREE, _SERVICE_TREE = _tree(POD_SPEC), _tree(SERVICE_SPEC)
