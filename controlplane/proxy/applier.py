@@ -11,8 +11,10 @@ import asyncio
 import logging
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from controlplane.client.informer import Informers
 from controlplane.proxy import conntrack, restore
@@ -28,6 +30,9 @@ from netsim.errors import NetsimError, NotFound
 from netsim.namespace import NamespaceExecutor
 
 log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
 
 DEBOUNCE_SECONDS = 0.015
 PAUSE_PER_SYNC = 4.0
@@ -67,7 +72,7 @@ class ServiceProxy:
         self.synced = asyncio.Event()
         """Set while the kernel holds what was asked for when the last sync began."""
         self._table = table if table is not None else ServiceTable(informers)
-        self._executor = NamespaceExecutor(config.namespace, f"proxy-{config.node_name}")
+        self._executor: NamespaceExecutor | None = None
         self._health = HealthServers(self._listen)
         self._node = NodeRules(non_masquerade=config.non_masquerade)
         self._style = Style(config.local_traffic)
@@ -82,6 +87,9 @@ class ServiceProxy:
 
     async def run(self) -> None:
         """Keeps the rules until cancelled. They stay in the kernel afterwards: traffic outlives the daemon."""
+        self._executor = NamespaceExecutor(self.config.namespace, f"proxy-{self.config.node_name}")
+        self._applied = None
+        self.synced.clear()
         self._table.listen(self._on_change)
         try:
             await self._table.wait_synced()
@@ -105,6 +113,7 @@ class ServiceProxy:
             self._table.unlisten(self._on_change)
             self._health.close()
             await asyncio.to_thread(self._executor.close)
+            self._executor = None
 
     def _on_change(self, key: ServiceKey) -> None:
         self._changed.add(key)
@@ -118,7 +127,7 @@ class ServiceProxy:
             async with asyncio.timeout(self.config.flush_check_seconds):
                 await self._wake.wait()
         except TimeoutError:
-            if not restore.has_canary(await self._executor.run(firewall.save)):
+            if not restore.has_canary(await self._inside(firewall.save)):
                 log.warning("rules were flushed by somebody", extra={"node": self.config.node_name})
                 self._applied = None
             return
@@ -126,7 +135,7 @@ class ServiceProxy:
 
     async def _sync(self) -> None:
         if not self._prepared:
-            await self._executor.run(self._prepare)
+            await self._inside(self._prepare)
         full = self._applied is None
         self._wake.clear()
         changed = set(self._table.keys()) | set(self._rules) if full else self._changed
@@ -136,11 +145,11 @@ class ServiceProxy:
         # Should the write fail or be cut off, what the kernel holds is unknown.
         before, self._applied = self._applied, None
         if before is None:
-            await self._executor.run(self._write_all, wanted)
+            await self._inside(self._write_all, wanted)
         else:
             text = restore.changes(before, wanted)
             if text:
-                await self._executor.run(firewall.restore, text)
+                await self._inside(firewall.restore, text)
         self._applied = wanted
         if stale_udp:
             await self._forget_udp(stale_udp)
@@ -220,7 +229,7 @@ class ServiceProxy:
 
     async def _forget_udp(self, stale: _FrontendMap) -> None:
         try:
-            await self._executor.run(conntrack.forget_stale, stale)
+            await self._inside(conntrack.forget_stale, stale)
         except NetsimError as error:
             # The rules are right; only clients that never change their port may keep an old way for a while.
             log.warning("stale UDP entries kept", extra={"node": self.config.node_name, "error": str(error)})
@@ -230,5 +239,10 @@ class ServiceProxy:
         missing = restore.missing_jumps(saved, jumps(self._node))
         firewall.restore(restore.full(wanted, restore.parse_chains(saved), missing))
 
+    async def _inside(self, function: Callable[P, Result], *arguments: P.args, **options: P.kwargs) -> Result:
+        """Runs blocking work in the node's namespace."""
+        assert self._executor is not None, "only while `run` does"
+        return await self._executor.run(function, *arguments, **options)
+
     async def _listen(self, port: int) -> socket.socket:
-        return await self._executor.run(listening_socket, port)
+        return await self._inside(listening_socket, port)

@@ -79,6 +79,7 @@ class Cluster:
     def __init__(self, client: LocalClient, world: World) -> None:
         self.client = client
         self.world = world
+        self.informers = Informers(client)
 
     async def service(self, ingress: str = "", port: int = 80, protocol: str = "TCP", **spec: Any) -> None:
         """Makes the Service "web"; `nodePort` is 30080 where its type has one."""
@@ -117,7 +118,7 @@ class Cluster:
     @asynccontextmanager
     async def proxied(self) -> AsyncIterator[ServiceProxy]:
         """The node's proxy at work, its first sync done."""
-        informers = Informers(self.client)
+        self.informers = informers = Informers(self.client)
         config = ProxyConfig(
             node_name="node-1",
             namespace=namespace_path(self.world.node),

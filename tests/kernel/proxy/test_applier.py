@@ -78,6 +78,24 @@ async def test_stale_chains_of_a_former_process_go(api: Cluster) -> None:
         assert len(service_chains(api)) == 2
 
 
+async def test_a_proxy_that_was_stopped_can_run_again(api: Cluster) -> None:
+    await api.service()
+    async with api.proxied() as proxy:
+        pass
+    await api.endpoints(*PODS)
+    informers = asyncio.create_task(api.informers.run())
+    working = asyncio.create_task(proxy.run())
+    await asyncio.sleep(0)
+    try:
+        async with asyncio.timeout(10):
+            while len(service_chains(api)) != 4:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+    finally:
+        for task in (working, informers):
+            task.cancel()
+        await asyncio.wait((working, informers))
+
+
 async def test_flushed_tables_are_mended(api: Cluster) -> None:
     await api.service()
     await api.endpoints(*PODS)
