@@ -7,10 +7,10 @@ bound to the node to a `PodWorker`, on a bounded number of workers. It is also t
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import signal
 from collections.abc import Iterable
-from pathlib import Path
 
 from controlplane.api.kinds import CONFIG_MAP, POD, SECRET, SERVICE
 from controlplane.api.types import Object
@@ -20,6 +20,7 @@ from controlplane.client.recorder import EventRecorder
 from controlplane.client.workqueue import Reconciler
 from controlplane.node import standin_ports
 from controlplane.node.config import NodeConfig
+from controlplane.node.errors import NodeError
 from controlplane.node.images.standin import StandIn, write_config
 from controlplane.node.images.store import ImageStore
 from controlplane.node.network import CniNetwork, PodNetwork
@@ -35,6 +36,8 @@ from controlplane.node.tokens import Tokens
 from controlplane.node.values import Sources
 from controlplane.node.worker import PodWorker
 from netsim.namespace import NamespaceExecutor
+
+log = logging.getLogger(__name__)
 
 BY_NODE = "node"
 
@@ -57,6 +60,7 @@ class NodeAgent(Streams):
         executor = NamespaceExecutor(config.namespace, f"node-{config.name}")
         runtime = ContainerRuntime(config.cluster, config.run, spawner, self._container_ended)
         recorder = EventRecorder(client, "kubelet", config.name)
+        self._standin = StandIn(config.cache_directory)
         self._parts = NodeParts(
             config=config,
             client=client,
@@ -65,7 +69,7 @@ class NodeAgent(Streams):
             executor=executor,
             runtime=runtime,
             sandboxes=Sandboxes(config, executor, network or CniNetwork(config)),
-            images=ImageStore((), StandIn(config.cache_directory), config.missing_image),
+            images=ImageStore((), self._standin, config.missing_image),
             sources=Sources(client, informers),
             tokens=Tokens(client),
             services=informers.of(SERVICE),
@@ -91,11 +95,19 @@ class NodeAgent(Streams):
             for informer in self._informers[2:]:
                 informer.add_handler(self._source_changed)
             async with asyncio.TaskGroup() as group:
+                group.create_task(self._warm_up(), name=f"stand-in-{self._config.name}")
                 group.create_task(self._parts.recorder.run(), name=f"events-{self._config.name}")
                 group.create_task(self._parts.registration.run(), name=f"lease-{self._config.name}")
                 group.create_task(self._reconciler.run(), name=f"pods-{self._config.name}")
         finally:
             self._let_go()
+
+    async def _warm_up(self) -> None:
+        """Has the stand-in compiled before the first pod wants it."""
+        try:
+            await self._parts.spawner.files(self._standin.skeleton)
+        except NodeError as error:
+            log.warning("no stand-in server", extra={"error": str(error)})
 
     async def _reconcile(self, uid: str) -> float | None:
         state = self._states.get(uid)
@@ -155,7 +167,7 @@ class NodeAgent(Streams):
             wanted = standin_ports.config_of(
                 state.pod, container.spec, state.sandbox.addresses[0], self._config, self._parts.services
             )
-            if write_config(_root_of(current), wanted):
+            if write_config(current.bundle, wanted):
                 self._parts.runtime.kill(current, signal.SIGHUP)
 
     # From one daemon to the next.
@@ -219,10 +231,6 @@ def _only_status(old: Object, new: Object) -> bool:
 def _foreign_conditions(pod: Object) -> list[Object]:
     conditions = (pod.get("status") or {}).get("conditions") or []
     return [condition for condition in conditions if condition["type"] not in OWN_CONDITIONS]
-
-
-def _root_of(container: Container) -> Path:
-    return Path(container.record.data_dir) / "root"
 
 
 def _place(state: PodState, container: Container) -> None:

@@ -24,7 +24,7 @@ from controlplane.api.types import Object
 from controlplane.node import environment, podfiles, security, standin_ports
 from controlplane.node.errors import ConfigFailure, ImageFailure, NodeError, RuntimeFailure
 from controlplane.node.images.reference import default_pull_policy
-from controlplane.node.images.standin import READY, write_config
+from controlplane.node.images.standin import STANDARD_DIRECTORIES, control_directory, write_config
 from controlplane.node.images.store import Image, ImageSource, RootFilesystem
 from controlplane.node.parts import NodeParts
 from controlplane.node.runtime import cgroups, oci
@@ -99,10 +99,8 @@ class Launcher:
         if newest is not None:
             return newest.record.attempt + 1
         # After a reboot only the logs say how often it was started before.
-        logs = self.data_dir(state) / "logs" / container.name
-        if not logs.exists():
-            return 0
-        return max((int(path.stem) for path in logs.glob("*.log") if path.stem.isdigit()), default=-1) + 1
+        logs = self.data_dir(state).glob(f"{container.name}_*.log")
+        return max((int(path.stem.rpartition("_")[2]) for path in logs), default=-1) + 1
 
     def _image(self, state: PodState, container: ContainerState) -> tuple[Image, ImageSource]:
         reference = container.spec["image"]
@@ -152,7 +150,7 @@ class Launcher:
         made = await runtime.create(prepared.plan, prepared.record)
         about = f"spec.{'containers' if container.role == 'main' else 'initContainers'}{{{container.name}}}"
         self._parts.recorder.event(pod, "Normal", "Created", "Container created", field_path=about)
-        fifo = _open_fifo(prepared) if prepared.listens else -1
+        fifo = _open_fifo(made.bundle) if prepared.listens else -1
         try:
             await runtime.start(made)
             self._parts.recorder.event(pod, "Normal", "Started", "Container started", field_path=about)
@@ -173,7 +171,8 @@ class Launcher:
         parts, pod, spec, sandbox = self._parts, state.pod, container.spec, state.sandbox
         container_id = secrets.token_hex(32)
         variables = await self._variables(state, spec)
-        directory = self.data_dir(state) / "containers" / container.name / str(attempt)
+        directory = self.data_dir(state) / f"{container.name}_{attempt}"
+        bundle = parts.runtime.bundle(container_id)
         who = security.security(pod, spec, image.user)
         listens = standin_ports.is_server(spec, image.id)
         server = (
@@ -183,13 +182,15 @@ class Launcher:
 
         def build() -> tuple[RootFilesystem, str, list[oci.Mount]]:
             _fresh(directory)
-            filesystem = source.unpack(image, directory)
+            bundle.mkdir(parents=True)
+            mounts = _volume_mounts(spec, state.volumes, variables)
+            filesystem = source.unpack(image, bundle, directory, [cwd, *(mount.target for mount in mounts)])
             if server is not None:
-                write_config(filesystem.root, server)
-            if image.standin and not cwd.startswith("/usr"):
-                (filesystem.root / cwd.lstrip("/")).mkdir(parents=True, exist_ok=True)
-            termination = _termination_file(directory)
-            return filesystem, termination, _volume_mounts(spec, state.volumes, variables)
+                write_config(bundle, server)
+            if image.standin and not cwd.startswith("/usr/"):
+                # The image would have it.
+                _make_inside(filesystem.upper, cwd)
+            return filesystem, _termination_file(bundle), mounts
 
         filesystem, termination, volume_mounts = await parts.spawner.files(build)
         target = spec.get("terminationMessagePath") or DEFAULT_TERMINATION_PATH
@@ -214,6 +215,7 @@ class Launcher:
             namespaces=_namespaces(pod, sandbox, parts),
             mounts=list(files.values()),
             overlays=filesystem.overlays,
+            root_overlay=filesystem.overlay,
             security=who,
             resources=security.resources(spec),
             sysctls=_sysctls(pod),
@@ -233,7 +235,7 @@ class Launcher:
             image_id=image.id,
             created=time.time(),
             cgroup=cgroup,
-            log_path=str(self.data_dir(state) / "logs" / container.name / f"{attempt}.log"),
+            log_path=f"{directory}.log",
             data_dir=str(directory),
             termination_path=termination,
             spec_hash=spec_hash(spec),
@@ -321,9 +323,14 @@ def _termination_file(directory: Path) -> str:
     return str(path)
 
 
-def _open_fifo(prepared: Prepared) -> int:
-    fifo = f"{prepared.plan.root}{READY}"
+def _open_fifo(bundle: Path) -> int:
+    fifo = control_directory(bundle) / "ready"
     return os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _make_inside(upper: Path, cwd: str) -> None:
+    if cwd.strip("/") not in STANDARD_DIRECTORIES:
+        (upper / cwd.strip("/")).mkdir(parents=True, exist_ok=True)
 
 
 def _fresh(directory: Path) -> None:

@@ -5,6 +5,7 @@ Contents follow the kubelet: headers of hosts, hostAliases, dnsPolicy and dnsCon
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,6 +69,14 @@ def _with_config(dns: Dns, extra: Object) -> Dns:
 
 def host_dns() -> Dns:
     """The host's own resolver settings, past a stub on its loopback, which no pod could reach."""
+    try:
+        return _host_dns(HOST_RESOLV.stat().st_mtime_ns)
+    except FileNotFoundError:
+        return Dns()
+
+
+@functools.lru_cache(maxsize=1)
+def _host_dns(_changed: int) -> Dns:
     found = _parse(HOST_RESOLV)
     if any(address.startswith("127.") for address in found.nameservers) and SYSTEMD_RESOLV.exists():
         return _parse(SYSTEMD_RESOLV)

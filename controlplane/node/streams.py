@@ -145,16 +145,11 @@ class Streams:
 
 
 async def _converse(execution: Execution, streams: ProcessStreams) -> int:
-    held = bytearray()
-
     async def carry(descriptor: int | None, output: Output | None) -> None:
         if descriptor is None:
             return
         async for chunk in chunks(descriptor):
-            if not execution.has_begun():
-                # Not the command's words but the OCI runtime's, about why there will be no command.
-                held.extend(chunk)
-            elif output is not None:
+            if output is not None:
                 await output(chunk)
 
     async def feed() -> None:
@@ -179,10 +174,9 @@ async def _converse(execution: Execution, streams: ProcessStreams) -> int:
             if execution.terminal is None:
                 group.create_task(carry(execution.stderr, streams.stderr))
         status = await execution.wait()
-        if held and execution.has_begun() and streams.stderr is not None:
-            await streams.stderr(bytes(held))
-        elif held:
-            raise RuntimeFailure(held.decode(errors="replace").strip())
+        complaint = execution.complaint() if status else ""
+        if complaint:
+            raise RuntimeFailure(complaint)
     except* ConnectionError as gone:
         raise ConnectionError("the caller has gone") from gone
     finally:

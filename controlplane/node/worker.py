@@ -84,7 +84,8 @@ class PodWorker:
     async def discard(self, state: PodState) -> None:
         """Removes every trace of a pod, running or not."""
         await self._remove_all(state)
-        await self._parts.spawner.files(_remove_tree, self._launcher.data_dir(state))
+        for directory in (self._launcher.data_dir(state), self._parts.config.run / "volumes" / state.uid):
+            await self._parts.spawner.files(_remove_tree, directory)
         self._parts.tokens.forget(state.uid)
 
     # What ended since last time.
@@ -149,6 +150,7 @@ class PodWorker:
         return VolumeContext(
             pod=state.pod,
             directory=self._launcher.data_dir(state) / "volumes",
+            memory=parts.config.run / "volumes" / state.uid,
             sources=parts.sources,
             spawner=parts.spawner,
             tokens=parts.tokens.get,

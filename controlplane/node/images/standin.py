@@ -1,9 +1,9 @@
 """Stand-ins: what runs when an image is not on this machine.
 
-With a `command` in the manifest the container gets the host's own programs: a private root whose /usr
-is the host's under an overlay, so that it can be written and mounted into and the host never changes. Without
-a command a small static server (`standin/server.c`) is what runs. Of the host nothing but /usr,
-the linker's cache, the alternatives and the certificates is visible.
+With a `command` in the manifest the container gets the host's own programs: a private root, writable, whose
+/usr is the host's, read-only, or under an overlay where a volume is mounted into it. Without a command a small
+static server (`standin/server.c`) is what runs. Of the host nothing but /usr, the linker's cache, the
+alternatives and the certificates is visible.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +26,10 @@ from netsim import syscalls
 from netsim.errors import NetsimError
 
 SOURCE = Path(__file__).parent.parent / "standin" / "server.c"
-INSIDE = ".netsim"
-SERVER = f"/{INSIDE}/server"
-CONFIG = f"/{INSIDE}/config"
-READY = f"/{INSIDE}/ready"
+SERVER = "/.netsim/server"
+RUN = "/.netsim/run"
+CONFIG = f"{RUN}/config"
+READY = f"{RUN}/ready"
 """A fifo into which the server writes once all its ports are open."""
 DEFAULT_PORTS = (80, 8080)
 
@@ -36,6 +37,7 @@ _DIRECTORIES = (
     *("dev", "etc", "home", "media", "mnt", "opt", "proc", "run", "run/lock", "srv", "sys", "usr"),
     *("var", "var/cache", "var/lib", "var/log", "var/spool"),
 )
+STANDARD_DIRECTORIES = frozenset({"", "root", "tmp", "var/tmp", *_DIRECTORIES})
 _LINKS = {
     "var/run": "/run",
     "var/lock": "/run/lock",
@@ -84,9 +86,14 @@ class StandInConfig:
         return "".join(f"{word} {value}\n" for word, value in words)
 
 
-def write_config(root: Path, config: StandInConfig) -> bool:
-    """Writes the configuration into a container's root; False when that is what it says already."""
-    path, text = root / INSIDE / "config", config.text()
+def control_directory(bundle: Path) -> Path:
+    """Where a container's server finds its configuration."""
+    return bundle / "standin"
+
+
+def write_config(bundle: Path, config: StandInConfig) -> bool:
+    """Writes the server's configuration; False when that is what it says already."""
+    path, text = control_directory(bundle) / "config", config.text()
     if path.exists() and path.read_text() == text:
         return False
     fresh = path.with_suffix(".new")
@@ -113,54 +120,86 @@ class StandIn:
             standin=True,
         )
 
-    def unpack(self, image: Image, directory: Path) -> RootFilesystem:
-        root = directory / "root"
-        _populate(str(root))
-        mounts = [Mount(str(self.server()), SERVER, read_only=True, recursive=False)]
-        mounts += [Mount(path, path, read_only=True) for path in _SHARED if os.path.exists(path)]
-        mounts += [Mount(f"/{name}", f"/{name}", read_only=True) for name in _MERGED if _is_directory(f"/{name}")]
-        if not _overlay_works(str(directory.parent)):
-            return RootFilesystem(root, (), (*mounts, Mount("/usr", "/usr", read_only=True)))
-        upper, work = directory / "usr", directory / "usr.work"
-        upper.mkdir()
-        work.mkdir()
-        options = [f"lowerdir=/usr,upperdir={upper},workdir={work}"]
+    def unpack(self, image: Image, bundle: Path, data: Path, targets: Collection[str]) -> RootFilesystem:
+        skeleton, root, control = self.skeleton(), bundle / "root", control_directory(bundle)
+        os.mkdir(control)
+        os.mkfifo(control / "ready")
+        os.chmod(control / "ready", 0o666)
+        mounts = [Mount(f"/{name}", f"/{name}", read_only=True) for name in _MERGED if _is_directory(f"/{name}")]
+        mounts.append(Mount(str(control), RUN, read_only=True))
+        if not _overlay_works(str(data.parent.parent)):
+            shutil.copytree(skeleton, data / "root", symlinks=True)
+            mounts.append(Mount("/usr", "/usr", read_only=True))
+            return RootFilesystem(data / "root", data / "root", mounts=mounts)
+        overlays = []
+        if any(f"{target}/".startswith("/usr/") for target in targets):
+            # Mount points have to be made in it, and that must not happen in the host's.
+            overlays.append({"destination": "/usr", "type": "overlay", "source": "overlay", "options": _usr(data)})
+        else:
+            mounts.append(Mount("/usr", "/usr", read_only=True))
+        for directory in (root, data / "upper", data / "work"):
+            os.mkdir(directory)
         return RootFilesystem(
-            root, ({"destination": "/usr", "type": "overlay", "source": "overlay", "options": options},), mounts
+            root,
+            data / "upper",
+            overlay=f"lowerdir={skeleton},upperdir={data}/upper,workdir={data}/work",
+            overlays=overlays,
+            mounts=mounts,
         )
 
-    def server(self) -> Path:
-        """The compiled server; made on first use. NodeError names the packages when there is no compiler."""
-        return _compiled(self._cache)
+    def skeleton(self) -> Path:
+        """The directory under every stand-in's root: links, a few files of /etc, and the compiled server.
+
+        Made on first use. NodeError names the packages when there is no compiler.
+        """
+        return _skeleton(self._cache)
 
 
 @functools.cache
-def _compiled(cache: Path) -> Path:
+def _skeleton(cache: Path) -> Path:
     source = SOURCE.read_bytes()
-    target = cache / hashlib.sha256(source).hexdigest()[:16] / "server"
+    shared = [path for path in _SHARED if os.path.exists(path)]
+    stamps = "".join(f"{path}{os.stat(path).st_mtime_ns}" for path in shared)
+    key = hashlib.sha256(source + stamps.encode() + repr((_FILES, _LINKS, _DIRECTORIES)).encode()).hexdigest()[:16]
+    target = cache / f"standin-{key}"
     if target.exists():
         return target
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        raise NodeError("no C compiler to build the stand-in server: install the Debian packages gcc and libc6-dev")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        out = Path(scratch) / "server"
-        argv = [compiler, "-O2", "-static", "-s", "-o", str(out), str(SOURCE)]
-        result = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
-        if result.returncode:
-            raise NodeError(
-                f"{' '.join(argv)} ended with status {result.returncode}: {result.stderr.strip()}; "
-                "the Debian packages needed are gcc and libc6-dev"
-            )
-        out.rename(target)
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as scratch:
+        root = Path(scratch) / "root"
+        _populate(str(root))
+        _compile(root / SERVER.lstrip("/"))
+        for path in shared:
+            _copy(Path(path), root / path.lstrip("/"))
+        with suppress(OSError):
+            # If another process was faster, its skeleton is as good.
+            root.rename(target)
     return target
 
 
+def _compile(target: Path) -> None:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        raise NodeError("no C compiler to build the stand-in server: install the Debian packages gcc and libc6-dev")
+    argv = [compiler, "-O2", "-static", "-s", "-o", str(target), str(SOURCE)]
+    result = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    if result.returncode:
+        raise NodeError(
+            f"{' '.join(argv)} ended with status {result.returncode}: {result.stderr.strip()}; "
+            "the Debian packages needed are gcc and libc6-dev"
+        )
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        # Private keys of the host are not for containers.
+        shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("private"))
+    else:
+        shutil.copy2(source, target)
+
+
 def _populate(root: str) -> None:
-    os.makedirs(f"{root}/{INSIDE}")
-    os.mkfifo(f"{root}{READY}")
-    os.chmod(f"{root}{READY}", 0o666)
+    os.makedirs(f"{root}{RUN}")
     for name in _DIRECTORIES:
         os.mkdir(f"{root}/{name}")
     os.mkdir(f"{root}/root", 0o700)
@@ -177,6 +216,12 @@ def _populate(root: str) -> None:
 @functools.cache
 def _merged_links() -> tuple[tuple[str, str], ...]:
     return tuple((name, os.readlink(f"/{name}")) for name in _MERGED if os.path.islink(f"/{name}"))
+
+
+def _usr(data: Path) -> list[str]:
+    for name in ("usr", "usr.work"):
+        os.mkdir(data / name)
+    return [f"lowerdir=/usr,upperdir={data}/usr,workdir={data}/usr.work"]
 
 
 def _is_directory(path: str) -> bool:

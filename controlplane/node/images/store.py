@@ -7,7 +7,7 @@ asked before the stand-in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -36,9 +36,15 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class RootFilesystem:
-    """A root directory of one container alone, and what has to be mounted over it."""
+    """A root directory of one container alone, and what has to be mounted over it.
+
+    `upper` is where a file can be put that the container shall see. With `overlay`, the data of an overlay mount,
+    `root` is only the mount point: the mount is made while the container is created and is then its own.
+    """
 
     root: Path
+    upper: Path
+    overlay: str = ""
     overlays: Sequence[Mapping[str, Any]] = ()
     mounts: Sequence[Mount] = ()
 
@@ -50,8 +56,9 @@ class ImageSource(Protocol):
         """The image, or None where this source has none of that name."""
         ...
 
-    def unpack(self, image: Image, directory: Path) -> RootFilesystem:
-        """Makes a private root in `directory` for one container. Blocking file work."""
+    def unpack(self, image: Image, bundle: Path, data: Path, targets: Collection[str]) -> RootFilesystem:
+        """Makes a private root for one container: small and short-lived things in `bundle`, on a tmpfs, and what the
+        container writes in `data`. `targets` are the paths that will be mounted into it. Blocking file work."""
         ...
 
 

@@ -27,6 +27,7 @@ from controlplane.node.runtime import cgroups, oci
 from controlplane.node.runtime.process import ExitWatch, read_once, send_signal
 from controlplane.node.runtime.record import Record
 from controlplane.node.runtime.spawner import Spawner
+from netsim.errors import NetsimError
 
 CREATE_SECONDS = 60.0
 KILL_SECONDS = 20.0
@@ -201,7 +202,7 @@ class ContainerRuntime:
         self._on_exit(container)
 
     def _write_bundle(self, bundle: Path, plan: oci.ContainerPlan, record: Record) -> None:
-        bundle.mkdir(parents=True)
+        bundle.mkdir(parents=True, exist_ok=True)
         Path(record.log_path).parent.mkdir(parents=True, exist_ok=True)
         unified = len(cgroups.hierarchies()) == 1
         (bundle / "config.json").write_bytes(orjson.dumps(oci.config(plan, unified_cgroup=unified)))
@@ -225,7 +226,10 @@ class ContainerRuntime:
         try:
             try:
                 process = await self.spawner.spawn(
-                    argv, pass_fds=[writer], environment=self._environment | {"_OCI_SYNCPIPE": str(writer)}
+                    argv,
+                    pass_fds=[writer],
+                    environment=self._environment | {"_OCI_SYNCPIPE": str(writer)},
+                    overlay=(str(plan.root), plan.root_overlay) if plan.root_overlay else None,
                 )
             finally:
                 os.close(writer)
@@ -233,8 +237,12 @@ class ContainerRuntime:
                 answer = await read_once(reader, 65536)
         except TimeoutError as error:
             raise RuntimeFailure(f"conmon has not created container {plan.id} in {CREATE_SECONDS:.0f} s") from error
+        except NetsimError as error:
+            raise RuntimeFailure(str(error)) from error
         finally:
             os.close(reader)
+            if plan.root_overlay:
+                self.spawner.unmount(str(plan.root))
         if process.poll() is None:
             await self.spawner.files(process.wait, KILL_SECONDS)
         return self._created_pid(answer)

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import fcntl
 import os
-import re
 import secrets
 import signal
 import socket
@@ -31,17 +30,16 @@ from controlplane.node.runtime.process import send_signal, wait_for_exit
 
 CONSOLE_SECONDS = 10.0
 CHUNK = 65536
-ERROR_BYTES = 4096
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m(?:\d{4}-\S+: )?")
 
 
 @dataclass(slots=True)
 class Execution:
     """A running command. `stdin` is None when not asked for; with a terminal `stdout` carries everything
-    and `terminal` is its descriptor. `err` is where the OCI runtime's own complaint is found."""
+    and `terminal` is its descriptor. The OCI runtime's own words go to `log_file`."""
 
     process: subprocess.Popen[bytes]
     pid_file: Path
+    log_file: Path
     stdin: int | None
     stdout: int | None
     stderr: int | None
@@ -58,9 +56,9 @@ class Execution:
         status = self.process.wait()
         return status if status >= 0 else 128 - status
 
-    def has_begun(self) -> bool:
-        """Whether there is, or was, a process of the command's own."""
-        return self.pid_file.exists()
+    def complaint(self) -> str:
+        """What the OCI runtime said if there has been no command: it could not be found, for one; else ""."""
+        return _complaint(self.log_file)
 
     def kill(self) -> None:
         """Ends the command and the program that waits for it."""
@@ -77,6 +75,7 @@ class Execution:
                 os.close(descriptor)
         self.stdin = self.stdout = self.stderr = self.terminal = None
         self.pid_file.unlink(missing_ok=True)
+        self.log_file.unlink(missing_ok=True)
 
 
 @contextlib.asynccontextmanager
@@ -95,13 +94,15 @@ async def execute(
     spec = container.bundle / f"exec-{token}.json"
     await runtime.spawner.files(_write_process, container.bundle, spec, argv, tty)
     pid_file = container.bundle / f"exec-{token}.pid"
-    words = [runtime.spawner.runtime_path, "--root", str(runtime.state), "exec"]
+    log_file = pid_file.with_suffix(".log")
+    words = [runtime.spawner.runtime_path, "--root", str(runtime.state)]
+    words += ["--log", str(log_file), "--log-format", "json", "exec"]
     words += ["--process", str(spec), "--pid-file", str(pid_file)]
     try:
         if tty:
-            execution = await _with_terminal(runtime, container, words, pid_file)
+            execution = await _with_terminal(runtime, container, words, (pid_file, log_file))
         else:
-            execution = await _with_pipes(runtime, container, words, pid_file, stdin=stdin)
+            execution = await _with_pipes(runtime, container, words, (pid_file, log_file), stdin=stdin)
     except BaseException:
         spec.unlink(missing_ok=True)
         raise
@@ -173,7 +174,7 @@ async def write_all(descriptor: int, data: bytes) -> None:
 
 
 async def _with_pipes(
-    runtime: ContainerRuntime, container: Container, words: list[str], pid_file: Path, *, stdin: bool
+    runtime: ContainerRuntime, container: Container, words: list[str], files: tuple[Path, Path], *, stdin: bool
 ) -> Execution:
     out, err = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
     inward = os.pipe2(os.O_CLOEXEC) if stdin else None
@@ -191,24 +192,20 @@ async def _with_pipes(
     finally:
         for descriptor in (out[1], err[1], *([inward[0]] if inward else [])):
             os.close(descriptor)
-    return Execution(process, pid_file, inward[1] if inward else None, out[0], err[0])
+    return Execution(process, *files, inward[1] if inward else None, out[0], err[0])
 
 
 async def _with_terminal(
-    runtime: ContainerRuntime, container: Container, words: list[str], pid_file: Path
+    runtime: ContainerRuntime, container: Container, words: list[str], files: tuple[Path, Path]
 ) -> Execution:
     # A path of its own in /run: the name of a Unix socket has 107 characters, and a bundle's is longer.
     path = Path("/run/netsim") / f".console-{secrets.token_hex(8)}"
-    err = os.pipe2(os.O_CLOEXEC)
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as listener:
         listener.bind(str(path))
         listener.listen(1)
         listener.setblocking(False)
         try:
-            process = await runtime.spawner.spawn(
-                [*words, "--tty", "--console-socket", str(path), container.record.id], stderr=err[1]
-            )
-            os.close(err[1])
+            process = await runtime.spawner.spawn([*words, "--tty", "--console-socket", str(path), container.record.id])
             try:
                 async with asyncio.timeout(CONSOLE_SECONDS):
                     terminal = await _receive_terminal(listener, process)
@@ -218,11 +215,9 @@ async def _with_terminal(
         finally:
             path.unlink(missing_ok=True)
     if terminal is None:
-        message = _COLOUR.sub("", os.read(err[0], ERROR_BYTES).decode(errors="replace")).strip()
-        os.close(err[0])
         process.wait()
-        raise RuntimeFailure(message or "the OCI runtime gave no terminal")
-    return Execution(process, pid_file, terminal, terminal, err[0], terminal)
+        raise RuntimeFailure(_complaint(files[1]) or "the OCI runtime gave no terminal")
+    return Execution(process, *files, terminal, terminal, None, terminal)
 
 
 async def _receive_terminal(listener: socket.socket, process: subprocess.Popen[bytes]) -> int | None:
@@ -253,6 +248,13 @@ async def _accept(listener: socket.socket) -> int:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 descriptors.frombytes(data[: descriptors.itemsize])
         return int(descriptors[0])
+
+
+def _complaint(log_file: Path) -> str:
+    with contextlib.suppress(FileNotFoundError, orjson.JSONDecodeError):
+        lines = log_file.read_bytes().splitlines()
+        return str(orjson.loads(lines[-1]).get("msg", "")) if lines else ""
+    return ""
 
 
 def _write_process(bundle: Path, target: Path, argv: list[str], tty: bool) -> None:

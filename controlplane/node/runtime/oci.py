@@ -140,7 +140,10 @@ class Namespaces:
 
 @dataclass(frozen=True, slots=True)
 class ContainerPlan:
-    """Everything that the runtime has to know of one container."""
+    """Everything that the runtime has to know of one container.
+
+    `root_overlay` is the data of an overlay to be mounted on `root` while the container is created.
+    """
 
     id: str
     root: Path
@@ -151,6 +154,7 @@ class ContainerPlan:
     namespaces: Namespaces
     mounts: Sequence[Mount] = ()
     overlays: Sequence[Mapping[str, Any]] = ()
+    root_overlay: str = ""
     security: Security = field(default_factory=Security)
     resources: Resources = field(default_factory=Resources)
     sysctls: Mapping[str, str] = field(default_factory=dict)

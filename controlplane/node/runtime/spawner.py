@@ -1,8 +1,9 @@
 """The thread that starts conmon and the OCI runtime.
 
-`crun` refuses hosts where cgroup v1 and v2 are both mounted. There this thread has a mount namespace
-of its own, a slave of the host's, from which the v2 mount is taken away; what it starts inherits
-that. On a pure v1 or v2 host it is an ordinary thread. One per process serves all nodes.
+The thread has a mount namespace of its own, a slave of the host's, which what it starts inherits. So the
+overlay that is a container's root is mounted here for the moment of its creation, and the host never sees
+it. And where cgroup v1 and v2 are both mounted, which `crun` refuses, the v2 mount is taken away here. One
+thread per process serves all nodes.
 
 The runtime is executed from a sealed copy in memory: crun makes such a copy of itself at each start
 (against CVE-2019-5736) unless it already runs from one, which saves 2 ms a container.
@@ -18,11 +19,13 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from controlplane.node.errors import RuntimeFailure
 from netsim import syscalls
+from netsim.errors import NetsimError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,7 +43,7 @@ class Spawner:
         self.runtime = shutil.which("crun") or _program("runc", "crun (or runc)")
         self.runtime_name = Path(self.runtime).name
         self.environment = {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")}
-        self._threads = ThreadPoolExecutor(1, "container-spawner", initializer=_hide_unified_cgroup)
+        self._threads = ThreadPoolExecutor(1, "container-spawner", initializer=_enter_own_mounts)
         self._files = ThreadPoolExecutor(FILE_THREADS, "container-files")
         self._sealed: int | None = None
 
@@ -71,10 +74,16 @@ class Spawner:
         stderr: int = subprocess.DEVNULL,
         pass_fds: Sequence[int] = (),
         environment: Mapping[str, str] | None = None,
+        overlay: tuple[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Starts a program from the thread; the caller reaps it."""
+        """Starts a program from the thread; the caller reaps it.
+
+        `overlay`, a target and its mount data, is mounted for it first; `unmount` takes it away again.
+        """
 
         def start() -> subprocess.Popen[bytes]:
+            if overlay is not None:
+                syscalls.mount("overlay", overlay[0], flags=0, filesystem="overlay", data=overlay[1])
             return subprocess.Popen(
                 argv,
                 stdin=stdin,
@@ -86,6 +95,15 @@ class Spawner:
             )
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, start)
+
+    def unmount(self, target: str) -> None:
+        """Takes an overlay of `spawn` away from the thread's namespace, soon; absent is no error."""
+
+        def take_away() -> None:
+            with suppress(NetsimError):
+                syscalls.unmount(target)
+
+        self._threads.submit(take_away)
 
     async def files(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs blocking file work off the event loop."""
@@ -106,13 +124,12 @@ def _program(name: str, package: str) -> str:
     return found
 
 
-def _hide_unified_cgroup() -> None:
-    unified = CGROUP_ROOT / "unified"
-    if not (unified / "cgroup.procs").exists():
-        return
+def _enter_own_mounts() -> None:
     syscalls.unshare(syscalls.CLONE_NEWNS)
     syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_SLAVE)
-    syscalls.unmount(str(unified))
+    unified = CGROUP_ROOT / "unified"
+    if (unified / "cgroup.procs").exists():
+        syscalls.unmount(str(unified))
 
 
 def _sealed_copy(program: str) -> int:

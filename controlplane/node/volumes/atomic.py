@@ -7,12 +7,12 @@ that is swapped by rename, and the visible names are links through `..data`.
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 DATA = "..data"
@@ -28,42 +28,52 @@ class File:
 
 def write(directory: Path, files: Mapping[str, File], group: int | None = None) -> bool:
     """Makes `directory` hold exactly `files` (relative paths); False if it did already."""
-    directory.mkdir(parents=True, exist_ok=True)
-    current = directory / DATA
-    if current.exists() and _holds(current, files):
+    where = str(directory)
+    os.makedirs(where, exist_ok=True)
+    current = f"{where}/{DATA}"
+    previous = os.readlink(current) if os.path.islink(current) else None
+    if previous and _holds(f"{where}/{previous}", files):
         return False
-    stamp = datetime.now(UTC).strftime("..%Y_%m_%d_%H_%M_%S.")
-    fresh = Path(tempfile.mkdtemp(prefix=stamp, dir=directory))
-    fresh.chmod(0o755)
+    fresh = f"{time.strftime('..%Y_%m_%d_%H_%M_%S', time.gmtime())}.{secrets.token_hex(4)}"
+    os.mkdir(f"{where}/{fresh}", 0o755)
     for name, file in files.items():
-        path = fresh / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(file.content)
-        path.chmod(file.mode | (0o040 if group is not None else 0))
-        if group is not None:
-            os.chown(path, -1, group)
-    previous = os.readlink(current) if current.is_symlink() else None
-    link = directory / "..data_tmp"
-    with suppress(FileNotFoundError):
-        link.unlink()
-    link.symlink_to(fresh.name)
-    link.rename(current)
-    _expose(directory, {name.split("/", 1)[0] for name in files})
+        _write_one(f"{where}/{fresh}/{name}", file, group)
     if previous:
-        shutil.rmtree(directory / previous, ignore_errors=True)
+        link = f"{where}/..data_tmp"
+        with suppress(FileNotFoundError):
+            os.unlink(link)
+        os.symlink(fresh, link)
+        os.rename(link, current)
+    else:
+        os.symlink(fresh, current)
+    _expose(where, {name.split("/", 1)[0] for name in files})
+    if previous:
+        shutil.rmtree(f"{where}/{previous}", ignore_errors=True)
     return True
 
 
-def _expose(directory: Path, names: set[str]) -> None:
-    for entry in directory.iterdir():
-        if entry.is_symlink() and not entry.name.startswith("..") and entry.name not in names:
-            entry.unlink()
-    for name in names:
-        if not (directory / name).is_symlink():
-            (directory / name).symlink_to(f"{DATA}/{name}")
+def _write_one(path: str, file: File, group: int | None) -> None:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, file.content)
+        os.fchmod(descriptor, file.mode | (0o040 if group is not None else 0))
+        if group is not None:
+            os.fchown(descriptor, -1, group)
+    finally:
+        os.close(descriptor)
 
 
-def _holds(current: Path, files: Mapping[str, File]) -> bool:
-    root = current.resolve()
-    present = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
-    return present == set(files) and all((root / name).read_bytes() == file.content for name, file in files.items())
+def _expose(where: str, names: set[str]) -> None:
+    present = {entry for entry in os.listdir(where) if not entry.startswith("..")}
+    for name in present - names:
+        os.unlink(f"{where}/{name}")
+    for name in names - present:
+        os.symlink(f"{DATA}/{name}", f"{where}/{name}")
+
+
+def _holds(root: str, files: Mapping[str, File]) -> bool:
+    present = {
+        os.path.relpath(os.path.join(directory, name), root) for directory, _, names in os.walk(root) for name in names
+    }
+    return present == set(files) and all(Path(root, name).read_bytes() == file.content for name, file in files.items())

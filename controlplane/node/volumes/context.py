@@ -17,10 +17,12 @@ TokenSource = Callable[[Object, Object], Awaitable[str]]
 
 @dataclass(frozen=True, slots=True)
 class VolumeContext:
-    """`directory` holds one directory per volume; `addresses` are those of the downward API."""
+    """`directory` holds one directory per volume, and `memory` likewise on a tmpfs, for what is made of API objects
+    and must not reach the disk; `addresses` are those of the downward API."""
 
     pod: Object
     directory: Path
+    memory: Path
     sources: Sources
     spawner: Spawner
     tokens: TokenSource

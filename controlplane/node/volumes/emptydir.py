@@ -13,7 +13,8 @@ MODE = 0o777
 
 async def setup(volume: Object, context: VolumeContext) -> Path:
     """Makes the directory, writable by everybody as upstream does."""
-    path = Path(context.directory, volume["name"])
+    in_memory = (volume.get("emptyDir") or {}).get("medium") == "Memory"
+    path = Path(context.memory if in_memory else context.directory, volume["name"])
     await context.spawner.files(_make, path, context.fs_group)
     return path
 

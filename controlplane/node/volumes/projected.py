@@ -90,6 +90,6 @@ def _downward(source: Object, context: VolumeContext, mode: int) -> dict[str, Fi
 
 
 async def _write(volume: Object, context: VolumeContext, files: dict[str, File]) -> Path:
-    path = Path(context.directory, volume["name"])
+    path = Path(context.memory, volume["name"])
     await context.spawner.files(atomic.write, path, files, context.fs_group)
     return path
