@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface, IPv4Network
 from typing import Any
@@ -74,7 +74,7 @@ class Bridge:
     def delete(self, call: Call) -> None:
         """The link first, so that an address is not given out again while a container still uses it."""
         config = _read(call)
-        link.delete_link(call.surroundings.netlink(), _port(call))
+        _detach(call)
         if config.masquerade:
             masquerade.remove(call.network, call.container_id)
         if config.ipam:
@@ -217,6 +217,17 @@ def _attach(call: Call, config: _Config, bridge: Link, given: Result, undo: Exit
     )
     ips = tuple(replace(ip, interface=2) for ip in given.ips)
     return Result(interfaces, ips, routes, call.config.get("dns") or given.dns)
+
+
+def _detach(call: Call) -> None:
+    host, port = call.surroundings.netlink(), _port(call)
+    if call.netns and os.path.exists(call.netns):
+        link.delete_link(host, port)
+        return
+    # Without its namespace the pair goes by itself, along with those of other namespaces that go now; to delete it
+    # would take 25 ms, in which nobody on this host can change a link. Down, it carries nothing until then.
+    with suppress(NotFound):
+        host.send(link.change(port, up=False))
 
 
 def _set_up(container: Netlink, ifname: str, given: Result, routes: tuple[RouteConfig, ...]) -> None:

@@ -20,7 +20,7 @@ def checks(pods: int = DEFAULT_PODS) -> list[Check]:
     root = programs.root()
     found = [root, *programs.programs()]
     if root.ok:
-        found += features.features()
+        found += [*features.features(), limits.host_forwarding()]
     return [*found, limits.cgroups(), *limits.limits(pods)]
 
 

@@ -6,7 +6,8 @@ import resource
 from dataclasses import dataclass
 from pathlib import Path
 
-from netsim import sysctl
+from netsim import firewall, sysctl
+from netsim.errors import NetsimError
 from netsim.probe.check import Check
 
 
@@ -29,6 +30,7 @@ _LIMITS = (
     _Limit("kernel.pid_max", 4096, 32, "processes"),
     _Limit("kernel.pty.max", 64, 1, "terminals of exec"),
 )
+_DROPPING = ":FORWARD DROP"
 _OPEN_FILES_BASE, _OPEN_FILES_PER_POD = 1024, 24
 
 
@@ -49,6 +51,26 @@ def cgroups() -> Check:
     found = layouts.get(("cgroup" in kinds, "cgroup2" in kinds))
     remedy = "mount -t cgroup2 none /sys/fs/cgroup"
     return Check("control groups", found is not None, found or "none mounted", "any version", remedy)
+
+
+def host_forwarding() -> Check:
+    """Whether the host's own firewall lets packets pass from a cluster to the uplink, as Docker's does not."""
+    try:
+        dropped = _DROPPING in firewall.save("filter")
+    except NetsimError as error:
+        return _forwarding_check(True, f"not known: {error}")
+    return _forwarding_check(not dropped, "policy DROP in chain FORWARD" if dropped else "not in the way")
+
+
+def _forwarding_check(ok: bool, found: str) -> Check:
+    return Check(
+        name="the host's firewall",
+        ok=ok,
+        found=found,
+        needed="pods reaching out by the host",
+        remedy="iptables -P FORWARD ACCEPT, or accept what comes from and goes to the links ns-*",
+        required=False,
+    )
 
 
 def _check(limit: _Limit, pods: int) -> Check:

@@ -7,7 +7,7 @@ import pytest
 
 from netsim import probe, ranges
 from netsim.netlink import Netlink
-from netsim.probe import features, programs
+from netsim.probe import features, limits, programs
 from netsim.vpc import Vpc
 from tests.kernel import world
 from tests.kernel.test_vpc import take_down
@@ -71,3 +71,11 @@ def test_the_routes_of_a_cluster_are_claims_of_that_cluster(cluster: str) -> Non
         assert ranges.conflict(IPv4Network("100.50.4.0/24"), without) is None
     finally:
         take_down(plan, 0)
+
+
+def test_a_firewall_of_the_hosts_that_stops_pods_is_told(host: None) -> None:
+    assert limits.host_forwarding().ok
+    world.run("iptables", "-P", "FORWARD", "DROP")
+    check = limits.host_forwarding()
+    assert (check.ok, check.required) == (False, False)
+    assert "FORWARD" in check.found

@@ -12,10 +12,11 @@ import pytest
 
 from cni.errors import CniError, Code, InvalidEnvironment, UnsupportedField
 from cni.runtime import Attachment, Runtime
-from netsim import firewall, namespace
+from netsim import firewall, namespace, syscalls
 from netsim.errors import AlreadyExists
 from netsim.mark import Mark
 from netsim.namespace import NamespaceExecutor, namespace_path
+from tests.conftest import Eventually
 from tests.kernel import world
 
 
@@ -84,12 +85,24 @@ async def test_add_ping_check_delete_delete_again_and_nothing_is_left(
 
 
 async def test_delete_succeeds_when_the_namespace_is_gone(
-    node: NamespaceExecutor, runtime: Runtime, pods: list[str], tmp_path: Path
+    node: NamespaceExecutor, runtime: Runtime, pods: list[str], netns: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     await node.run(runtime.add, attachment(pods[0]))
     namespace.delete_namespace(pods[0])
-    await node.run(runtime.delete, attachment(pods[0]))
+    for _ in range(2):
+        await node.run(runtime.delete, attachment(pods[0]))
     assert not (tmp_path / "ipam" / "net" / "10.44.1.2").exists()
+    eventually(lambda: "veth" not in world.run("ip", "-o", "link", netns=netns), message="the pair is gone")
+
+
+async def test_a_namespace_that_something_still_holds_is_cut_off_all_the_same(
+    node: NamespaceExecutor, runtime: Runtime, pods: list[str], netns: str
+) -> None:
+    await node.run(runtime.add, attachment(pods[0]))
+    with syscalls.opened(str(namespace_path(pods[0]))):
+        namespace.delete_namespace(pods[0])
+        await node.run(runtime.delete, attachment(pods[0]))
+        assert not world.ping("10.44.1.2", netns=netns)
 
 
 @pytest.mark.parametrize(
