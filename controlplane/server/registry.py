@@ -227,11 +227,17 @@ class Registry:
         meta.prepare_update(new, old)
         kind.strategy.default(new)
         self._admit("UPDATE", kind, new, old, subresource, options)
-        if subresource in SPEC_PARTS:
+        if subresource == "status":
+            kind.strategy.prepare_status_update(new, old)
+        elif subresource in SPEC_PARTS:
             kind.strategy.prepare_update(new, old)
         if new == old:
             return previous
-        self._check(kind, new, kind.strategy.validate_update(new, old), options)
+        if subresource == "status":
+            errors = [*meta.validate_update(new, old), *kind.strategy.validate_status_update(new, old)]
+        else:
+            errors = kind.strategy.validate_update(new, old)
+        self._check(kind, new, errors, options)
         done = deletion.finished(new) and (kind is not NAMESPACE or namespaces.finished(new))
         if done and not options.dry_run:
             return await self._remove(previous.key, new, previous)
@@ -240,8 +246,9 @@ class Registry:
     def _check(self, kind: Kind, obj: Object, errors: Sequence[FieldError], options: WriteOptions) -> None:
         if errors:
             raise Invalid.of(kind.group, kind.name, obj["metadata"].get("name", ""), errors)
-        for text in kind.strategy.warnings(obj):
-            options.warn(text)
+        if options.warned:
+            for text in kind.strategy.warnings(obj):
+                options.warn(text)
 
     async def _write(self, key: Key, obj: Object, previous: Revision | None, options: WriteOptions) -> Revision:
         if options.dry_run:

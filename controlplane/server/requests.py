@@ -50,6 +50,11 @@ class WriteOptions:
     duplicates: tuple[str, ...] = ()
     warn: Callable[[str], None] = _ignore
 
+    @property
+    def warned(self) -> bool:
+        """Whether anybody hears warnings; they are not worked out otherwise."""
+        return self.warn is not _ignore
+
 
 @dataclass(frozen=True, slots=True)
 class DeleteOptions:
