@@ -52,6 +52,14 @@ class Database:
         connection = sqlite3.connect(
             self.path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
         )
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
@@ -60,9 +68,7 @@ class Database:
         if version == 0:
             connection.executescript(f"BEGIN EXCLUSIVE; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
         elif version != SCHEMA_VERSION:
-            connection.close()
             raise StorageError(f"{self.path} was written by another version of netsim (schema {version})")
-        return connection
 
     def rows(self) -> Iterator[Row]:
         """Every row that is kept, oldest first."""
