@@ -80,7 +80,7 @@ def _roles(labels: dict[str, str]) -> str:
 
 def _address(obj: Object, type_: str) -> str:
     addresses = obj.get("status", {}).get("addresses", ())
-    return next((one["address"] for one in addresses if one.get("type") == type_), NONE)
+    return next((one.get("address", "") for one in addresses if one.get("type") == type_), NONE)
 
 
 def namespace_row(obj: Object, now: float) -> list[Any]:
