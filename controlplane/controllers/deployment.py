@@ -116,14 +116,14 @@ class DeploymentController:
         self._throttle = Throttle(self._reconciler.queue, STATUS_INTERVAL_SECONDS)
         self._freshness = Freshness()
         self._set_freshness = Freshness()
+        self._deployments.add_handler(self._deployment_changed)
+        self._sets.add_handler(self._set_changed)
+        self._pods.add_handler(self._pod_changed)
 
     async def run(self) -> None:
         """Works until cancelled."""
         for informer in (self._deployments, self._sets, self._pods):
             await informer.wait_synced()
-        self._deployments.add_handler(self._deployment_changed)
-        self._sets.add_handler(self._set_changed)
-        self._pods.add_handler(self._pod_changed)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._recorder.run(), name="deployment-events")
             group.create_task(self._reconciler.run(), name="deployment")

@@ -36,12 +36,12 @@ class EndpointsController:
         self._throttle = Throttle(self._reconciler.queue, BATCH_SECONDS)
         self._watch = ServiceWatch(informers, self._throttle.add)
         self._endpoints = informers.of(ENDPOINTS)
+        self._endpoints.add_handler(self._endpoints_changed)
 
     async def run(self) -> None:
         """Works until cancelled."""
         await self._endpoints.wait_synced()
-        await self._watch.start()
-        self._endpoints.add_handler(self._endpoints_changed)
+        await self._watch.wait_synced()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._reconciler.run(), name="endpoints")
 

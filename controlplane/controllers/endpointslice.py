@@ -15,7 +15,6 @@ from controlplane.api.kinds import ENDPOINT_SLICE
 from controlplane.api.types import Object
 from controlplane.client.informer import Informers, ObjectKey, key_of
 from controlplane.client.interface import Client
-from controlplane.client.recorder import EventRecorder
 from controlplane.client.workqueue import Reconciler
 from controlplane.controllers.endpoints_of import grouped, has_endpoints
 from controlplane.controllers.pacing import Freshness, Throttle
@@ -37,17 +36,15 @@ class EndpointSliceController:
         self._watch = ServiceWatch(informers, self._throttle.add)
         self._slices = informers.of(ENDPOINT_SLICE)
         self._slices.add_index(OWN_SLICES, _service_of)
-        self._recorder = EventRecorder(client, "endpoint-slice-controller")
         self._freshness = Freshness()
         self._written: dict[ObjectKey, set[ObjectKey]] = {}
+        self._slices.add_handler(self._slice_changed)
 
     async def run(self) -> None:
         """Works until cancelled."""
         await self._slices.wait_synced()
-        await self._watch.start()
-        self._slices.add_handler(self._slice_changed)
+        await self._watch.wait_synced()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._recorder.run(), name="endpointslice-events")
             group.create_task(self._reconciler.run(), name="endpointslice")
 
     def _slice_changed(self, old: Object | None, new: Object | None) -> None:

@@ -28,13 +28,13 @@ class EnsuredInNamespaces:
         self._namespaces = informers.of(NAMESPACE)
         self._objects = informers.of(kind, field_selector=f"metadata.name={self._name}")
         self._reconciler: Reconciler[str] = Reconciler(f"{self._name}-{kind.singular}", self._reconcile)
+        self._namespaces.add_handler(self._namespace_changed)
+        self._objects.add_handler(self._object_changed)
 
     async def run(self) -> None:
         """Works until cancelled."""
         await self._namespaces.wait_synced()
         await self._objects.wait_synced()
-        self._namespaces.add_handler(self._namespace_changed)
-        self._objects.add_handler(self._object_changed)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._reconciler.run(), name=self._reconciler.name)
 

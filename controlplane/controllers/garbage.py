@@ -44,6 +44,8 @@ class GarbageCollector:
         self._cached = [informers.of(kind) for kind in CACHED]
         self._feeds = [MetadataFeed(client, kind, self) for kind in _collected() if kind not in CACHED]
         self._reconciler: Reconciler[str] = Reconciler("garbage", self._reconcile, workers=WORKERS)
+        for informer in self._cached:
+            self._follow(informer)
 
     async def run(self) -> None:
         """Works until cancelled; collects nothing before it has seen every kind."""
@@ -52,7 +54,6 @@ class GarbageCollector:
                 group.create_task(feed.run(), name=f"garbage-{feed.kind.plural}")
             for informer in self._cached:
                 await informer.wait_synced()
-                self._follow(informer)
             for feed in self._feeds:
                 await feed.synced.wait()
             group.create_task(self._reconciler.run(), name="garbage")

@@ -34,12 +34,13 @@ class KubernetesServiceController:
             ENDPOINTS: kubernetes_endpoints(address, port),
         }
         self._reconciler: Reconciler[Kind] = Reconciler("kubernetes-service", self._reconcile, workers=1)
+        for informer in self._informers:
+            informer.add_handler(lambda old, new: self._changed(new or old))
 
     async def run(self) -> None:
         """Works until cancelled."""
         for informer in self._informers:
             await informer.wait_synced()
-            informer.add_handler(lambda old, new: self._changed(new or old))
         for kind in self._wanted:
             self._reconciler.queue.add(kind)
         async with asyncio.TaskGroup() as group:

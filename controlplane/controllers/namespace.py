@@ -39,11 +39,11 @@ class NamespaceController:
         self._namespaces = informers.of(NAMESPACE)
         self._reconciler: Reconciler[ObjectKey] = Reconciler("namespace", self._reconcile)
         self._tries: dict[ObjectKey, int] = {}
+        self._namespaces.add_handler(self._namespace_changed)
 
     async def run(self) -> None:
         """Works until cancelled."""
         await self._namespaces.wait_synced()
-        self._namespaces.add_handler(self._namespace_changed)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._reconciler.run(), name="namespace")
 

@@ -46,13 +46,13 @@ class NodeLifecycleController:
         self._recorder = EventRecorder(client, "node-controller")
         self._reconciler: Reconciler[str] = Reconciler("node-lifecycle", self._reconcile)
         self._heard: dict[str, float] = {}
+        self._nodes.add_handler(self._node_changed)
+        self._leases.add_handler(self._lease_changed)
 
     async def run(self) -> None:
         """Works until cancelled."""
         for informer in (self._nodes, self._leases, self._pods):
             await informer.wait_synced()
-        self._nodes.add_handler(self._node_changed)
-        self._leases.add_handler(self._lease_changed)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._recorder.run(), name="node-lifecycle-events")
             group.create_task(self._reconciler.run(), name="node-lifecycle")

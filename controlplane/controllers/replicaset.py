@@ -57,13 +57,13 @@ class ReplicaSetController:
         self._throttle = Throttle(self._reconciler.queue, STATUS_INTERVAL_SECONDS)
         self._expectations = Expectations()
         self._freshness = Freshness()
+        self._sets.add_handler(self._set_changed)
+        self._pods.add_handler(self._pod_changed)
 
     async def run(self) -> None:
         """Works until cancelled."""
         await self._sets.wait_synced()
         await self._pods.wait_synced()
-        self._sets.add_handler(self._set_changed)
-        self._pods.add_handler(self._pod_changed)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._recorder.run(), name="replicaset-events")
             group.create_task(self._reconciler.run(), name="replicaset")

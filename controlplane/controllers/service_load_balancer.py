@@ -50,13 +50,13 @@ class ServiceLoadBalancer:
         self._freshness = Freshness()
         self._given: dict[ObjectKey, str] = {}
         self._routed: dict[str, tuple[str, ...]] | None = None
+        self._services.add_handler(self._service_changed)
+        self._nodes.add_handler(self._node_changed)
 
     async def run(self) -> None:
         """Works until cancelled."""
         await self._services.wait_synced()
         await self._nodes.wait_synced()
-        self._services.add_handler(self._service_changed)
-        self._nodes.add_handler(self._node_changed)
         self._throttle.add(ROUTES)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._recorder.run(), name="service-lb-events")

@@ -30,13 +30,13 @@ class ServiceWatch:
         self._nodes = informers.of(NODE)
         index_by_labels(self.pods)
         index_by_selector(self.services)
-
-    async def start(self) -> None:
-        """Waits for the caches, then reports every Service once and each change from then on."""
-        for informer in (self.services, self.pods, self._nodes):
-            await informer.wait_synced()
         self.services.add_handler(self._service_changed)
         self.pods.add_handler(self._pod_changed)
+
+    async def wait_synced(self) -> None:
+        """Returns when the caches are complete; before that an endpoint may lack its zone."""
+        for informer in (self.services, self.pods, self._nodes):
+            await informer.wait_synced()
 
     def selected(self, service: Object) -> list[Object]:
         """The pods that the Service selects."""

@@ -40,13 +40,13 @@ class TaintEvictionController:
         self._recorder = EventRecorder(client, "taint-eviction-controller")
         self._reconciler: Reconciler[ObjectKey] = Reconciler("taint-eviction", self._reconcile, workers=8)
         self._pending: set[ObjectKey] = set()
+        self._nodes.add_handler(self._node_changed)
+        self._pods.add_handler(self._pod_changed)
 
     async def run(self) -> None:
         """Works until cancelled."""
         await self._nodes.wait_synced()
         await self._pods.wait_synced()
-        self._nodes.add_handler(self._node_changed)
-        self._pods.add_handler(self._pod_changed)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._recorder.run(), name="taint-eviction-events")
             group.create_task(self._reconciler.run(), name="taint-eviction")

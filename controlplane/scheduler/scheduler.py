@@ -13,6 +13,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from controlplane.api.errors import ApiError, Conflict, NotFound
 from controlplane.api.kinds import BINDING, NAMESPACE, NODE, POD
@@ -20,6 +21,7 @@ from controlplane.api.types import Object
 from controlplane.client.informer import Informers
 from controlplane.client.interface import Client
 from controlplane.client.recorder import EventRecorder
+from controlplane.client.workqueue import Reconciler
 from controlplane.scheduler.cache import Cache
 from controlplane.scheduler.decision import Decision, decide, explain
 from controlplane.scheduler.framework import ClusterEvent
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 
 NAME = "default-scheduler"
 CONCURRENT_BINDINGS = 128
+STATUS_WRITERS = 8
 DECISIONS_IN_A_ROW = 16
 """After so many decisions the event loop gets a turn, so that a thousand pods do not hold up a packet of HTTP."""
 
@@ -53,29 +56,35 @@ class Scheduler:
         self._cache = Cache()
         self._queue = SchedulingQueue()
         self._filters, self._scores = default_plugins(self._namespace_labels)
-        self._slots = asyncio.Semaphore(CONCURRENT_BINDINGS)
-        self._group = asyncio.TaskGroup()
+        self._conditions: dict[str, tuple[PodInfo, Mapping[str, object]]] = {}
+        self._status: Reconciler[str] = Reconciler("scheduler-status", self._write_condition, workers=STATUS_WRITERS)
+        self._nodes.add_handler(self._node_changed)
+        self._pods.add_handler(self._pod_changed)
 
     async def run(self) -> None:
         """Works until cancelled."""
         for informer in (self._nodes, self._namespaces, self._pods):
             await informer.wait_synced()
-        async with self._group:
-            self._nodes.add_handler(self._node_changed)
-            self._pods.add_handler(self._pod_changed)
-            self._group.create_task(self._recorder.run(), name="scheduler-events")
-            self._group.create_task(self._schedule(), name="scheduler")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._recorder.run(), name="scheduler-events")
+            group.create_task(self._status.run(), name="scheduler-status")
+            group.create_task(self._schedule(group), name="scheduler")
 
     def decide(self, pod: Object) -> tuple[Decision, list[NodeInfo]]:
         """What would be decided for `pod` now, and the nodes that were asked; nothing is changed."""
         nodes = self._cache.available_nodes()
         return decide(PodInfo.of(pod), nodes, self._filters, self._scores), nodes
 
-    async def _schedule(self) -> None:
+    def nodes(self) -> Mapping[str, NodeInfo]:
+        """The nodes by name, with the pods that count on each, those just decided included."""
+        return self._cache.nodes
+
+    async def _schedule(self, group: asyncio.TaskGroup) -> None:
         decisions = 0
+        slots = asyncio.Semaphore(CONCURRENT_BINDINGS)
         while True:
+            await slots.acquire()
             pod = await self._queue.get()
-            await self._slots.acquire()
             try:
                 node = self._place(pod)
             except Exception:  # one pod that cannot be understood must not stop the others
@@ -83,9 +92,10 @@ class Scheduler:
                 self._queue.refused(pod, ())
                 node = None
             if node is None:
-                self._slots.release()
+                slots.release()
             else:
-                self._group.create_task(self._bind(pod, node), name="scheduler-bind")
+                task = group.create_task(self._bind(pod, node), name="scheduler-bind")
+                task.add_done_callback(partial(self._bound, pod, slots))
             decisions += 1
             if decisions % DECISIONS_IN_A_ROW == 0:
                 await asyncio.sleep(0)
@@ -97,7 +107,8 @@ class Scheduler:
         if decision.node is None:
             self._queue.refused(pod, [plugin for plugin, _ in decision.refusals.values()])
             message = explain(pod, decision, nodes)
-            self._group.create_task(self._tell_unschedulable(pod, message), name="scheduler-status")
+            self._recorder.event(pod.pod, "Warning", "FailedScheduling", message)
+            self._tell(pod, "Unschedulable", message)
             return None
         self._cache.assume(pod, decision.node.name)
         return decision.node.name
@@ -113,40 +124,46 @@ class Scheduler:
             await self._client.create(POD, binding, pod.namespace, subresource="binding", name=pod.name)
         except (Conflict, NotFound):
             # Bound by another, replaced or gone; the informer will say which.
-            self._cache.forget(pod.uid)
-            self._queue.failed(pod)
+            self._take_back(pod)
         except (ApiError, OSError) as error:
-            self._cache.forget(pod.uid)
-            self._queue.failed(pod)
+            self._take_back(pod)
             log.warning("binding failed", extra={"pod": f"{pod.namespace}/{pod.name}", "error": str(error)})
         else:
             self._queue.remove(pod.uid)
             message = f"Successfully assigned {pod.namespace}/{pod.name} to {node}"
             self._recorder.event(pod.pod, "Normal", "Scheduled", message)
-        finally:
-            self._slots.release()
 
-    async def _tell_unschedulable(self, pod: PodInfo, message: str) -> None:
-        self._recorder.event(pod.pod, "Warning", "FailedScheduling", message)
-        condition = unschedulable_condition(pod.pod, "Unschedulable", message, self._clock())
-        await self._write_condition(pod, condition)
+    def _bound(self, pod: PodInfo, slots: asyncio.Semaphore, task: asyncio.Task[None]) -> None:
+        slots.release()
+        if task.cancelled():
+            # Not known to be written; a task cancelled before its first step could not say so itself.
+            self._take_back(pod)
 
-    async def _tell_gated(self, pod: PodInfo) -> None:
-        message = "Scheduling is blocked due to non-empty scheduling gates"
-        await self._write_condition(pod, unschedulable_condition(pod.pod, "SchedulingGated", message, self._clock()))
+    def _take_back(self, pod: PodInfo) -> None:
+        """Undoes a decision that could not be written, and lets the pod be tried again."""
+        self._cache.forget(pod.uid)
+        self._queue.failed(pod)
 
-    async def _write_condition(self, pod: PodInfo, condition: Mapping[str, object] | None) -> None:
-        if condition is None:
+    def _tell(self, pod: PodInfo, reason: str, message: str) -> None:
+        """Has the PodScheduled condition written; of several that wait for one pod the last counts."""
+        condition = unschedulable_condition(pod.pod, reason, message, self._clock())
+        if condition is not None:
+            self._conditions[pod.uid] = (pod, condition)
+            self._status.queue.add(pod.uid)
+
+    async def _write_condition(self, uid: str) -> None:
+        told = self._conditions.pop(uid, None)
+        if told is None or self._cache.is_placed(uid):
             return
-        body = {"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}}
+        pod, condition = told
+        body = {"metadata": {"uid": uid}, "status": {"conditions": [condition]}}
         try:
             await self._client.patch(
                 POD, pod.name, pod.namespace, body=body, patch_type="strategic", subresource="status"
             )
         except (NotFound, Conflict):
+            # Gone, or replaced by another of its name.
             return
-        except (ApiError, OSError) as error:
-            log.warning("condition not written", extra={"pod": f"{pod.namespace}/{pod.name}", "error": str(error)})
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         uid = (new or old or {})["metadata"]["uid"]
@@ -176,7 +193,8 @@ class Scheduler:
         if "deletionTimestamp" in metadata:
             self._queue.remove(metadata["uid"])
         elif spec.get("schedulingGates"):
-            self._group.create_task(self._tell_gated(PodInfo.of(pod)), name="scheduler-status")
+            message = "Scheduling is blocked due to non-empty scheduling gates"
+            self._tell(PodInfo.of(pod), "SchedulingGated", message)
         else:
             self._queue.set(PodInfo.of(pod))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from typing import Any
 
@@ -155,3 +156,22 @@ async def test_anti_affinity_keeps_one_pod_a_node(running: World) -> None:
         "0/2 nodes are available: 2 node(s) didn't match pod anti-affinity rules."
         " preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod.",
     )
+
+
+async def test_a_scheduler_that_is_stopped_amid_bindings_and_run_again_places_every_pod_once(world: World) -> None:
+    await world.add_nodes(2)
+    scheduler = Scheduler(world.client, world.informers)
+    (first,) = world.run(scheduler)
+    await asyncio.gather(*(world.client.create(POD, pod(f"p{n}"), "default") for n in range(60)))
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    world.run(scheduler)
+
+    async def all_placed() -> Counter[str]:
+        nodes = [found["spec"].get("nodeName", "") for found in await world.items(POD)]
+        assert all(nodes)
+        return Counter(nodes)
+
+    counts = await world.until(all_placed)
+    assert sum(counts.values()) == 60
+    assert {name: len(node.pods) for name, node in scheduler.nodes().items()} == dict(counts)
