@@ -21,6 +21,12 @@ from controlplane.client.informer import Informers, ObjectKey, key_of
 from controlplane.client.interface import Client
 from controlplane.client.recorder import EventRecorder
 from controlplane.client.workqueue import Reconciler
+from controlplane.controllers.deployment_replica_set import (
+    new_annotations,
+    new_replica_set,
+    next_revision_of,
+    size_annotations,
+)
 from controlplane.controllers.deployment_status import (
     TIMED_OUT,
     Condition,
@@ -37,7 +43,6 @@ from controlplane.controllers.indexes import CONTROLLER, ORPHANS, index_owned
 from controlplane.controllers.meta import (
     Clock,
     controller_of,
-    controller_reference,
     is_deleting,
     selects_everything,
     with_metadata,
@@ -47,13 +52,7 @@ from controlplane.controllers.ownership import claim
 from controlplane.controllers.pacing import Freshness, Throttle
 from controlplane.controllers.pods import is_terminal
 from controlplane.controllers.rollout import (
-    DESIRED_REPLICAS,
-    LONGEST_HISTORY,
-    MAX_REPLICAS,
-    NOT_COPIED,
     REVISION,
-    REVISION_HISTORY,
-    TEMPLATE_HASH,
     active,
     active_or_latest,
     expendable,
@@ -61,7 +60,6 @@ from controlplane.controllers.rollout import (
     is_rolling,
     is_saturated,
     is_scaling_event,
-    max_surge,
     new_replicas,
     old_scale_down,
     proportional,
@@ -69,7 +67,6 @@ from controlplane.controllers.rollout import (
     revision,
     same_template,
     strategy_type,
-    template_hash,
 )
 
 STATUS_INTERVAL_SECONDS = 0.02
@@ -275,7 +272,7 @@ class DeploymentController:
         """Brings annotations, revision and minReadySeconds of the new ReplicaSet up to date."""
         new, deployment = rollout.new, rollout.deployment
         assert new is not None
-        annotations = new_annotations(deployment, new, _next_revision(rollout.olds))
+        annotations = new_annotations(deployment, new, next_revision_of(rollout.olds))
         changes: dict[str, Any] = {}
         if annotations != (new["metadata"].get("annotations") or {}):
             changes["metadata"] = {**new["metadata"], "annotations": annotations}
@@ -291,7 +288,7 @@ class DeploymentController:
 
     async def _create_new(self, rollout: _Rollout) -> None:
         deployment = rollout.deployment
-        wanted = new_replica_set(deployment, _next_revision(rollout.olds))
+        wanted = new_replica_set(deployment, next_revision_of(rollout.olds))
         rollout.new = wanted
         size = new_replicas(deployment, rollout.sets, wanted)
         wanted["spec"]["replicas"] = size
@@ -342,7 +339,7 @@ class DeploymentController:
         """Sets the size of one ReplicaSet and notes the Deployment's size on it."""
         deployment = rollout.deployment
         before = replicas(rs)
-        annotations = {**(rs["metadata"].get("annotations") or {}), **_size_annotations(deployment)}
+        annotations = {**(rs["metadata"].get("annotations") or {}), **size_annotations(deployment)}
         if size == before and annotations == rs["metadata"].get("annotations"):
             return
         changed = with_metadata(rs, annotations=annotations)
@@ -398,60 +395,3 @@ class DeploymentController:
             return
         written = await self._client.update(DEPLOYMENT, with_status(changed, status), subresource="status")
         self._freshness.wrote(written)
-
-
-def new_annotations(deployment: Object, new: Object, next_revision: int) -> dict[str, str]:
-    """The annotations that the new ReplicaSet should have: the Deployment's own and its revision."""
-    present: dict[str, str] = new["metadata"].get("annotations") or {}
-    wanted = dict(present)
-    handed_down = deployment["metadata"].get("annotations") or {}
-    wanted.update((name, value) for name, value in handed_down.items() if name not in NOT_COPIED)
-    if revision(new) < next_revision:
-        wanted[REVISION] = str(next_revision)
-        if REVISION in present:
-            history = [*filter(None, present.get(REVISION_HISTORY, "").split(",")), present[REVISION]]
-            while len(",".join(history)) > LONGEST_HISTORY:
-                history.pop(0)
-            wanted[REVISION_HISTORY] = ",".join(history)
-    return wanted
-
-
-def new_replica_set(deployment: Object, next_revision: int) -> Object:
-    """The ReplicaSet of the Deployment's present template, with no replicas yet."""
-    spec, metadata = deployment["spec"], deployment["metadata"]
-    collisions = (deployment.get("status") or {}).get("collisionCount") or 0
-    digest = template_hash(spec["template"], collisions)
-    template_metadata = spec["template"].get("metadata") or {}
-    labels = {**(template_metadata.get("labels") or {}), TEMPLATE_HASH: digest}
-    selector = spec["selector"]
-    handed_down = metadata.get("annotations") or {}
-    annotations = {name: value for name, value in handed_down.items() if name not in NOT_COPIED}
-    annotations.update(_size_annotations(deployment), **{REVISION: str(next_revision)})
-    rs_spec = {
-        "replicas": 0,
-        "selector": {**selector, "matchLabels": {**(selector.get("matchLabels") or {}), TEMPLATE_HASH: digest}},
-        "template": {**spec["template"], "metadata": {**template_metadata, "labels": labels}},
-    }
-    if spec.get("minReadySeconds"):
-        rs_spec["minReadySeconds"] = spec["minReadySeconds"]
-    return {
-        "apiVersion": REPLICA_SET.api_version,
-        "kind": REPLICA_SET.name,
-        "metadata": {
-            "name": f"{metadata['name']}-{digest}",
-            "namespace": metadata["namespace"],
-            "labels": labels,
-            "annotations": annotations,
-            "ownerReferences": [controller_reference(deployment)],
-        },
-        "spec": rs_spec,
-    }
-
-
-def _size_annotations(deployment: Object) -> dict[str, str]:
-    desired = replicas(deployment)
-    return {DESIRED_REPLICAS: str(desired), MAX_REPLICAS: str(desired + max_surge(deployment))}
-
-
-def _next_revision(olds: Sequence[Object]) -> int:
-    return max((revision(rs) for rs in olds), default=0) + 1
