@@ -213,7 +213,7 @@ class NodeAgent(Streams):
                 if container.current is not None:
                     self._parts.runtime.close(container.current)
         self.close_streams()
-        self._parts.executor.close()
+        self._parts.sandboxes.close()
 
 
 def _only_status(old: Object, new: Object) -> bool:

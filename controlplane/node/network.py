@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cni.runtime import Attachment, Runtime
-
 from controlplane.api.types import Object
 from controlplane.node.config import NodeConfig
 
@@ -30,6 +29,10 @@ class PodNetwork(Protocol):
 
     def collect(self, sandbox_ids: Iterable[str]) -> None:
         """Releases what belongs to no sandbox any more."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of what it holds open."""
         ...
 
 
@@ -74,6 +77,11 @@ class CniNetwork:
 
     def collect(self, sandbox_ids: Iterable[str]) -> None:
         self._ready().gc([(sandbox_id, INTERFACE) for sandbox_id in sandbox_ids])
+
+    def close(self) -> None:
+        if self._runtime is not None:
+            self._runtime.close()
+            self._runtime = None
 
     def _attachment(self, sandbox_id: str, netns: Path, namespace: str, name: str, uid: str) -> Attachment:
         arguments = {

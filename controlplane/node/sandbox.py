@@ -101,6 +101,11 @@ class Sandboxes:
         await self._executor.run(self._network.collect, [sandbox.id for sandbox in found])
         return found
 
+    def close(self) -> None:
+        """Lets go of the network and of the node's thread; the sandboxes stay."""
+        self._executor.submit(self._network.close)
+        self._executor.close()
+
     def _make(self, sandbox: Sandbox, pod: Object) -> Sandbox:
         sandbox.path.mkdir(parents=True, exist_ok=True)
         _write(sandbox)

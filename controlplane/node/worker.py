@@ -200,17 +200,16 @@ class PodWorker:
         if not container.running:
             self._wake(state.uid)
             return
-        container.ready = not container.spec.get("readinessProbe")
-        container.started = not container.spec.get("startupProbe")
         hook = (container.spec.get("lifecycle") or {}).get("postStart")
-        if not hook:
-            return
-        await self.write_status(state)
-        try:
-            await self._hooks.run(state, container, hook)
-        except (NodeError, TimeoutError):
-            self._launcher.event(state, container, "FailedPostStartHook", "PostStartHook failed", warn=True)
-            await self._stopper.stop(state, container, self._grace(state), "FailedPostStartHook")
+        if hook:
+            try:
+                await self._hooks.run(state, container, hook)
+            except (NodeError, TimeoutError):
+                self._launcher.event(state, container, "FailedPostStartHook", "PostStartHook failed", warn=True)
+                await self._stopper.stop(state, container, self._grace(state), "FailedPostStartHook")
+                return
+        container.ready = container.running and not container.spec.get("readinessProbe")
+        container.started = container.running and not container.spec.get("startupProbe")
 
     # Probes.
 

@@ -1,0 +1,66 @@
+"""What happens to pods when the daemon is killed, and what its successor makes of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from controlplane.api.kinds import POD
+from tests.kernel.node.conftest import Node, sandbox_files
+
+SERVER = {"name": "c", "image": "nginx:1.25"}
+
+
+def _pid(node: Node, name: str) -> int:
+    container_id = node.container(name)["containerID"].partition("://")[2]
+    return int((node.config.run / "containers" / container_id / "pid").read_text())
+
+
+async def test_running_pods_go_on_and_are_taken_over(node: Node) -> None:
+    await node.create("web", SERVER)
+    before = await node.until_ready("web")
+    pid = _pid(node, "web")
+    await node.kill()
+    assert "pod: web" in await node.fetch(before["status"]["podIP"], 80)
+
+    node.start()
+    await node.until_ready("web")
+    assert _pid(node, "web") == pid
+    assert node.pod("web")["status"] == before["status"]
+    assert (await node.execute("web", "echo", "still here")).out == b"still here\n"
+    await node.delete("web")
+    assert sandbox_files(node) == []
+
+
+async def test_one_that_died_meanwhile_is_restarted_with_its_status_told(node: Node) -> None:
+    await node.create("web", SERVER)
+    before = await node.until_ready("web")
+    pid = _pid(node, "web")
+    await node.kill()
+    os.kill(pid, signal.SIGKILL)
+
+    node.start()
+    await node.until(lambda: node.container("web").get("restartCount") == 1 and node.ready("web"))
+    assert node.container("web")["lastState"]["terminated"]["exitCode"] == 137
+    assert node.pod("web")["status"]["podIP"] == before["status"]["podIP"]
+
+
+async def test_one_that_was_deleted_meanwhile_is_removed(node: Node) -> None:
+    await node.create("web", SERVER)
+    await node.until_ready("web")
+    pid = _pid(node, "web")
+    await node.kill()
+    await node.client.delete(POD, "web", "default", grace_period_seconds=0)
+
+    node.start()
+    await node.until(lambda: not Path(f"/proc/{pid}").exists() and not sandbox_files(node))
+
+
+async def test_a_dead_monitor_is_noticed(node: Node) -> None:
+    await node.create("web", SERVER)
+    await node.until_ready("web")
+    container_id = node.container("web")["containerID"].partition("://")[2]
+    monitor = int((node.config.run / "containers" / container_id / "conmon.pid").read_text())
+    os.kill(monitor, signal.SIGKILL)
+    await node.until(lambda: node.container("web").get("restartCount") == 1 and node.ready("web"))

@@ -1,0 +1,100 @@
+"""exec, attach and port-forward against real containers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from controlplane.api.errors import BadRequest, InternalError
+from controlplane.server.streams import ProcessStreams, TerminalSize
+from tests.kernel.node.conftest import Node
+
+SERVER = {"name": "c", "image": "nginx:1.25"}
+
+
+async def test_exec_keeps_streams_and_status_apart(node: Node) -> None:
+    await node.create("web", SERVER)
+    await node.until_ready("web")
+    ran = await node.execute("web", "sh", "-c", "cat; echo error >&2; exit 7", stdin=b"given")
+    assert (ran.status, ran.out, ran.err) == (7, b"given", b"error\n")
+    assert (await node.execute("web", "sh", "-c", "kill -9 $$")).status == 137
+    big = await node.execute("web", "head", "-c", "1000000", "/dev/zero")
+    assert len(big.out) == 1_000_000
+
+
+async def test_exec_with_a_terminal(node: Node) -> None:
+    await node.create("web", SERVER)
+    await node.until_ready("web")
+    ran = await node.execute("web", "sh", stdin=b"stty size; tty; exit 5\n", size=TerminalSize(100, 40))
+    assert ran.status == 5
+    assert b"40 100" in ran.out
+    assert b"/dev/pts/0" in ran.out
+
+
+async def test_a_command_that_is_not_there_is_an_error_with_its_name(node: Node) -> None:
+    await node.create("web", SERVER)
+    await node.until_ready("web")
+    with pytest.raises(InternalError, match="no-such-program"):
+        await node.execute("web", "no-such-program")
+    with pytest.raises(InternalError, match="no-such-program"):
+        await node.execute("web", "no-such-program", size=TerminalSize(80, 25), stdin=b"")
+
+
+async def test_the_command_dies_with_its_caller(node: Node) -> None:
+    await node.create("web", SERVER)
+    await node.until_ready("web")
+    begun = asyncio.Event()
+
+    async def out(data: bytes) -> None:
+        begun.set()
+
+    streams = ProcessStreams(False, None, out, None, None)
+    call = asyncio.create_task(node.agent.exec(node.pod("web"), "c", ["sh", "-c", "echo x; exec sleep 777"], streams))
+    await asyncio.wait_for(begun.wait(), 10)
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    listing = await node.execute("web", "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+    assert b"sleep 777" not in listing.out
+
+
+async def test_attach_sees_what_comes_and_ends_with_the_container(node: Node) -> None:
+    await node.create("web", SERVER)
+    address = (await node.until_ready("web"))["status"]["podIP"]
+    seen = asyncio.Event()
+
+    async def out(data: bytes) -> None:
+        if b"GET /attached" in data:
+            seen.set()
+
+    call = asyncio.create_task(node.agent.attach(node.pod("web"), "c", ProcessStreams(False, None, out, out, None)))
+    async with asyncio.timeout(10):
+        while not seen.is_set():
+            await node.fetch(address, 80, "/attached")
+    await node.delete("web")
+    assert await asyncio.wait_for(call, 10) == 0
+
+
+async def test_port_forward_reaches_the_pods_localhost(node: Node) -> None:
+    await node.create("web", SERVER)
+    await node.until_ready("web")
+    got: list[bytes] = []
+
+    async def data() -> AsyncIterator[bytes]:
+        yield b"GET /forwarded HTTP/1.0\r\n\r\n"
+
+    async def send(chunk: bytes) -> None:
+        got.append(chunk)
+
+    await asyncio.wait_for(node.agent.port_forward(node.pod("web"), 80, data(), send), 10)
+    assert b"client: 127.0.0.1:" in b"".join(got)
+    with pytest.raises(InternalError, match="failed to connect to localhost:81"):
+        await node.agent.port_forward(node.pod("web"), 81, data(), send)
+
+
+async def test_there_is_no_previous_log_before_a_restart(node: Node) -> None:
+    await node.create("web", SERVER)
+    await node.until_ready("web")
+    with pytest.raises(BadRequest, match='previous terminated container "c" in pod "web" not found'):
+        await node.log("web", previous=True)
