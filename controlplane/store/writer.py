@@ -12,6 +12,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 
 from controlplane.api.errors import StorageError
 from controlplane.store.database import Database
@@ -22,8 +23,6 @@ log = logging.getLogger(__name__)
 BATCH_BOUND = 1024
 COMPACT_STEP = 512
 """Revisions compacted between two batches, so that writers hardly notice."""
-
-IDLE_SECONDS = 60.0
 
 
 @dataclass(eq=False, slots=True)
@@ -36,7 +35,10 @@ class Staged:
 
 
 class Writer:
-    """Owns the database while it runs; the callbacks are called on the loop."""
+    """Owns the database while it runs; the callbacks are called on the loop.
+
+    The queue is a SimpleQueue because taking from it gets the interpreter lock back only once.
+    """
 
     def __init__(
         self,
@@ -49,51 +51,57 @@ class Writer:
         self._committed = committed
         self._refused = refused
         self._compacted = compacted
-        self._wake = threading.Condition()
-        self._queue: list[Staged] = []
+        self._queue: SimpleQueue[Staged | None] = SimpleQueue()
         self._stopping = False
         self._compaction: tuple[int, int] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Starts the thread; callbacks go to `loop`."""
         self._loop = loop
         self._thread.start()
 
     async def stop(self) -> None:
         """Returns when everything submitted has been committed or refused, and the thread has ended."""
-        with self._wake:
-            self._stopping = True
-            self._wake.notify()
+        self._stopping = True
+        self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def submit(self, staged: Staged) -> None:
         """Hands over one write; called on the loop."""
-        with self._wake:
-            if self._stopping:
-                raise StorageError("the store is shutting down")
-            self._queue.append(staged)
-            if len(self._queue) == 1:
-                self._wake.notify()
+        if self._stopping:
+            raise StorageError("the store is shutting down")
+        self._queue.put(staged)
 
     def compact(self, start: int, end: int) -> None:
         """Asks for the compaction of revisions after `start` up to `end`, between batches."""
-        with self._wake:
-            self._compaction = (start, end)
-            self._wake.notify()
+        self._compaction = (start, end)
+        self._queue.put(None)
 
     def _work(self) -> None:
         while True:
-            with self._wake:
-                while not (self._queue or self._stopping or self._compaction):
-                    self._wake.wait(IDLE_SECONDS)
-                batch, self._queue = self._queue[:BATCH_BOUND], self._queue[BATCH_BOUND:]
-                if self._stopping and not batch:
-                    return
+            batch = self._take()
             if batch:
                 self._commit(batch)
             if self._compaction:
                 self._compact_step()
+            if self._stopping and self._queue.empty():
+                return
+
+    def _take(self) -> list[Staged]:
+        """Everything that is staged; waits for something unless there is compaction to go on with."""
+        batch: list[Staged] = []
+        wait = self._compaction is None
+        while len(batch) < BATCH_BOUND:
+            try:
+                staged = self._queue.get(block=wait)
+            except Empty:
+                break
+            wait = False
+            if staged is not None:
+                batch.append(staged)
+        return batch
 
     def _commit(self, batch: list[Staged]) -> None:
         rows = [
@@ -118,15 +126,13 @@ class Writer:
     def _refuse(self, batch: list[Staged], error: StorageError, refused: threading.Event) -> None:
         """On the loop: no write can be staged between the look at the queue and the refusal."""
         lost = {staged.change.current.number for staged in batch}
-        with self._wake:
-            kept = []
-            for staged in self._queue:
-                if staged.replaces in lost:
-                    lost.add(staged.change.current.number)
-                    batch.append(staged)
-                else:
-                    kept.append(staged)
-            self._queue = kept
+        for _ in range(self._queue.qsize()):
+            staged = self._queue.get_nowait()
+            if staged is not None and staged.replaces in lost:
+                lost.add(staged.change.current.number)
+                batch.append(staged)
+            else:
+                self._queue.put(staged)
         log.error("write refused", extra={"error": error.message, "writes": len(batch)})
         self._refused(batch, error)
         refused.set()
