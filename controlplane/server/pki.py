@@ -116,8 +116,10 @@ class Pki:
 
         authority = x509.load_pem_x509_certificate(self.ca_certificate.read_bytes())
         key = serialization.load_pem_private_key(self._ca_key.read_bytes(), None)
-        signed = builder.issuer_name(authority.subject).sign(key, hashes.SHA256())  # type: ignore[arg-type]
-        return _certificate_pem(signed)
+        # Python's clients demand the key identifiers from 3.13 on.
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key())  # type: ignore[arg-type]
+        builder = builder.issuer_name(authority.subject).add_extension(issuer, critical=False)
+        return _certificate_pem(builder.sign(key, hashes.SHA256()))  # type: ignore[arg-type]
 
 
 def _names_text(names: Sequence[str], addresses: Sequence[str]) -> str:
@@ -144,6 +146,7 @@ def _builder(
         .not_valid_before(now - BACKDATED)
         .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
             x509.KeyUsage(
                 digital_signature=True,

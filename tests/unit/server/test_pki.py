@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -43,6 +46,28 @@ def test_client_certificates_name_user_and_groups(tmp_path: Path) -> None:
     assert pki.client("admin", "someone", ["system:masters", "others"]) == made
     subject = x509.load_pem_x509_certificate(made.certificate).subject.rfc4514_string()
     assert subject == "CN=someone,O=others,O=system:masters"
+
+
+def test_strict_clients_accept_the_server_and_it_them(tmp_path: Path) -> None:
+    """Python verifies strictly from 3.13 on: key identifiers, key usage."""
+    pki = Pki(tmp_path)
+    pki.ensure(["localhost"], ["127.0.0.1"])
+    pki.client("admin", "someone")
+    contexts = {}
+    for side, purpose, name in (
+        ("server", ssl.PROTOCOL_TLS_SERVER, "apiserver"),
+        ("client", ssl.PROTOCOL_TLS_CLIENT, "admin"),
+    ):
+        context = contexts[side] = ssl.SSLContext(purpose)
+        context.load_cert_chain(tmp_path / f"{name}.crt", tmp_path / f"{name}.key")
+        context.load_verify_locations(pki.ca_certificate)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+    one, other = socket.socketpair()
+    with one, other, ThreadPoolExecutor(1) as executor:
+        accepted = executor.submit(contexts["server"].wrap_socket, one, server_side=True)
+        with contexts["client"].wrap_socket(other, server_hostname="127.0.0.1"), accepted.result(5) as served:
+            assert served.getpeercert()
 
 
 def test_tokens_are_checked(tmp_path: Path) -> None:
