@@ -86,9 +86,14 @@ def compile_selector(selector: Mapping[str, Any] | None) -> LabelPredicate:
 
 
 def format_selector(selector: Mapping[str, Any] | None) -> str:
-    """A `LabelSelector` object as printed in tables and in Scale: "app=web,tier in (a,b)"."""
+    """A `LabelSelector` object as printed in tables and in Scale: "app=web,tier in (a,b)".
+
+    A ReplicationController's selector, a plain map of labels, is printed the same way.
+    """
     if selector is None:
         return "<none>"
+    if all(isinstance(value, str) for value in selector.values()):
+        selector = {"matchLabels": selector}
     terms = [(key, f"{key}={value}") for key, value in selector.get("matchLabels", {}).items()]
     for term in selector.get("matchExpressions", ()):
         key, values = term["key"], ",".join(sorted(term.get("values", ())))

@@ -17,6 +17,7 @@ from controlplane.controllers.namespace import NamespaceController
 from controlplane.controllers.node_lifecycle import NodeLifecycleController
 from controlplane.controllers.pod_gc import PodGarbageCollector
 from controlplane.controllers.replicaset import ReplicaSetController
+from controlplane.controllers.replicationcontroller import ReplicationControllerManager
 from controlplane.controllers.root_ca import RootCAController
 from controlplane.controllers.service_account import ServiceAccountController
 from controlplane.controllers.service_load_balancer import ServiceLoadBalancer
@@ -43,6 +44,7 @@ def build_controllers(client: Client, informers: Informers, config: ControllerCo
         RootCAController(client, informers, config.ca_bundle),
         DeploymentController(client, informers),
         ReplicaSetController(client, informers),
+        ReplicationControllerManager(client, informers),
         EndpointSliceController(client, informers),
         EndpointsController(client, informers),
         ServiceLoadBalancer(client, informers, config.load_balancer_range, config.load_balancer_routes),

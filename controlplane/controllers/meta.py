@@ -48,6 +48,14 @@ def is_deleting(obj: Object) -> bool:
     return "deletionTimestamp" in obj["metadata"]
 
 
+def selector_of(obj: Object) -> Mapping[str, Any] | None:
+    """The `LabelSelector` of a workload; a ReplicationController's is a plain map on the wire."""
+    selector: Mapping[str, Any] | None = obj["spec"].get("selector")
+    if obj["kind"] == "ReplicationController":
+        return {"matchLabels": selector} if selector else None
+    return selector
+
+
 def selects_everything(selector: Mapping[str, Any] | None) -> bool:
     """Whether a label selector is present and empty."""
     return selector is not None and not selector.get("matchLabels") and not selector.get("matchExpressions")

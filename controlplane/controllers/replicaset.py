@@ -1,4 +1,4 @@
-"""Keeps as many pods of a template as a ReplicaSet asks for.
+"""Keeps as many pods of a template as a ReplicaSet, or a ReplicationController, asks for.
 
     ReplicaSet, pods (cache) → claim → create or delete the difference → status
 
@@ -18,7 +18,7 @@ from controlplane.api.errors import AlreadyExists, ApiError, NotFound
 from controlplane.api.kinds import POD, REPLICA_SET
 from controlplane.api.meta import generate_name, timestamp
 from controlplane.api.selectors import compile_selector
-from controlplane.api.types import Object
+from controlplane.api.types import Kind, Object
 from controlplane.client.informer import Informers, ObjectKey, key_of
 from controlplane.client.interface import Client
 from controlplane.client.recorder import EventRecorder
@@ -30,6 +30,7 @@ from controlplane.controllers.meta import (
     controller_reference,
     controller_uid,
     is_deleting,
+    selector_of,
     with_metadata,
     with_status,
 )
@@ -43,17 +44,26 @@ NAME_ATTEMPTS = 8
 
 
 class ReplicaSetController:
-    """Reconciles ReplicaSets; `clock` gives the present time for minReadySeconds."""
+    """Reconciles ReplicaSets, or the `kind` that is like them; `clock` gives the present time for minReadySeconds."""
 
-    def __init__(self, client: Client, informers: Informers, *, clock: Clock = time.time) -> None:
+    def __init__(
+        self,
+        client: Client,
+        informers: Informers,
+        *,
+        kind: Kind = REPLICA_SET,
+        component: str = "replicaset-controller",
+        clock: Clock = time.time,
+    ) -> None:
         self._client = client
+        self._kind = kind
         self._clock = clock
-        self._sets = informers.of(REPLICA_SET)
+        self._sets = informers.of(kind)
         self._pods = informers.of(POD)
         index_owned(self._pods)
         index_owned(self._sets)
-        self._recorder = EventRecorder(client, "replicaset-controller")
-        self._reconciler: Reconciler[ObjectKey] = Reconciler("replicaset", self._reconcile, workers=8)
+        self._recorder = EventRecorder(client, component)
+        self._reconciler: Reconciler[ObjectKey] = Reconciler(kind.singular, self._reconcile, workers=8)
         self._throttle = Throttle(self._reconciler.queue, STATUS_INTERVAL_SECONDS)
         self._expectations = Expectations()
         self._freshness = Freshness()
@@ -65,8 +75,8 @@ class ReplicaSetController:
         await self._sets.wait_synced()
         await self._pods.wait_synced()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._recorder.run(), name="replicaset-events")
-            group.create_task(self._reconciler.run(), name="replicaset")
+            group.create_task(self._recorder.run(), name=f"{self._kind.singular}-events")
+            group.create_task(self._reconciler.run(), name=self._kind.singular)
 
     def _set_changed(self, old: Object | None, new: Object | None) -> None:
         if new is None:
@@ -90,7 +100,7 @@ class ReplicaSetController:
             self._expectations.seen(owner["uid"], pod["metadata"]["name"])
         if new is None or is_deleting(new):
             self._expectations.seen(owner["uid"], pod["metadata"]["uid"])
-        if owner["kind"] == REPLICA_SET.name:
+        if owner["kind"] == self._kind.name:
             self._throttle.add((pod["metadata"]["namespace"], owner["name"]))
         if old is not None and controller_uid(old) != owner["uid"]:
             self._orphan_changed(None, old)
@@ -99,11 +109,11 @@ class ReplicaSetController:
         """Wakes the owner that lost the pod, and every set that might adopt it."""
         metadata = pod["metadata"]
         former = controller_of(old) if old is not None else None
-        if former is not None and former["kind"] == REPLICA_SET.name:
+        if former is not None and former["kind"] == self._kind.name:
             self._throttle.add((metadata["namespace"], former["name"]))
         labels = metadata.get("labels") or {}
         for rs in self._sets.list(metadata["namespace"]):
-            if compile_selector(rs["spec"].get("selector"))(labels):
+            if compile_selector(selector_of(rs))(labels):
                 self._throttle.add(key_of(rs))
 
     async def _reconcile(self, key: ObjectKey) -> float | None:
@@ -112,7 +122,7 @@ class ReplicaSetController:
         if rs is None or self._freshness.is_stale(key, rs):
             return None
         uid = rs["metadata"]["uid"]
-        matches = compile_selector(rs["spec"].get("selector"))
+        matches = compile_selector(selector_of(rs))
         candidates = self._pods.by_index(CONTROLLER, uid) + self._pods.by_index(ORPHANS, namespace)
         pods = await claim(self._client, POD, rs, candidates, matches)
         active = [pod for pod in pods if is_active(pod)]
@@ -123,7 +133,7 @@ class ReplicaSetController:
         terminating = sum(1 for pod in pods if is_deleting(pod) and not is_terminal(pod))
         status, again = replicaset_status(rs, active, terminating, error, now)
         if status != rs.get("status"):
-            written = await self._client.update(REPLICA_SET, with_status(rs, status), subresource="status")
+            written = await self._client.update(self._kind, with_status(rs, status), subresource="status")
             self._freshness.wrote(written)
         if error is not None:
             raise error
@@ -236,7 +246,8 @@ def replicaset_status(
         "availableReplicas": sum(1 for wait in waits if wait == 0),
     }
     status.update((name, count) for name, count in counts.items() if count)
-    status["terminatingReplicas"] = terminating
+    if rs["kind"] == REPLICA_SET.name:
+        status["terminatingReplicas"] = terminating
     status["observedGeneration"] = rs["metadata"].get("generation", 0)
     conditions = _failure_conditions(rs, active, error, now)
     if conditions:

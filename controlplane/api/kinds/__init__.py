@@ -25,6 +25,7 @@ from controlplane.api.kinds.node import NODE
 from controlplane.api.kinds.pod import BINDING, EVICTION, POD
 from controlplane.api.kinds.priority_class import PRIORITY_CLASS
 from controlplane.api.kinds.replica_set import REPLICA_SET
+from controlplane.api.kinds.replication_controller import REPLICATION_CONTROLLER
 from controlplane.api.kinds.scale import SCALE
 from controlplane.api.kinds.secret import SECRET
 from controlplane.api.kinds.service import SERVICE
@@ -46,6 +47,7 @@ SERVED: tuple[Kind, ...] = (
     POD,
     PRIORITY_CLASS,
     REPLICA_SET,
+    REPLICATION_CONTROLLER,
     SECRET,
     SELF_SUBJECT_ACCESS_REVIEW,
     SELF_SUBJECT_REVIEW,
@@ -74,6 +76,7 @@ __all__ = [
     "NODE",
     "POD",
     "PRIORITY_CLASS",
+    "REPLICATION_CONTROLLER",
     "REPLICA_SET",
     "SCALE",
     "SECRET",
