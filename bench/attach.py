@@ -42,7 +42,7 @@ def run(session: harness.Session) -> None:
             ours.append(_attach_all(PODS, execute=None))
             time.sleep(SETTLE_SECONDS)
         figure = f"pod network, {PODS} pods on {NODES} nodes, CNI ADD"
-        session.report(figure, ours, reference, "ms", "<= 2.5x", reference_is="in C, a pod")
+        session.report(figure, ours, reference, "ms", "<= 3x", reference_is="in C, a pod")
         _report_executed(session, Path(scratch) / "bin")
 
 

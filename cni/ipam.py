@@ -113,21 +113,29 @@ class AddressStore:
 
     def _take(self, address: IPv4Address, owner: tuple[str, str], index: int) -> bool:
         # Before the address, so that whatever happens after it can be found by its owner.
-        link = self._owner_link(owner, index)
-        files.remove(link)
-        os.symlink(str(address), link)
+        self._point(self._owner_link(owner, index), address)
         try:
             files.create(self._directory / str(address), "\r\n".join(owner).encode(), mode=0o600)
         except FileExistsError:
             return False
         return True
 
+    def _point(self, link: Path, address: IPv4Address) -> None:
+        try:
+            os.symlink(str(address), link)
+        except FileExistsError:
+            files.remove(link)
+            os.symlink(str(address), link)
+        except FileNotFoundError:
+            self.ensure()
+            os.symlink(str(address), link)
+
     def _owner_of(self, address: IPv4Address) -> tuple[str, str] | None:
         try:
-            with open(self._directory / str(address)) as file:
-                container_id, _, ifname = file.read().strip().partition("\n")
+            text = files.read(self._directory / str(address)).decode()
         except FileNotFoundError:
             return None
+        container_id, _, ifname = text.strip().partition("\n")
         return container_id.strip(), ifname.strip()
 
     def _owner_link(self, owner: tuple[str, str], index: int) -> Path:
@@ -148,7 +156,7 @@ class AddressStore:
 
     def _last(self, index: int) -> IPv4Address | None:
         try:
-            return IPv4Address((self._directory / f"{_LAST}.{index}").read_text().strip())
+            return IPv4Address(files.read(self._directory / f"{_LAST}.{index}").decode().strip())
         except (FileNotFoundError, ipaddress.AddressValueError):
             return None
 

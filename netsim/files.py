@@ -14,6 +14,15 @@ from pathlib import Path
 _NO_NAMELESS_FILES = frozenset({errno.EOPNOTSUPP, errno.EISDIR})
 
 
+def read(path: str | Path, size: int = 4096) -> bytes:
+    """The beginning of a small file, without what Python's own file objects cost."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, size)
+    finally:
+        os.close(descriptor)
+
+
 def create(path: Path, data: bytes, *, mode: int = 0o644, attributes: Mapping[str, str] | None = None) -> None:
     """Makes a file with its content and extended attributes; raises FileExistsError if there is one already.
 

@@ -44,7 +44,8 @@ _TYPE_MASK = 0x3FFF
 
 _LONGEST_BATCH = 64
 """Requests in one send; their answers have to fit into the socket's receive buffer."""
-_RECEIVE_BYTES = 1 << 17
+_RECEIVE_BYTES = 1 << 15
+"""What the kernel puts into one part of a dump at most."""
 _ANSWER_SECONDS = 30
 _DUMP_ATTEMPTS = 5
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netsim import files
 from netsim.errors import NotFound, translated
 
 
@@ -12,8 +13,8 @@ def path(name: str) -> str:
 
 def read(name: str) -> str:
     """The value. Raises `NotFound` if this kernel has no such sysctl."""
-    with translated(f"read sysctl {name}"), open(path(name)) as file:
-        return file.read().strip()
+    with translated(f"read sysctl {name}"):
+        return files.read(path(name)).decode().strip()
 
 
 def find(name: str) -> str | None:

@@ -42,7 +42,6 @@ class HostLocal:
         wanted = _wanted(call)
         owner = (call.container_id, call.ifname)
         ips = []
-        store.ensure()
         with ExitStack() as undo:
             undo.callback(store.release, owner)
             for index, ranges in enumerate(sets):

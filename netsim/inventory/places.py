@@ -7,12 +7,20 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 RUNTIME_ROOT = Path("/run/netsim")
 STATE_ROOT = Path("/var/lib/netsim/clusters")
 CGROUP = "netsim"
 
 _ESCAPE = re.compile(r"\\([0-7]{3})")
+
+
+class _Mount(NamedTuple):
+    point: str
+    kind: str
+    device: str
+    root: str
 
 
 def directories_of(cluster: str) -> tuple[Path, Path]:
@@ -30,16 +38,22 @@ def directories(cluster: str | None) -> list[Path]:
 def mounts(under: list[Path]) -> list[str]:
     """The mount points at or below any of these directories, the latest first."""
     prefixes = tuple(f"{path}/" for path in under)
-    found = [point for point, _kind in _mountinfo() if f"{point}/".startswith(prefixes)] if prefixes else []
+    found = [mount.point for mount in _mounted() if f"{mount.point}/".startswith(prefixes)] if prefixes else []
     return found[::-1]
 
 
 def cgroups(cluster: str | None) -> list[Path]:
     """The cluster's directory in each cgroup hierarchy, or those of all clusters."""
-    roots = [Path(point) / CGROUP for point, kind in _mountinfo() if kind in ("cgroup", "cgroup2")]
+    roots = [hierarchy / CGROUP for hierarchy in cgroup_hierarchies()]
     if cluster is not None:
         return [path for root in roots if (path := root / cluster).is_dir()]
     return [path for root in roots for path in _children(root) if path.is_dir()]
+
+
+def cgroup_hierarchies() -> list[Path]:
+    """Where each cgroup hierarchy of the host is mounted, of either version, once if it is mounted several times."""
+    whole = [mount for mount in _mounted() if mount.kind in ("cgroup", "cgroup2") and mount.root == "/"]
+    return [Path(point) for point in {mount.device: mount.point for mount in reversed(whole)}.values()]
 
 
 def cluster_of_cgroup(text: str) -> str | None:
@@ -58,11 +72,13 @@ def remove_tree_of_cgroups(top: Path) -> None:
             os.rmdir(directory)
 
 
-def _mountinfo() -> Iterator[tuple[str, str]]:
+def _mounted() -> Iterator[_Mount]:
     with open("/proc/thread-self/mountinfo") as file:
         for line in file:
             head, _, tail = line.partition(" - ")
-            yield _ESCAPE.sub(lambda match: chr(int(match.group(1), 8)), head.split(" ")[4]), tail.split(" ", 1)[0]
+            _id, _parent, device, root, point = head.split(" ")[:5]
+            unescaped = _ESCAPE.sub(lambda match: chr(int(match.group(1), 8)), point)
+            yield _Mount(unescaped, tail.split(" ", 1)[0], device, root)
 
 
 def _children(root: Path) -> list[Path]:

@@ -70,8 +70,12 @@ def _owner(pid: str, namespaces: Mapping[int, str]) -> str | None:
 def _ancestry(pid: int) -> Iterable[int]:
     while pid > 0:
         yield pid
-        with open(f"/proc/{pid}/stat") as file:
-            pid = int(file.read().rpartition(")")[2].split()[1])
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                pid = int(file.read().rpartition(")")[2].split()[1])
+        except FileNotFoundError:
+            # It ended while it was looked at; whose child we are now was not the one who asked.
+            return
 
 
 def _end_together(pids: list[int]) -> list[int]:

@@ -30,6 +30,13 @@ with Vpc(plan) as vpc:
         vpc.ensure_node(world.node_of(plan, number))
 """
 
+_REMOVER = """
+import sys
+from netsim import inventory
+print("ready", flush=True)
+inventory.remove(sys.argv[1])
+"""
+
 
 @pytest.fixture
 def bystander(host: None, cluster: str) -> Iterator[subprocess.Popen[bytes]]:
@@ -57,7 +64,7 @@ def spread(cluster: str, pods: int) -> list[subprocess.Popen[bytes]]:
             started.append(subprocess.Popen(["sleep", "600"]))
     started.append(subprocess.Popen(["sleep", "600"], env={"NETSIM_CLUSTER": cluster}))
     started.append(subprocess.Popen(["sleep", "600"]))
-    for hierarchy in world.cgroup_hierarchies():
+    for hierarchy in places.cgroup_hierarchies():
         group = hierarchy / "netsim" / cluster / "pod" / "container"
         group.mkdir(parents=True)
     (group / "cgroup.procs").write_text(str(started[-1].pid))
@@ -141,6 +148,26 @@ def test_killed_at_any_moment_of_creation_nothing_is_left(
     inventory.remove(cluster)
     assert not inventory.find(cluster)
     eventually(lambda: world.host_state(cluster) == before, message="the host is as it was")
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.005, 0.01, 0.03])
+def test_a_removal_that_was_killed_is_finished_by_the_next(host: None, cluster: str, delay: float) -> None:
+    before = world.host_state(cluster)
+    plan = world.plan_of(cluster)
+    with Vpc(plan) as vpc:
+        vpc.ensure()
+        vpc.ensure_node(world.node_of(plan, 1))
+    started = spread(cluster, 5)
+    remover = subprocess.Popen([sys.executable, "-c", _REMOVER, cluster], stdout=subprocess.PIPE, cwd=Path.cwd())
+    with remover:
+        assert remover.stdout is not None
+        assert remover.stdout.readline() == b"ready\n"
+        time.sleep(delay)
+        remover.kill()
+    inventory.remove(cluster)
+    reap(started)
+    assert not inventory.find(cluster)
+    assert world.host_state(cluster) == before
 
 
 def test_a_vpc_with_nodes_is_removed_without_a_plan(host: None, cluster: str) -> None:

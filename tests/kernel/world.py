@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from netsim import namespace
+from netsim.inventory import places
 from netsim.namespace import namespace_path
 from netsim.vpc import NodePlan, SubnetPlan, VpcPlan
 
@@ -101,12 +102,6 @@ def ask(address: str, port: int, *, netns: str = "") -> str:
         return said.decode()
 
 
-def cgroup_hierarchies() -> list[Path]:
-    """The mount points of the host's cgroup hierarchies, of either version."""
-    lines = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
-    return [Path(fields[1]) for fields in lines if fields[2] in ("cgroup", "cgroup2")]
-
-
 def host_state(cluster: str) -> dict[str, str]:
     """All of the host's own state that a cluster could change, by kind, as text that can be compared."""
     return {
@@ -123,7 +118,9 @@ def host_state(cluster: str) -> dict[str, str]:
             " ".join(line.split()[2:]) for line in Path("/proc/self/mountinfo").read_text().splitlines()
         ),
         "namespaces": "\n".join(sorted(namespace.list_names())),
-        "cgroups": "\n".join(str(path) for each in cgroup_hierarchies() for path in each.glob(f"netsim/{cluster}*")),
+        "cgroups": "\n".join(
+            str(path) for each in places.cgroup_hierarchies() for path in each.glob(f"netsim/{cluster}*")
+        ),
         "directories": "\n".join(map(str, sorted(Path("/run").glob("netn*")))),
     }
 
