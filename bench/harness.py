@@ -26,7 +26,7 @@ Figures = float | Sequence[float]
 
 _TARGET = re.compile(r"^(<=|>=) ?([0-9.]+) ?(x?)$")
 _PROGRAMS = (("crun", "--version"), ("iptables", "--version"), ("conmon", "--version"), ("nft", "--version"))
-_WIDTHS = (54, 16, 36, 9, 12)
+_WIDTHS = (48, 24, 36, 8, 14)
 
 
 @dataclass(frozen=True, slots=True)
