@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from netsim import syscalls
+from netsim.errors import InvalidRequest, NotFound
 from netsim.inventory import places
 
 _PRIVATE = ("/run", "/var/lib")
@@ -37,7 +38,8 @@ def own_host() -> Iterator[None]:
             syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
             # Mounts of others below these go when those do, also here.
             for point in places.mounts([Path(directory) for directory in _PRIVATE]):
-                syscalls.unmount(point)
+                with suppress(NotFound, InvalidRequest):
+                    syscalls.unmount(point)
             for directory in _PRIVATE:
                 syscalls.mount("none", directory, flags=0, filesystem="tmpfs")
             subprocess.run(["sh", "-ec", _SET_UP], check=True)
