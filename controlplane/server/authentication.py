@@ -1,16 +1,22 @@
-"""Who is asking: by bearer token, by client certificate, or nobody in particular."""
+"""Who is asking: by bearer token, by client certificate, or nobody in particular; and in whose name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
-from controlplane.api.errors import NotFound, Unauthorized
+from multidict import MultiMapping
+
+from controlplane.api.errors import BadRequest, NotFound, Unauthorized
 from controlplane.api.kinds import POD, SERVICE_ACCOUNT
+from controlplane.server.authorization import Action, authorize
 from controlplane.server.registry import Registry
 from controlplane.server.requests import ANONYMOUS, AUTHENTICATED, User
 
 BEARER = "bearer "
+EXTRA = "impersonate-extra-"
+SERVICE_ACCOUNT_USER = "system:serviceaccount:"
 
 
 class Authenticator:
@@ -47,6 +53,28 @@ class Authenticator:
             raise Unauthorized("Unauthorized")
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", AUTHENTICATED)
         return User(claims["sub"], groups, account["uid"], _extra(claims, bound))
+
+
+def impersonated(user: User, headers: MultiMapping[str]) -> User:
+    """The user whom `user` asks to act as, `user` itself when he does not; Forbidden when he may not."""
+    name = headers.get("Impersonate-User", "")
+    groups = headers.getall("Impersonate-Group", [])
+    if not name:
+        if groups or "Impersonate-Uid" in headers:
+            raise BadRequest("requested impersonation without impersonating a user")
+        return user
+    authorize(user, Action("impersonate", resource="users", name=name))
+    for group in groups:
+        authorize(user, Action("impersonate", resource="groups", name=group))
+    extra: dict[str, list[str]] = {}
+    for header, value in headers.items():
+        if header.lower().startswith(EXTRA):
+            extra.setdefault(unquote(header[len(EXTRA) :].lower()), []).append(value)
+    if name.startswith(SERVICE_ACCOUNT_USER) and not groups:
+        namespace = name.removeprefix(SERVICE_ACCOUNT_USER).partition(":")[0]
+        groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}"]
+    known = () if name == ANONYMOUS.name or AUTHENTICATED in groups else (AUTHENTICATED,)
+    return User(name, (*groups, *known), headers.get("Impersonate-Uid", ""), extra)
 
 
 def _certificate_user(certificate: Mapping[str, Any]) -> User:

@@ -17,7 +17,7 @@ from socket import socket
 from aiohttp import web
 
 from controlplane.api.errors import ApiError, InternalError, NotFound, RequestTooLarge
-from controlplane.server.authentication import Authenticator
+from controlplane.server.authentication import Authenticator, impersonated
 from controlplane.server.authorization import Action, authorize
 from controlplane.server.documents import Documents
 from controlplane.server.exchange import Exchange
@@ -96,7 +96,8 @@ class ApiServer:
     async def _answer(self, exchange: Exchange) -> web.StreamResponse:
         request = exchange.request
         certificate = request.transport.get_extra_info("peercert") if request.transport else None
-        exchange.user = self._authenticator.user(request.headers.get("Authorization", ""), certificate)
+        user = self._authenticator.user(request.headers.get("Authorization", ""), certificate)
+        exchange.user = impersonated(user, request.headers)
         target = resource_target(self._registry.scheme, request.path)
         if target is not None:
             return await self._resources.answer(exchange, target)

@@ -246,3 +246,14 @@ class TestWho:
         assert (await self.get(served, "/apis", f"{head}.{body}.{signature[::-1]}"))[0] == 401
         await served.local.delete(SERVICE_ACCOUNT, "robot", "default")
         assert (await self.get(served, "/apis", token))[0] == 401
+
+    async def test_only_masters_act_as_others(self, served: Served) -> None:
+        token = await self.token(served, "robot")
+        connector = aiohttp.TCPConnector(ssl=tls_context(served.pki.ca_certificate))
+        headers = {"Authorization": f"Bearer {token}", "Impersonate-User": "admin"}
+        async with (
+            aiohttp.ClientSession(served.url, connector=connector, headers=headers) as session,
+            session.get("/apis") as response,
+        ):
+            message = await refused(response, 403, "Forbidden")
+        assert message.startswith('users "admin" is forbidden: User "system:serviceaccount:default:robot" cannot')

@@ -78,3 +78,11 @@ async def test_a_watch_prints_changes(kubectl: Kubectl, served: Served) -> None:
     await asyncio.sleep(0.4)
     await served.local.create(CONFIG_MAP, {"metadata": {"name": "late"}}, "default")
     assert "configmap/late" in (await watching).stdout
+
+
+async def test_acting_as_somebody_else(kubectl: Kubectl) -> None:
+    done = await kubectl("auth", "whoami", "--as=jane", "--as-group=team", "-o", "jsonpath={.status.userInfo}")
+    assert done.stdout == '{"groups":["team","system:authenticated"],"username":"jane"}', done.stderr
+    done = await kubectl("get", "pods", "--as=jane")
+    assert 'pods is forbidden: User "jane" cannot list resource "pods"' in done.stderr
+    assert (await kubectl("auth", "can-i", "list", "pods", "--as=jane")).stdout == "no\n"
