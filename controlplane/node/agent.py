@@ -7,13 +7,14 @@ bound to the node to a `PodWorker`, on a bounded number of workers. It is also t
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import shutil
 import signal
 from collections.abc import Iterable
 
 from controlplane.api.kinds import CONFIG_MAP, POD, SECRET, SERVICE
-from controlplane.api.types import Object
+from controlplane.api.types import Kind, Object
 from controlplane.client.informer import Informers
 from controlplane.client.interface import Client
 from controlplane.client.recorder import EventRecorder
@@ -29,7 +30,7 @@ from controlplane.node.registration import Registration
 from controlplane.node.runtime.container import Container, ContainerRuntime
 from controlplane.node.runtime.spawner import shared_spawner
 from controlplane.node.sandbox import Sandboxes
-from controlplane.node.state import ContainerState, PodState, container_states
+from controlplane.node.state import ContainerState, PodState, container_states, uses_source
 from controlplane.node.status import OWN_CONDITIONS
 from controlplane.node.streams import Streams
 from controlplane.node.tokens import Tokens
@@ -40,6 +41,7 @@ from netsim.namespace import NamespaceExecutor
 log = logging.getLogger(__name__)
 
 BY_NODE = "node"
+REFRESH_SECONDS = 300.0
 
 
 def _node_of(pod: Object) -> Iterable[str]:
@@ -93,9 +95,10 @@ class NodeAgent(Streams):
             self._pods.add_handler(self._pod_changed)
             self._parts.services.add_handler(self._service_changed)
             for informer in self._informers[2:]:
-                informer.add_handler(self._source_changed)
+                informer.add_handler(functools.partial(self._source_changed, informer.kind))
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._warm_up(), name=f"stand-in-{self._config.name}")
+                group.create_task(self._refresh(), name=f"volumes-{self._config.name}")
                 group.create_task(self._parts.recorder.run(), name=f"events-{self._config.name}")
                 group.create_task(self._parts.registration.run(), name=f"lease-{self._config.name}")
                 group.create_task(self._reconciler.run(), name=f"pods-{self._config.name}")
@@ -133,9 +136,10 @@ class NodeAgent(Streams):
         elif new is None:
             state.gone = True
         else:
-            state.pod = new
             if old is not None and _only_status(old, new):
+                state.pod = new
                 return
+            state.renew(new)
         self._reconciler.queue.add(uid)
 
     def _service_changed(self, old: Object | None, new: Object | None) -> None:
@@ -146,12 +150,21 @@ class NodeAgent(Streams):
             if state.namespace == service["metadata"]["namespace"]:
                 self._update_standins(state)
 
-    def _source_changed(self, old: Object | None, new: Object | None) -> None:
-        if old is None or new is None:
+    def _source_changed(self, kind: Kind, old: Object | None, new: Object | None) -> None:
+        if new is None:
             return
-        namespace = new["metadata"]["namespace"]
+        namespace, name = new["metadata"]["namespace"], new["metadata"]["name"]
         for uid, state in self._states.items():
-            if state.namespace == namespace and state.volumes:
+            if state.namespace == namespace and uses_source(state.pod, kind, name):
+                state.volumes_due = True
+                self._reconciler.queue.add(uid)
+
+    async def _refresh(self) -> None:
+        """Has volumes looked at now and then: tokens want to be renewed."""
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            for uid, state in self._states.items():
+                state.volumes_due = True
                 self._reconciler.queue.add(uid)
 
     def _container_ended(self, container: Container) -> None:

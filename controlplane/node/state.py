@@ -6,7 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from controlplane.api.types import Object
+from controlplane.api.kinds import CONFIG_MAP, SECRET
+from controlplane.api.types import Kind, Object
 from controlplane.node.probes import ProbeSet
 from controlplane.node.runtime.container import Container
 from controlplane.node.sandbox import Sandbox
@@ -52,7 +53,8 @@ class ContainerState:
 
 @dataclass(slots=True)
 class PodState:
-    """One pod of this node, by uid. `pod` is the newest object seen; `gone` once it left the API."""
+    """One pod of this node, by uid. `pod` is the newest object seen; `gone` once it left the API;
+    `volumes_due` when what its volumes show may have changed."""
 
     pod: Object
     containers: dict[str, ContainerState]
@@ -61,10 +63,20 @@ class PodState:
     gone: bool = False
     ended: bool = False
     volumes: dict[str, Any] = field(default_factory=dict)
-    volumes_failed: str = ""
+    volumes_due: bool = True
     written: Object | None = None
     stopping: asyncio.Task[None] | None = None
+    stop_began: float = 0.0
     deadline: float = 0.0
+
+    def renew(self, pod: Object) -> None:
+        """Takes a newer version of the object over."""
+        self.pod = pod
+        self.volumes_due = True
+        spec = pod["spec"]
+        for manifest in (*(spec.get("initContainers") or []), *spec["containers"]):
+            if manifest["name"] in self.containers:
+                self.containers[manifest["name"]].spec = manifest
 
     @property
     def uid(self) -> str:
@@ -85,6 +97,18 @@ class PodState:
 
     def of_role(self, *roles: Role) -> list[ContainerState]:
         return [c for c in self.containers.values() if c.role in roles]
+
+
+def uses_source(pod: Object, kind: Kind, name: str) -> bool:
+    """Whether a volume of the pod shows the ConfigMap or Secret of that name."""
+    for volume in pod["spec"].get("volumes") or []:
+        for part in (volume, *((volume.get("projected") or {}).get("sources") or [])):
+            if kind is CONFIG_MAP and (part.get("configMap") or {}).get("name") == name:
+                return True
+            secret = part.get("secret") or {}
+            if kind is SECRET and name in (secret.get("secretName"), secret.get("name")):
+                return True
+    return False
 
 
 def container_states(pod: Object) -> dict[str, ContainerState]:

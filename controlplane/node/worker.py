@@ -10,7 +10,6 @@ import asyncio
 import shutil
 import time
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 
 from cni.errors import CniError
@@ -21,7 +20,7 @@ from controlplane.node import logs, podfiles, volumes
 from controlplane.node import status as pod_status
 from controlplane.node.errors import NodeError, VolumeFailure
 from controlplane.node.hooks import Hooks
-from controlplane.node.launch import FIRST_DELAY, LONGEST_DELAY, Launcher, addresses_of
+from controlplane.node.launch import FIRST_DELAY, LONGEST_DELAY, Launcher, addresses_of, spec_hash
 from controlplane.node.parts import NodeParts
 from controlplane.node.probes import ProbeKind, ProbeSet
 from controlplane.node.runtime.container import Container
@@ -135,6 +134,10 @@ class PodWorker:
         await self._parts.spawner.files(podfiles.write, state.pod, state.sandbox, self._parts.config)
 
     async def _ensure_volumes(self, state: PodState) -> None:
+        if not state.volumes_due:
+            return
+        # Cleared first: what changes while this works makes it due again.
+        state.volumes_due = False
         for volume in state.pod["spec"].get("volumes") or []:
             name = volume["name"]
             try:
@@ -143,6 +146,7 @@ class PodWorker:
                 if name in state.volumes:
                     # It was there once: what has gone since does not stop a running pod.
                     continue
+                state.volumes_due = True
                 raise VolumeFailure(f'MountVolume.SetUp failed for volume "{name}" : {error}') from error
 
     def _volume_context(self, state: PodState) -> VolumeContext:
@@ -161,6 +165,9 @@ class PodWorker:
     async def _ensure_container(self, state: PodState, container: ContainerState, policy: str) -> float | None:
         current, now = container.current, time.time()
         if current is not None and current.exit is None:
+            if current.record.spec_hash != spec_hash(container.spec) and container.stopping is None:
+                message = f"Container {container.name} definition changed, will be restarted"
+                self._stop_soon(state, container, self._grace(state), message)
             return None
         if current is not None:
             if not pod_status.may_restart(container, policy):
@@ -253,8 +260,11 @@ class PodWorker:
         grace = probe.get("terminationGracePeriodSeconds")
         message = f"Container {container.name} failed {kind.lower()} probe, will be restarted"
 
+        self._stop_soon(state, container, grace if grace is not None else self._grace(state), message)
+
+    def _stop_soon(self, state: PodState, container: ContainerState, grace: float, message: str) -> None:
         async def stop() -> None:
-            await self._stopper.stop(state, container, grace if grace is not None else self._grace(state), message)
+            await self._stopper.stop(state, container, grace, message)
             container.stopping = None
 
         container.stopping = asyncio.get_running_loop().create_task(stop(), name=f"stop-{container.name}")
@@ -262,8 +272,9 @@ class PodWorker:
     # Towards the end.
 
     async def _end(self, state: PodState) -> None:
-        deadline = 0.0 if state.gone else _deadline(state.pod)
-        if state.stopping is not None and (state.stopping.done() or deadline < state.deadline - 1):
+        state.stop_began = state.stop_began or time.time()
+        deadline = 0.0 if state.gone else state.stop_began + self._deletion_grace(state)
+        if state.stopping is not None and (state.stopping.done() or deadline < state.deadline):
             state.stopping.cancel()
             state.stopping = None
         if state.alive and state.stopping is None:
@@ -307,6 +318,10 @@ class PodWorker:
             container.current = container.previous = None
         await self._release(state)
 
+    def _deletion_grace(self, state: PodState) -> float:
+        grace = state.pod["metadata"].get("deletionGracePeriodSeconds")
+        return self._grace(state) if grace is None else float(grace)
+
     def _grace(self, state: PodState) -> float:
         grace = state.pod["spec"].get("terminationGracePeriodSeconds")
         return float(DEFAULT_GRACE if grace is None else grace)
@@ -321,10 +336,6 @@ def _duration(seconds: float) -> str:
     """As Go prints a duration: 10s, 1m20s, 5m0s."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"
-
-
-def _deadline(pod: Object) -> float:
-    return datetime.fromisoformat(pod["metadata"]["deletionTimestamp"].replace("Z", "+00:00")).timestamp()
 
 
 def _termination_message(container: Container, spec: Object) -> str:

@@ -91,7 +91,7 @@ class ContainerRuntime:
             with _opened(plan.namespaces) as namespaces:
                 await self.spawner.files(self._write_bundle, bundle, replace(plan, namespaces=namespaces), record)
                 pid = await self._conmon(bundle, plan, record)
-        except (RuntimeFailure, OSError, asyncio.CancelledError):
+        except (RuntimeFailure, OSError):
             self._discard(record, bundle)
             raise
         container = Container(record, bundle, pid)
@@ -168,8 +168,6 @@ class ContainerRuntime:
     def _adopt(self, record: Record, bundle: Path) -> Container | None:
         pid, state = _number(bundle / "pid"), self.state / record.id
         if pid is None or not state.exists() or (state / "exec.fifo").exists():
-            for left in cgroups.processes(record.cgroup):
-                send_signal(left, signal.SIGKILL)
             monitor = _number(bundle / "conmon.pid")
             if monitor is not None and _is_monitor(monitor, record.id):
                 send_signal(monitor, signal.SIGKILL)
@@ -209,6 +207,8 @@ class ContainerRuntime:
         record.write(bundle)
 
     def _discard(self, record: Record, bundle: Path) -> None:
+        for pid in cgroups.processes(record.cgroup):
+            send_signal(pid, signal.SIGKILL)
         shutil.rmtree(self.state / record.id, ignore_errors=True)
         cgroups.remove(record.cgroup)
         shutil.rmtree(bundle, ignore_errors=True)

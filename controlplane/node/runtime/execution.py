@@ -1,7 +1,7 @@
 """A command executed in a running container: `crun exec` with pipes, or with a terminal.
 
-The command's own process is known through a pid file, so that it, and not only the `exec` program, is killed
-when the caller goes away. A terminal comes as a descriptor over a console socket.
+The command's own process, and not only the `exec` program, is killed when the caller goes away. A terminal comes as a
+descriptor over a console socket.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ class Execution:
     and `terminal` is its descriptor. The OCI runtime's own words go to `log_file`."""
 
     process: subprocess.Popen[bytes]
-    pid_file: Path
     log_file: Path
     stdin: int | None
     stdout: int | None
@@ -62,10 +61,13 @@ class Execution:
 
     def kill(self) -> None:
         """Ends the command and the program that waits for it."""
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            send_signal(int(self.pid_file.read_text()), signal.SIGKILL)
-        if self.process.poll() is None:
-            self.process.kill()
+        if self.process.poll() is not None:
+            return
+        # Stopped, so that it cannot make the command's process after its children were looked at.
+        self.process.send_signal(signal.SIGSTOP)
+        for pid in _children(self.process.pid):
+            send_signal(pid, signal.SIGKILL)
+        self.process.kill()
 
     def close(self) -> None:
         """Lets go of descriptors and files."""
@@ -74,7 +76,6 @@ class Execution:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
         self.stdin = self.stdout = self.stderr = self.terminal = None
-        self.pid_file.unlink(missing_ok=True)
         self.log_file.unlink(missing_ok=True)
 
 
@@ -93,16 +94,15 @@ async def execute(
     token = secrets.token_hex(8)
     spec = container.bundle / f"exec-{token}.json"
     await runtime.spawner.files(_write_process, container.bundle, spec, argv, tty)
-    pid_file = container.bundle / f"exec-{token}.pid"
-    log_file = pid_file.with_suffix(".log")
+    log_file = spec.with_suffix(".log")
     words = [runtime.spawner.runtime_path, "--root", str(runtime.state)]
     words += ["--log", str(log_file), "--log-format", "json", "exec"]
-    words += ["--process", str(spec), "--pid-file", str(pid_file)]
+    words += ["--process", str(spec)]
     try:
         if tty:
-            execution = await _with_terminal(runtime, container, words, (pid_file, log_file))
+            execution = await _with_terminal(runtime, container, words, log_file)
         else:
-            execution = await _with_pipes(runtime, container, words, (pid_file, log_file), stdin=stdin)
+            execution = await _with_pipes(runtime, container, words, log_file, stdin=stdin)
     except BaseException:
         spec.unlink(missing_ok=True)
         raise
@@ -174,7 +174,7 @@ async def write_all(descriptor: int, data: bytes) -> None:
 
 
 async def _with_pipes(
-    runtime: ContainerRuntime, container: Container, words: list[str], files: tuple[Path, Path], *, stdin: bool
+    runtime: ContainerRuntime, container: Container, words: list[str], log_file: Path, *, stdin: bool
 ) -> Execution:
     out, err = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
     inward = os.pipe2(os.O_CLOEXEC) if stdin else None
@@ -192,11 +192,11 @@ async def _with_pipes(
     finally:
         for descriptor in (out[1], err[1], *([inward[0]] if inward else [])):
             os.close(descriptor)
-    return Execution(process, *files, inward[1] if inward else None, out[0], err[0])
+    return Execution(process, log_file, inward[1] if inward else None, out[0], err[0])
 
 
 async def _with_terminal(
-    runtime: ContainerRuntime, container: Container, words: list[str], files: tuple[Path, Path]
+    runtime: ContainerRuntime, container: Container, words: list[str], log_file: Path
 ) -> Execution:
     # A path of its own in /run: the name of a Unix socket has 107 characters, and a bundle's is longer.
     path = Path("/run/netsim") / f".console-{secrets.token_hex(8)}"
@@ -216,8 +216,8 @@ async def _with_terminal(
             path.unlink(missing_ok=True)
     if terminal is None:
         process.wait()
-        raise RuntimeFailure(_complaint(files[1]) or "the OCI runtime gave no terminal")
-    return Execution(process, *files, terminal, terminal, None, terminal)
+        raise RuntimeFailure(_complaint(log_file) or "the OCI runtime gave no terminal")
+    return Execution(process, log_file, terminal, terminal, None, terminal)
 
 
 async def _receive_terminal(listener: socket.socket, process: subprocess.Popen[bytes]) -> int | None:
@@ -248,6 +248,20 @@ async def _accept(listener: socket.socket) -> int:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 descriptors.frombytes(data[: descriptors.itemsize])
         return int(descriptors[0])
+
+
+def _children(pid: int) -> list[int]:
+    """The child processes of `pid`, from the one file of procfs that lists them, else by looking at all."""
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _parent(int(entry)) == pid]
+
+
+def _parent(pid: int) -> int:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return 0
 
 
 def _complaint(log_file: Path) -> str:

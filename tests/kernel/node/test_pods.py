@@ -255,3 +255,13 @@ async def test_host_network_uses_the_nodes(node: Node) -> None:
         return log if "node-1" in log else ""
 
     assert "lo:" in await node.eventually(whole_log)
+
+
+async def test_another_image_restarts_the_container(node: Node) -> None:
+    await node.create("web", SERVER)
+    await node.until_ready("web")
+    body = {"spec": {"containers": [{"name": "c", "image": "nginx:1.26"}]}}
+    await node.client.patch(POD, "web", "default", body=body, patch_type="strategic")
+    await node.until(lambda: node.container("web").get("restartCount") == 1 and node.ready("web"))
+    assert node.container("web")["image"] == "nginx:1.26"
+    await node.until_event("web", "Killing", "Container c definition changed, will be restarted")
