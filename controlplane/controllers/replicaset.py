@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from controlplane.api.errors import AlreadyExists, ApiError, NotFound
-from controlplane.api.kinds import POD, REPLICA_SET
-from controlplane.api.meta import generate_name, timestamp
+from controlplane.api.errors import ApiError
+from controlplane.api.kinds import POD, REPLICA_SET, REPLICATION_CONTROLLER
+from controlplane.api.meta import timestamp
 from controlplane.api.selectors import compile_selector
 from controlplane.api.types import Kind, Object
 from controlplane.client.informer import Informers, ObjectKey, key_of
@@ -27,20 +26,18 @@ from controlplane.controllers.indexes import CONTROLLER, ORPHANS, index_owned
 from controlplane.controllers.meta import (
     Clock,
     controller_of,
-    controller_reference,
     controller_uid,
     is_deleting,
     selector_of,
-    with_metadata,
     with_status,
 )
 from controlplane.controllers.ownership import claim
-from controlplane.controllers.pacing import Expectations, Freshness, Throttle
+from controlplane.controllers.pacing import Freshness, Throttle
+from controlplane.controllers.pod_control import PodControl, pod_of_template
 from controlplane.controllers.pods import available_in, deletion_order, is_active, is_ready, is_terminal
 
 BURST_REPLICAS = 500
 STATUS_INTERVAL_SECONDS = 0.015
-NAME_ATTEMPTS = 8
 
 
 class ReplicaSetController:
@@ -65,7 +62,7 @@ class ReplicaSetController:
         self._recorder = EventRecorder(client, component)
         self._reconciler: Reconciler[ObjectKey] = Reconciler(kind.singular, self._reconcile, workers=8)
         self._throttle = Throttle(self._reconciler.queue, STATUS_INTERVAL_SECONDS)
-        self._expectations = Expectations()
+        self._control = PodControl(client, self._recorder)
         self._freshness = Freshness()
         self._sets.add_handler(self._set_changed)
         self._pods.add_handler(self._pod_changed)
@@ -81,7 +78,7 @@ class ReplicaSetController:
     def _set_changed(self, old: Object | None, new: Object | None) -> None:
         if new is None:
             assert old is not None
-            self._expectations.forget(old["metadata"]["uid"])
+            self._control.expectations.forget(old["metadata"]["uid"])
             self._freshness.gone(key_of(old))
             return
         if old is None or old.get("spec") != new.get("spec") or is_deleting(old) != is_deleting(new):
@@ -96,10 +93,7 @@ class ReplicaSetController:
         if owner is None:
             self._orphan_changed(old, pod)
             return
-        if old is None:
-            self._expectations.seen(owner["uid"], pod["metadata"]["name"])
-        if new is None or is_deleting(new):
-            self._expectations.seen(owner["uid"], pod["metadata"]["uid"])
+        self._control.observe(old, new)
         if owner["kind"] == self._kind.name:
             self._throttle.add((pod["metadata"]["namespace"], owner["name"]))
         if old is not None and controller_uid(old) != owner["uid"]:
@@ -127,7 +121,7 @@ class ReplicaSetController:
         pods = await claim(self._client, POD, rs, candidates, matches)
         active = [pod for pod in pods if is_active(pod)]
         error = None
-        if not is_deleting(rs) and self._expectations.satisfied(uid):
+        if not is_deleting(rs) and self._control.expectations.satisfied(uid):
             error = await self._manage(rs, active)
         now = self._clock()
         terminating = sum(1 for pod in pods if is_deleting(pod) and not is_terminal(pod))
@@ -142,54 +136,10 @@ class ReplicaSetController:
     async def _manage(self, rs: Object, active: list[Object]) -> ApiError | None:
         difference = rs["spec"].get("replicas", 1) - len(active)
         if difference > 0:
-            return await self._create(rs, min(difference, BURST_REPLICAS))
+            return await self._control.create_many(rs, [pod_of_template(rs)] * min(difference, BURST_REPLICAS))
         if difference < 0:
-            return await self._delete(rs, active, min(-difference, BURST_REPLICAS))
-        return None
-
-    async def _create(self, rs: Object, count: int) -> ApiError | None:
-        pod = pod_of_template(rs)
-        return await slow_start(count, lambda: self._create_pod(rs, pod))
-
-    async def _create_pod(self, rs: Object, template: Object) -> ApiError | None:
-        uid, namespace = rs["metadata"]["uid"], rs["metadata"]["namespace"]
-        for _ in range(NAME_ATTEMPTS):
-            name = generate_name(template["metadata"]["generateName"])
-            self._expectations.expect(uid, name)
-            try:
-                await self._client.create(POD, with_metadata(template, name=name), namespace)
-            except AlreadyExists:
-                self._expectations.seen(uid, name)
-                continue
-            except ApiError as error:
-                self._expectations.seen(uid, name)
-                if _namespace_terminates(error):
-                    return None
-                self._recorder.event(rs, "Warning", "FailedCreate", f"Error creating: {error.message}")
-                return error
-            self._recorder.event(rs, "Normal", "SuccessfulCreate", f"Created pod: {name}")
-            return None
-        return AlreadyExists(f"no free pod name found in {NAME_ATTEMPTS} attempts")
-
-    async def _delete(self, rs: Object, active: list[Object], count: int) -> ApiError | None:
-        victims = deletion_order(active, self._related(rs), self._clock())[:count]
-        for pod in victims:
-            self._expectations.expect(rs["metadata"]["uid"], pod["metadata"]["uid"])
-        errors = await asyncio.gather(*(self._delete_pod(rs, pod) for pod in victims))
-        return next((error for error in errors if error is not None), None)
-
-    async def _delete_pod(self, rs: Object, pod: Object) -> ApiError | None:
-        metadata = pod["metadata"]
-        try:
-            await self._client.delete(POD, metadata["name"], metadata["namespace"], uid=metadata["uid"])
-        except NotFound:
-            self._expectations.seen(rs["metadata"]["uid"], metadata["uid"])
-            return None
-        except ApiError as error:
-            self._expectations.seen(rs["metadata"]["uid"], metadata["uid"])
-            self._recorder.event(rs, "Warning", "FailedDelete", f"Error deleting: {error.message}")
-            return error
-        self._recorder.event(rs, "Normal", "SuccessfulDelete", f"Deleted pod: {metadata['name']}")
+            victims = deletion_order(active, self._related(rs), self._clock())
+            return await self._control.delete_many(rs, victims[: min(-difference, BURST_REPLICAS)])
         return None
 
     def _related(self, rs: Object) -> list[Object]:
@@ -198,35 +148,6 @@ class ReplicaSetController:
         family = self._sets.by_index(CONTROLLER, owner) if owner else [rs]
         pods = (pod for one in family for pod in self._pods.by_index(CONTROLLER, one["metadata"]["uid"]))
         return [pod for pod in pods if is_active(pod)]
-
-
-async def slow_start(count: int, action: Callable[[], Awaitable[ApiError | None]]) -> ApiError | None:
-    """Runs `action` `count` times in batches of 1, 2, 4…; a batch with an error is the last one."""
-    batch = 1
-    while count > 0:
-        size = min(batch, count)
-        errors = await asyncio.gather(*(action() for _ in range(size)))
-        failed = next((error for error in errors if error is not None), None)
-        if failed is not None:
-            return failed
-        count -= size
-        batch *= 2
-    return None
-
-
-def pod_of_template(rs: Object) -> Object:
-    """The pod that `rs` makes, without a name yet."""
-    template = rs["spec"]["template"]
-    wanted = template.get("metadata") or {}
-    metadata: dict[str, Any] = {
-        "generateName": f"{rs['metadata']['name']}-",
-        "namespace": rs["metadata"]["namespace"],
-        "ownerReferences": [controller_reference(rs)],
-    }
-    for field in ("labels", "annotations", "finalizers"):
-        if wanted.get(field):
-            metadata[field] = wanted[field]
-    return {"apiVersion": POD.api_version, "kind": POD.name, "metadata": metadata, "spec": template["spec"]}
 
 
 def replicaset_status(
@@ -246,7 +167,7 @@ def replicaset_status(
         "availableReplicas": sum(1 for wait in waits if wait == 0),
     }
     status.update((name, count) for name, count in counts.items() if count)
-    if rs["kind"] == REPLICA_SET.name:
+    if rs.get("kind") != REPLICATION_CONTROLLER.name:
         status["terminatingReplicas"] = terminating
     status["observedGeneration"] = rs["metadata"].get("generation", 0)
     conditions = _failure_conditions(rs, active, error, now)
@@ -272,8 +193,3 @@ def _failure_conditions(rs: Object, active: list[Object], error: ApiError | None
         "message": error.message,
     }
     return [*others, entry]
-
-
-def _namespace_terminates(error: ApiError) -> bool:
-    causes = (error.details or {}).get("causes") or ()
-    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)

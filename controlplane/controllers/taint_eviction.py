@@ -16,6 +16,7 @@ from typing import Any
 from controlplane.api.errors import Conflict, NotFound
 from controlplane.api.kinds import NODE, POD
 from controlplane.api.meta import timestamp
+from controlplane.api.tolerations import tolerates
 from controlplane.api.types import Object
 from controlplane.client.informer import Informers, ObjectKey, key_of
 from controlplane.client.interface import Client
@@ -115,7 +116,7 @@ def eviction_time(taints: Sequence[Taint], tolerations: Iterable[Mapping[str, An
     tolerations = list(tolerations)
     due: float | None = None
     for taint in taints:
-        covering = [toleration for toleration in tolerations if _tolerates(toleration, taint)]
+        covering = [toleration for toleration in tolerations if tolerates((toleration,), taint)]
         if not covering:
             return now
         seconds = [one["tolerationSeconds"] for one in covering if one.get("tolerationSeconds") is not None]
@@ -124,16 +125,6 @@ def eviction_time(taints: Sequence[Taint], tolerations: Iterable[Mapping[str, An
             leave = (parse_time(added) if added else now) + max(0, min(seconds))
             due = leave if due is None else min(due, leave)
     return due
-
-
-def _tolerates(toleration: Mapping[str, Any], taint: Taint) -> bool:
-    if toleration.get("effect") not in (None, "", taint["effect"]):
-        return False
-    if toleration.get("key") and toleration["key"] != taint["key"]:
-        return False
-    if toleration.get("operator", "Equal") == "Exists":
-        return True
-    return (toleration.get("value") or "") == (taint.get("value") or "")
 
 
 def _no_execute(node: Object | None) -> list[dict[str, Any]]:

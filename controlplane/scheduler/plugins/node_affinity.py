@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from controlplane.api.node_selectors import matches_term, matches_terms
 from controlplane.scheduler.framework import ClusterEvent, NodeFilter, Refusal, normalized
 from controlplane.scheduler.node_info import NodeInfo
-from controlplane.scheduler.node_selectors import matches_term, matches_terms
 from controlplane.scheduler.pod_info import PodInfo
 
 _REFUSED = Refusal(("node(s) didn't match Pod's node affinity/selector",))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from controlplane.api.tolerations import tolerates
 from controlplane.scheduler.framework import ClusterEvent, NodeFilter, Refusal
 from controlplane.scheduler.node_info import NodeInfo
-from controlplane.scheduler.plugins.tolerations import tolerates
 from controlplane.scheduler.pod_info import PodInfo
 
 _REFUSED = Refusal(("node(s) were unschedulable",))

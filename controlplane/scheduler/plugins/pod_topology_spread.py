@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from controlplane.api.selectors import LabelPredicate, compile_selector
+from controlplane.api.tolerations import untolerated
 from controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, NodeFilter, Refusal
 from controlplane.scheduler.node_info import HOSTNAME_LABEL, ZONE_LABEL, NodeInfo
 from controlplane.scheduler.plugins.node_affinity import required_match
-from controlplane.scheduler.plugins.tolerations import untolerated
 from controlplane.scheduler.pod_info import PodInfo
 
 _SKEWED = Refusal(("node(s) didn't match pod topology spread constraints",), resolvable=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from controlplane.api.tolerations import untolerated
 from controlplane.scheduler.framework import ClusterEvent, NodeFilter, Refusal, normalized
 from controlplane.scheduler.node_info import NodeInfo
-from controlplane.scheduler.plugins.tolerations import untolerated
 from controlplane.scheduler.pod_info import PodInfo
 
 _REFUSED = Refusal(("node(s) had untolerated taint(s)",))

@@ -1,4 +1,4 @@
-"""Which taints a pod's tolerations cover; shared by the plugins that look at taints."""
+"""Which taints a pod's tolerations cover: what the scheduler and the controllers ask alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Node selector terms, the selector language of node affinity."""
+"""Node selector terms, the selector language of node affinity; the scheduler and the DaemonSet controller ask it."""
 
 from __future__ import annotations
 
