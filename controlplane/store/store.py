@@ -120,7 +120,7 @@ class Store:
     def objects_at(self, resource: str, namespace: str, number: int) -> list[Revision]:
         """The objects as they were at revision `number`; Expired when that is no longer known."""
         self._check_known(number)
-        if number >= self._revision:
+        if number == self._revision:
             return self.objects(resource, namespace)
         past: dict[Key, Revision | None] = {}
         for change in self._history.after(number):
@@ -153,7 +153,7 @@ class Store:
         return self._stage(key, document, previous, deleted=True)
 
     def watch(self, resource: str, namespace: str = "", *, after: int, bound: int = QUEUE_BOUND) -> Watcher:
-        """Subscribes to the changes after revision `after`; Expired when those are no longer known.
+        """Subscribes to the changes after revision `after`; Expired when those are not known here.
 
         It subscribes and replays in one step of the loop, so nothing comes between.
         """
@@ -182,6 +182,9 @@ class Store:
     def _check_known(self, number: int) -> None:
         if number < self._history.floor:
             raise Expired(f"too old resource version: {number} ({self._history.floor})")
+        if number > self._revision:
+            # The client has seen another store than this one, and has to list again as well.
+            raise Expired(f"too large resource version: {number}, current: {self._revision}")
 
     @staticmethod
     def _ordered(spaces: dict[str, dict[str, Revision]], namespace: str) -> Iterator[Revision]:

@@ -140,6 +140,11 @@ async def test_forgotten_history_is_expired(tmp_path: Path) -> None:
             store.watch("pods", after=1)
 
 
+async def test_a_revision_of_another_store_is_expired(store: Store) -> None:
+    with pytest.raises(Expired, match="too large resource version: 7, current: 0"):
+        store.watch("pods", after=7)
+
+
 async def test_history_is_bounded_in_bytes(tmp_path: Path) -> None:
     async with small_store(tmp_path / "state.db", history_bytes=10_000) as store:
         for number in range(10):
