@@ -143,18 +143,19 @@ async def _bare(spawner: Spawner, model: Container, data: Path) -> float:
         config["linux"]["cgroupsPath"] = f"{cgroups.TOP}/{CLUSTER}/{name}"
         (bundle / "config.json").write_bytes(orjson.dumps(config))
         began = time.perf_counter()
-        await _run(spawner, ["crun", "--root", str(root), "run", "--detach", "--bundle", str(bundle), name])
+        await _run(spawner, [spawner.runtime, "--root", str(root), "run", "--detach", "--bundle", str(bundle), name])
         wall += time.perf_counter() - began
     for name in names:
-        await _run(spawner, ["crun", "--root", str(root), "delete", "--force", name])
+        await _run(spawner, [spawner.runtime, "--root", str(root), "delete", "--force", name])
     shutil.rmtree(bundle)
     return wall / EXECS * 1e3
 
 
 async def _run(spawner: Spawner, argv: list[str]) -> None:
     process = await spawner.spawn(argv)
-    if await spawner.files(process.wait):
-        raise subprocess.CalledProcessError(process.returncode, argv)
+    code = await spawner.files(process.wait)
+    if code:
+        raise subprocess.CalledProcessError(code, argv)
 
 
 def _pss_of(container: Container) -> float:

@@ -14,7 +14,6 @@ import asyncio
 import os
 import shutil
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, fields, replace
@@ -31,6 +30,7 @@ from netsim.errors import NetsimError
 
 CREATE_SECONDS = 60.0
 KILL_SECONDS = 20.0
+SYNC_DESCRIPTOR = 3
 LOG_BYTES = 10 * 1024 * 1024
 LOST_EXIT_CODE = 137
 """The status of a container whose monitor went without leaving one, as upstream assumes."""
@@ -138,13 +138,17 @@ class ContainerRuntime:
 
     async def command(self, *words: str) -> None:
         """Runs the OCI runtime with `words`; RuntimeFailure with what it printed."""
-        argv = [self.spawner.runtime_path, "--root", str(self.state), *words]
-        process = await self.spawner.spawn(argv, stderr=subprocess.PIPE)
-        _, err = await self.spawner.files(process.communicate, timeout=CREATE_SECONDS)
-        if process.returncode:
-            raise RuntimeFailure(
-                f"{self.spawner.runtime_name} {' '.join(words)}: {err.decode(errors='replace').strip()}"
-            )
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        with os.fdopen(reader, "rb") as complaints:
+            try:
+                argv = [self.spawner.runtime_path, "--root", str(self.state), *words]
+                process = await self.spawner.spawn(argv, descriptors={2: writer})
+            finally:
+                os.close(writer)
+            err = await self.spawner.files(complaints.read)
+        if await self.spawner.files(process.wait):
+            said = err.decode(errors="replace").strip()
+            raise RuntimeFailure(f"{self.spawner.runtime_name} {' '.join(words)}: {said}")
 
     def adopt(self) -> list[Container]:
         """The containers that an earlier daemon left here, running or ended; half-made ones are removed."""
@@ -227,8 +231,8 @@ class ContainerRuntime:
             try:
                 process = await self.spawner.spawn(
                     argv,
-                    pass_fds=[writer],
-                    environment=self._environment | {"_OCI_SYNCPIPE": str(writer)},
+                    descriptors={SYNC_DESCRIPTOR: writer},
+                    environment=self._environment | {"_OCI_SYNCPIPE": str(SYNC_DESCRIPTOR)},
                     overlay=(str(plan.root), plan.root_overlay) if plan.root_overlay else None,
                 )
             finally:
@@ -244,7 +248,7 @@ class ContainerRuntime:
             if plan.root_overlay:
                 self.spawner.unmount(str(plan.root))
         if process.poll() is None:
-            await self.spawner.files(process.wait, KILL_SECONDS)
+            await self.spawner.files(process.wait)
         return self._created_pid(answer)
 
     def _created_pid(self, answer: bytes) -> int:

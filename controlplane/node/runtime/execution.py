@@ -15,7 +15,6 @@ import secrets
 import signal
 import socket
 import struct
-import subprocess
 import termios
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from typing import Any
 import orjson
 
 from controlplane.node.errors import RuntimeFailure
+from controlplane.node.runtime.child import Child
 from controlplane.node.runtime.container import Container, ContainerRuntime
 from controlplane.node.runtime.process import send_signal, wait_for_exit
 
@@ -37,7 +37,7 @@ class Execution:
     """A running command. `stdin` is None when not asked for; with a terminal `stdout` carries everything
     and `terminal` is its descriptor. The OCI runtime's own words go to `log_file`."""
 
-    process: subprocess.Popen[bytes]
+    process: Child
     log_file: Path
     stdin: int | None
     stdout: int | None
@@ -181,9 +181,7 @@ async def _with_pipes(
     try:
         process = await runtime.spawner.spawn(
             [*words, container.record.id],
-            stdin=inward[0] if inward else subprocess.DEVNULL,
-            stdout=out[1],
-            stderr=err[1],
+            descriptors={1: out[1], 2: err[1]} | ({0: inward[0]} if inward else {}),
         )
     except BaseException:
         for descriptor in (out[0], err[0], *([inward[1]] if inward else [])):
@@ -220,7 +218,7 @@ async def _with_terminal(
     return Execution(process, log_file, terminal, terminal, None, terminal)
 
 
-async def _receive_terminal(listener: socket.socket, process: subprocess.Popen[bytes]) -> int | None:
+async def _receive_terminal(listener: socket.socket, process: Child) -> int | None:
     loop = asyncio.get_running_loop()
     accepting = loop.create_task(_accept(listener))
     ended = loop.create_task(wait_for_exit(process.pid))

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from controlplane.node.errors import RuntimeFailure
+from controlplane.node.runtime.child import Child, spawn
 from netsim import syscalls
 from netsim.errors import NetsimError
 
@@ -45,6 +46,7 @@ class Spawner:
         self.environment = {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")}
         self._threads = ThreadPoolExecutor(1, "container-spawner", initializer=_enter_own_mounts)
         self._files = ThreadPoolExecutor(FILE_THREADS, "container-files")
+        self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self._sealed: int | None = None
 
     @functools.cached_property
@@ -69,30 +71,23 @@ class Spawner:
         self,
         argv: Sequence[str],
         *,
-        stdin: int = subprocess.DEVNULL,
-        stdout: int = subprocess.DEVNULL,
-        stderr: int = subprocess.DEVNULL,
-        pass_fds: Sequence[int] = (),
+        descriptors: Mapping[int, int] | None = None,
         environment: Mapping[str, str] | None = None,
         overlay: tuple[str, str] | None = None,
-    ) -> subprocess.Popen[bytes]:
-        """Starts a program from the thread; the caller reaps it.
+    ) -> Child:
+        """Starts a program (its full path first) from the thread; the caller reaps it.
 
-        `overlay`, a target and its mount data, is mounted for it first; `unmount` takes it away again.
+        `descriptors` maps the child's numbers 0 to 3 to ours; those below the highest that are not given are
+        /dev/null. `overlay`, a target and its mount data, is mounted for it first; `unmount` takes it away again.
         """
+        wanted = descriptors or {}
+        given = [wanted.get(number, self._null) for number in range(max([2, *wanted]) + 1)]
+        variables = {**self.environment, **(environment or {})}
 
-        def start() -> subprocess.Popen[bytes]:
+        def start() -> Child:
             if overlay is not None:
                 syscalls.mount("overlay", overlay[0], flags=0, filesystem="overlay", data=overlay[1])
-            return subprocess.Popen(
-                argv,
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                pass_fds=pass_fds,
-                env={**self.environment, **(environment or {})},
-                start_new_session=True,
-            )
+            return spawn(argv, variables, given)
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, start)
 
