@@ -19,6 +19,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -96,7 +97,8 @@ async def serve(cluster: Cluster, progress: Progress) -> None:
         gc.freeze()
         progress.ready(cluster.api_url)
         stopped = asyncio.ensure_future(stop.wait())
-        await asyncio.wait({stopped, failure}, return_when=asyncio.FIRST_COMPLETED)
+        ends: set[asyncio.Future[Any]] = {stopped, failure}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         if failure.done():
             failure.result()
