@@ -5,7 +5,7 @@ NetsimError
 │   ├── AlreadyExists      EEXIST
 │   ├── NotFound           ENODEV, ENOENT, ESRCH, ENXIO, EADDRNOTAVAIL
 │   ├── NotPermitted       EPERM, EACCES
-│   ├── Busy               EBUSY, EAGAIN
+│   ├── Busy               EBUSY, ENOTEMPTY, EAGAIN
 │   ├── InvalidRequest     EINVAL, ERANGE, ENETUNREACH, ENOTCONN
 │   ├── NoSpace            ENOSPC, EMFILE, ENFILE, ENOMEM
 │   └── Unsupported        EOPNOTSUPP, EAFNOSUPPORT, EPROTONOSUPPORT, ENOSYS
@@ -120,6 +120,7 @@ _BY_ERRNO: dict[int, type[KernelError]] = {
     E.EPERM: NotPermitted,
     E.EACCES: NotPermitted,
     E.EBUSY: Busy,
+    E.ENOTEMPTY: Busy,
     E.EAGAIN: Busy,
     E.EINVAL: InvalidRequest,
     E.ERANGE: InvalidRequest,

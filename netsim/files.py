@@ -29,6 +29,10 @@ def create(path: Path, data: bytes, *, mode: int = 0o644, attributes: Mapping[st
     Of several who create the same path at once exactly one succeeds. Attributes that the file system cannot hold are
     left out.
     """
+    if not data and not attributes:
+        # An empty file is whole at once.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode))
+        return
     try:
         descriptor = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, mode)
     except OSError as error:

@@ -182,7 +182,8 @@ def _unshare_and_pin(kind: int, word: str, target: Path, undo: ExitStack, hostna
         syscalls.unshare(kind)
         if hostname is not None:
             syscalls.sethostname(hostname)
-        pins.unpin(target)
+        if pins.is_pinned(target):
+            pins.unpin(target)
         pins.pin(f"/proc/thread-self/ns/{word}", target)
     undo.callback(pins.unpin, target)
 

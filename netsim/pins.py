@@ -18,9 +18,10 @@ from netsim import files, syscalls
 from netsim.errors import Busy, InvalidRequest, NotFound, kernel_error, translated
 
 NETNS_DIR = Path("/run/netns")
-_NSFS_MAGIC = 0x6E736673
 _NOTE = "trusted.netsim.made"
 _FILE_MARK = "trusted.netsim.mark"
+_STAGING = Path("/run/netsim/.netns")
+_MADE_BY_OTHERS = frozenset({errno.EBUSY, errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT})
 _NO_NOTE = frozenset({errno.ENODATA, errno.EOPNOTSUPP, errno.ENOENT})
 
 
@@ -33,18 +34,19 @@ def ensure_netns_directory() -> None:
     """Makes /run/netns a shared mount, unless it is."""
     if _propagates(NETNS_DIR):
         return
-    made = [] if NETNS_DIR.exists() else ["directory"]
-    with translated(f"make {NETNS_DIR}"):
-        NETNS_DIR.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if not NETNS_DIR.exists():
+        with translated(f"make {NETNS_DIR}"):
+            _make_directory()
     with _locked(NETNS_DIR):
         if not _propagates(NETNS_DIR):
-            _write_note([*made, "mount"])
+            _write_note(NETNS_DIR, "mount")
             share(NETNS_DIR)
 
 
 def remove_netns_directory() -> bool:
     """Takes back what `ensure_netns_directory` made, once no namespace is pinned there; says whether it did."""
-    made = _read_note()
+    _remove_staging()
+    made = _read_note(NETNS_DIR)
     if not made or any(NETNS_DIR.iterdir()):
         return False
     if "directory" not in made:
@@ -127,20 +129,37 @@ def _locked(directory: Path) -> Iterator[None]:
         yield
 
 
-def _read_note() -> set[str]:
+def _make_directory() -> None:
+    # Made and noted among our own, so that no kill leaves one in the host's place that nobody knows to be ours.
+    _STAGING.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _write_note(_STAGING, "directory")
     try:
-        return set(os.getxattr(NETNS_DIR, _NOTE).decode().split(","))
+        # One that someone else has just made is replaced while it is empty.
+        os.rename(_STAGING, NETNS_DIR)
+    except OSError as error:
+        if error.errno not in _MADE_BY_OTHERS:
+            raise
+    _remove_staging()
+
+
+def _remove_staging() -> None:
+    for directory in (_STAGING, _STAGING.parent):
+        with suppress(OSError):
+            directory.rmdir()
+
+
+def _read_note(directory: Path) -> set[str]:
+    try:
+        return set(os.getxattr(directory, _NOTE).decode().split(","))
     except OSError as error:
         if error.errno not in _NO_NOTE:
             raise
         return set()
 
 
-def _write_note(made: list[str]) -> None:
-    if not made:
-        return
+def _write_note(directory: Path, made: str) -> None:
     try:
-        os.setxattr(NETNS_DIR, _NOTE, ",".join(sorted(_read_note() | set(made))).encode())
+        os.setxattr(directory, _NOTE, ",".join(sorted({*_read_note(directory), made})).encode())
     except OSError as error:
         # Without extended attributes what we made stays, as what `ip netns` makes does too.
         if error.errno != errno.EOPNOTSUPP:

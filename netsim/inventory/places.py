@@ -83,6 +83,6 @@ def _mounted() -> Iterator[_Mount]:
 
 def _children(root: Path) -> list[Path]:
     try:
-        return sorted(root.iterdir())
+        return sorted(path for path in root.iterdir() if not path.name.startswith("."))
     except FileNotFoundError:
         return []

@@ -125,5 +125,14 @@ def host_state(cluster: str) -> dict[str, str]:
     }
 
 
+def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """The lines that are only in one of two states, each with its kind."""
+    found = []
+    for kind in before:
+        lines = set(before[kind].splitlines()) ^ set(after[kind].splitlines())
+        found += [f"{kind}: {line}" for line in sorted(lines)]
+    return found
+
+
 def _settled(addresses: str) -> str:
     return re.sub(r"valid_lft \d+sec preferred_lft \d+sec", "", addresses)
