@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from netsim import link, namespace, pins
+from netsim import link, namespace, pins, sysctl
 from netsim.errors import AlreadyExists, KernelError
 from netsim.netlink import Netlink
 from netsim.vpc import Vpc, VpcPlan, uplink
@@ -145,6 +145,7 @@ def test_the_host_is_as_it_was_also_with_two_clusters(host: None, cluster: str) 
     assert world.ping(across)
     take_down(plans[0], 1)
     assert world.ping(across), "the other cluster is not touched"
+    assert sysctl.read("net.ipv4.conf.eth0.forwarding") == "1", "and still needs what the first has changed"
     take_down(plans[1], 1)
     assert world.host_state(cluster) == before
 
