@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import uuid
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from netsim.inventory import clusters
 
 BIN = Path(sys.executable).parent
 COMMAND_SECONDS = 60.0
@@ -60,17 +63,26 @@ def run(
 
 
 def cluster_name(purpose: str) -> str:
-    return f"{purpose}-{uuid.uuid4().hex[:4]}"
+    """A name that no other cluster has, and that tells later runs whose it was."""
+    return f"pytest-{os.getpid()}-{purpose}-{uuid.uuid4().hex[:4]}"
+
+
+def clusters_of_tests(*, dead: bool) -> list[str]:
+    """The clusters in the kernel that this run made, or those of runs that have died; never a user's own."""
+    found = ((name, re.match(r"pytest-(\d+)-", name)) for name in clusters())
+    owners = [(name, int(match[1])) for name, match in found if match]
+    if dead:
+        return [name for name, pid in owners if not Path(f"/proc/{pid}").exists()]
+    return [name for name, pid in owners if pid == os.getpid()]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """Begins by removing what a run that died has left, and fails if this one leaves anything."""
-    run(str(BIN / "netsim"), "down", "--all")
+    for name in clusters_of_tests(dead=True):
+        run(str(BIN / "netsim"), "down", "--name", name)
     yield
-    from netsim.inventory import clusters
-
-    assert clusters() == []
+    assert clusters_of_tests(dead=False) == []
 
 
 @pytest.fixture(scope="session")
