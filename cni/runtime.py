@@ -38,9 +38,9 @@ class Runtime:
         """
         result: Result | None = None
         with ExitStack() as undo:
-            for index, plugin in enumerate(self.network.plugins):
+            for plugin in self.network.plugins:
                 result = self._call("ADD", plugin, attachment, result) or result or Result()
-                undo.callback(self._delete_from, index, attachment, result)
+                undo.callback(self._call, "DEL", plugin, attachment, self._previous(result))
             undo.pop_all()
         assert result is not None
         self._cache.put(self.network.name, self.network.cni_version, attachment, result)
@@ -49,7 +49,8 @@ class Runtime:
     def delete(self, attachment: Attachment) -> None:
         """Calls DEL of each plugin, the last first; what is gone is no error."""
         result = self._cached(attachment)
-        self._delete_from(len(self.network.plugins) - 1, attachment, result)
+        for plugin in reversed(self.network.plugins):
+            self._call("DEL", plugin, attachment, self._previous(result))
         self._cache.remove(self.network.name, attachment.container_id, attachment.ifname)
 
     def check(self, attachment: Attachment) -> None:
@@ -86,10 +87,9 @@ class Runtime:
         """Closes the netlink socket."""
         self._invoker.close()
 
-    def _delete_from(self, index: int, attachment: Attachment, result: Result | None) -> None:
-        previous = result if at_least(self.network.cni_version, "0.4.0") else None
-        for plugin in reversed(self.network.plugins[: index + 1]):
-            self._call("DEL", plugin, attachment, previous)
+    def _previous(self, result: Result | None) -> Result | None:
+        """What DEL is told; before 0.4.0 it was told nothing."""
+        return result if at_least(self.network.cni_version, "0.4.0") else None
 
     def _call(
         self, command: str, plugin: Mapping[str, Any], attachment: Attachment, previous: Result | None

@@ -67,6 +67,11 @@ def test_creating_twice_fails_and_ensuring_twice_does_not(netns: str, cluster: s
         namespace.ensure_namespace(netns, Mark(cluster, "pod", "other"))
 
 
+def test_the_file_under_the_pin_is_marked_too(netns: str, cluster: str) -> None:
+    syscalls.unmount(str(namespace_path(netns)))
+    assert Mark.parse(pins.read_file_mark(namespace_path(netns))) == Mark(cluster, "node", "ns")
+
+
 def test_a_file_left_by_a_kill_before_the_pin_is_used(cluster: str) -> None:
     name = f"{cluster}-stale"
     pins.ensure_netns_directory()

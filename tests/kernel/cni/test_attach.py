@@ -142,6 +142,19 @@ async def test_a_failed_add_leaves_nothing(
         await node.run(runtime.add, Attachment("gone", "/run/netns/gone"))
 
 
+async def test_when_a_later_plugin_fails_the_earlier_ones_are_undone(
+    node: NamespaceExecutor, pods: list[str], netns: str, tmp_path: Path
+) -> None:
+    configuration = conflist(tmp_path / "ipam")
+    configuration["plugins"].append({"type": "frob"})
+    runtime = Runtime(configuration, (), tmp_path / "cache")
+    with pytest.raises(CniError, match="frob"):
+        await node.run(runtime.add, attachment(pods[0]))
+    assert "veth" not in world.run("ip", "-o", "link", netns=netns)
+    assert not [path for path in (tmp_path / "ipam" / "net").iterdir() if path.name.startswith("10.")]
+    await node.run(runtime.close)
+
+
 async def test_an_add_that_was_cut_short_can_be_repeated(
     node: NamespaceExecutor, runtime: Runtime, pods: list[str], netns: str
 ) -> None:
