@@ -17,6 +17,7 @@ from netsim.errors import CommandFailed, MissingRequirement, RulesRejected
 _LIMIT_SECONDS = 120
 _LOCK_SECONDS = "5"
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
+_NO_SUCH = "No such file or directory"
 _QUOTED = re.compile(r"'([^']+)'")
 _LINE_NUMBER = re.compile(r"line:? (\d+)")
 
@@ -60,9 +61,14 @@ def list_nft_tables() -> list[tuple[str, str]]:
     return [(fields[1], fields[2]) for fields in map(str.split, lines) if len(fields) == 3]
 
 
-def list_nft_table(family: str, name: str) -> str:
-    """A table's rules in nft's form."""
-    return run([_program("nft"), "list", "table", family, name])
+def find_nft_table(family: str, name: str) -> str | None:
+    """A table's rules in nft's form, or None if there is none of that name (any more)."""
+    try:
+        return run([_program("nft"), "list", "table", family, name])
+    except CommandFailed as error:
+        if _NO_SUCH in error.stderr:
+            return None
+        raise
 
 
 def run(argv: Sequence[str], text: str = "") -> str:

@@ -111,7 +111,7 @@ def marked_tables() -> dict[str, str]:
     found: dict[str, str] = {}
     for family, name in firewall.list_nft_tables():
         if family == "ip" and name.startswith(_TABLE_PREFIX):
-            for comment in re.findall(r'comment "([^"]*)"', firewall.list_nft_table(family, name)):
+            for comment in re.findall(r'comment "([^"]*)"', firewall.find_nft_table(family, name) or ""):
                 mark = Mark.parse(comment)
                 if mark is not None and table_name(mark.cluster) == name:
                     found[name] = mark.cluster

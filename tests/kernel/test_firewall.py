@@ -51,3 +51,10 @@ def test_a_program_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(CommandFailed, match="still running"):
         firewall.run(["sleep", "5"])
     assert not subprocess.run(["pgrep", "-fx", "sleep 5"], capture_output=True, check=False).stdout
+
+
+def test_a_table_that_is_gone_is_none(netns: str) -> None:
+    with namespace.entered(namespace_path(netns)):
+        assert firewall.find_nft_table("ip", "nowhere") is None
+        firewall.nft('table ip there {\n chain c {\n counter comment "x"\n }\n}\n')
+        assert 'comment "x"' in (firewall.find_nft_table("ip", "there") or "")
