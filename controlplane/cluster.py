@@ -24,6 +24,7 @@ from controlplane.client.local import LocalClient
 from controlplane.config import ResolvedCluster, ResolvedNode
 from controlplane.controllers import ControllerConfig, build_controllers
 from controlplane.directories import Directories
+from controlplane.dns import DnsConfig, DnsServer, DnsService
 from controlplane.node import NodeAgent, NodeConfig
 from controlplane.proxy import LocalTraffic, ProxyConfig, ServiceProxy, ServiceTable
 from controlplane.scheduler import Scheduler
@@ -45,6 +46,7 @@ ADMIN_GROUPS = ("system:masters",)
 READY_SECONDS = 60.0
 RESTART_SECONDS = 1.0
 VPC_API_PORT = 6443
+DNS_PORT = 53
 
 
 class Component(Protocol):
@@ -157,12 +159,25 @@ class Cluster:
     def _components(self, client: LocalClient, informers: Informers) -> list[Component]:
         components: list[Component] = [*build_controllers(client, informers, self._controller_config())]
         components.append(Scheduler(client, informers))
+        components += self._dns(client, informers)
         table = ServiceTable(informers)
         for node in self._config.nodes:
             agent = NodeAgent(client, informers, self._node_config(node))
             self._streams.register(node.name, agent)
             components += [agent, ServiceProxy(informers, self._proxy_config(node), table=table)]
         return components
+
+    def _dns(self, client: LocalClient, informers: Informers) -> list[Component]:
+        address, cluster_ip = str(self._config.api_vpc_address), str(self._config.dns_address)
+
+        async def listen() -> tuple[socket.socket, socket.socket]:
+            return await self._fabric.run(
+                lambda vpc: (vpc.router_receiver(address, DNS_PORT), vpc.router_listener(address, DNS_PORT))
+            )
+
+        config = DnsConfig(cluster_ip, ranges=tuple(self._config.ranges().values()))
+        service = DnsService(client, informers, cluster_ip=cluster_ip, address=address)
+        return [service, DnsServer(informers, config, listen)]
 
     def _controller_config(self) -> ControllerConfig:
         return ControllerConfig(
@@ -190,6 +205,7 @@ class Cluster:
             labels=node.labels,
             max_pods=self._config.max_pods_per_node,
             missing_image=self._config.missing_image,
+            dns_address=str(self._config.dns_address),
         )
 
     def _proxy_config(self, node: ResolvedNode) -> ProxyConfig:

@@ -67,6 +67,18 @@ class Vpc:
             raise
         return listener
 
+    def router_receiver(self, address: str, port: int) -> socket.socket:
+        """The same for datagrams: a bound UDP socket inside the router's namespace."""
+        with namespace.entered(self.plan.router_path):
+            receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        try:
+            with translated(f"receive on {address}:{port} in the router"):
+                receiver.bind((address, port))
+        except BaseException:
+            receiver.close()
+            raise
+        return receiver
+
     def close(self) -> None:
         """Closes the sockets; the VPC stays."""
         for opened in (self._host, self._router):
