@@ -20,8 +20,9 @@ from controlplane.node import logs, podfiles, volumes
 from controlplane.node import status as pod_status
 from controlplane.node.errors import NodeError, VolumeFailure
 from controlplane.node.hooks import Hooks
-from controlplane.node.launch import FIRST_DELAY, LONGEST_DELAY, Launcher, addresses_of, spec_hash
+from controlplane.node.launch import FIRST_DELAY, LONGEST_DELAY, Launcher
 from controlplane.node.parts import NodeParts
+from controlplane.node.plan import addresses_of, spec_hash
 from controlplane.node.probes import ProbeKind, ProbeSet
 from controlplane.node.runtime.container import Container
 from controlplane.node.runtime.execution import output_of

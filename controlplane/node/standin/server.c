@@ -563,13 +563,12 @@ int main(int argc, char **argv) {
     }
     for (;;) {
         int n = epoll_wait(poller, events, 64, next_timeout());
-        /* Signals last: a drain must not end before what came in with it is answered. */
+        handle_signals(signals.fd);
         for (int i = 0; i < n; i++) {
             struct source *source = events[i].data.ptr;
             if (source->kind == LISTENER) accept_all((struct port *)source);
             else if (source->kind == DATAGRAM) answer_datagrams((struct port *)source);
             else if (source->kind == CONNECTION) receive((struct connection *)source);
         }
-        handle_signals(signals.fd);
     }
 }

@@ -1,0 +1,244 @@
+"""From a pod's manifest to what the runtime is told of one container: bundle, root, mounts, environment, limits."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from controlplane.api.quantity import whole
+from controlplane.api.rules.qos import qos_class
+from controlplane.api.types import Object
+from controlplane.node import environment, podfiles, security, standin_ports
+from controlplane.node.errors import ConfigFailure
+from controlplane.node.images.standin import STANDARD_DIRECTORIES, StandInConfig, write_config
+from controlplane.node.images.store import Image, ImageSource, RootFilesystem
+from controlplane.node.parts import NodeParts
+from controlplane.node.runtime import cgroups, oci
+from controlplane.node.runtime.record import Record
+from controlplane.node.sandbox import Sandbox
+from controlplane.node.state import ContainerState, PodState
+from controlplane.node.values import expand
+from netsim.namespace import namespace_path
+
+DEFAULT_TERMINATION_PATH = "/dev/termination-log"
+SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
+"""What containerd sets, so that ping and low ports need no privilege."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is to be run; `listens` when it is the stand-in server, which says when its ports are open."""
+
+    plan: oci.ContainerPlan
+    record: Record
+    listens: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """What was made on disk for one container."""
+
+    filesystem: RootFilesystem
+    termination: str
+    volume_mounts: list[oci.Mount]
+
+
+class Planner:
+    """Prepares containers of one node's pods."""
+
+    def __init__(self, parts: NodeParts) -> None:
+        self._parts = parts
+
+    def data_dir(self, state: PodState) -> Path:
+        """Where the pod's files are that outlive a reboot."""
+        return self._parts.config.pods / state.uid
+
+    async def prepare(
+        self, state: PodState, container: ContainerState, image: Image, source: ImageSource, attempt: int
+    ) -> Prepared:
+        """Makes the files of a container and says how to run it; raises ConfigFailure and other NodeErrors."""
+        spec, container_id = container.spec, secrets.token_hex(32)
+        variables = await self._variables(state, spec)
+        who = security.security(state.pod, spec, image.user)
+        cwd = spec.get("workingDir") or image.working_dir
+        directory = self.data_dir(state) / f"{container.name}_{attempt}"
+        bundle = self._parts.runtime.bundle(container_id)
+        server = self._server(state, spec, image)
+
+        def make() -> _Files:
+            _fresh(directory)
+            bundle.mkdir(parents=True)
+            mounts = _volume_mounts(spec, state.volumes, variables)
+            filesystem = source.unpack(image, bundle, directory, [cwd, *(mount.target for mount in mounts)])
+            if server is not None:
+                write_config(bundle, server)
+            if image.standin and not cwd.startswith("/usr/"):
+                # The image would have it.
+                _make_inside(filesystem.upper, cwd)
+            return _Files(filesystem, _termination_file(bundle), mounts)
+
+        files = await self._parts.spawner.files(make)
+        config = self._parts.config
+        record = Record(
+            id=container_id,
+            pod_uid=state.uid,
+            pod_namespace=state.namespace,
+            pod_name=state.name,
+            container=container.name,
+            attempt=attempt,
+            init=container.role != "main",
+            image=spec["image"],
+            image_id=image.id,
+            created=time.time(),
+            cgroup=cgroups.container_cgroup(config.cluster, config.name, state.uid, container_id),
+            log_path=f"{directory}.log",
+            data_dir=str(directory),
+            termination_path=files.termination,
+            spec_hash=spec_hash(spec),
+        )
+        plan = oci.ContainerPlan(
+            id=container_id,
+            root=files.filesystem.root,
+            argv=_argv(spec, image, variables),
+            environment=self._environment(state, spec, image) | variables,
+            cwd=cwd,
+            cgroup=record.cgroup,
+            namespaces=_namespaces(state, self._parts),
+            mounts=_mounts(state, spec, files),
+            overlays=files.filesystem.overlays,
+            root_overlay=files.filesystem.overlay,
+            security=who,
+            resources=security.resources(spec),
+            sysctls=_sysctls(state.pod),
+            hostname=_sandbox(state).hostname,
+            tty=bool(spec.get("tty")),
+            oom_score=self._oom_score(state, spec),
+        )
+        return Prepared(plan, record, listens=server is not None)
+
+    def _server(self, state: PodState, spec: Object, image: Image) -> StandInConfig | None:
+        if not standin_ports.is_server(spec, image.id):
+            return None
+        address = _sandbox(state).addresses[0]
+        return standin_ports.config_of(state.pod, spec, address, self._parts.config, self._parts.services)
+
+    def _environment(self, state: PodState, spec: Object, image: Image) -> dict[str, str]:
+        terminal = {"TERM": "xterm"} if spec.get("tty") else {}
+        return {"PATH": oci.DEFAULT_PATH, "HOSTNAME": _sandbox(state).hostname, **terminal, **image.environment}
+
+    def _oom_score(self, state: PodState, spec: Object) -> int:
+        memory = whole(self._parts.registration.allocatable.get("memory", "1Gi"))
+        return security.oom_score(qos_class(state.pod["spec"]), spec, memory)
+
+    async def _variables(self, state: PodState, spec: Object) -> dict[str, str]:
+        parts, pod = self._parts, state.pod
+        links = environment.service_variables(
+            parts.services.list(), state.namespace, links=pod["spec"].get("enableServiceLinks", True)
+        )
+        return await environment.build(
+            pod, spec, parts.sources, links, addresses_of(state, parts.config.address), parts.registration.allocatable
+        )
+
+
+def addresses_of(state: PodState, host: str) -> dict[str, Any]:
+    """The addresses that the downward API shows."""
+    addresses = list(state.sandbox.addresses) if state.sandbox else []
+    return {"podIP": addresses[0] if addresses else "", "podIPs": addresses, "hostIP": host, "hostIPs": [host]}
+
+
+def spec_hash(spec: Object) -> str:
+    """Tells two versions of a container apart by what needs a restart: its name and image."""
+    return hashlib.sha256(orjson.dumps([spec["name"], spec["image"]])).hexdigest()[:16]
+
+
+def _argv(spec: Object, image: Image, variables: dict[str, str]) -> list[str]:
+    command = [expand(word, variables) for word in spec.get("command") or []]
+    arguments = [expand(word, variables) for word in spec.get("args") or []]
+    if command:
+        return command + arguments
+    if image.standin:
+        return list(image.command)
+    return [*image.entrypoint, *(arguments or image.command)]
+
+
+def _sandbox(state: PodState) -> Sandbox:
+    assert state.sandbox is not None
+    return state.sandbox
+
+
+def _mounts(state: PodState, spec: Object, files: _Files) -> list[oci.Mount]:
+    """One mount a target: what the manifest asks for wins over the pod's files, and those over the image's."""
+    target = spec.get("terminationMessagePath") or DEFAULT_TERMINATION_PATH
+    found = {mount.target: mount for mount in (*files.filesystem.mounts, *podfiles.mounts(_sandbox(state)))}
+    found[target] = oci.Mount(files.termination, target, recursive=False)
+    return list((found | {mount.target: mount for mount in files.volume_mounts}).values())
+
+
+def _namespaces(state: PodState, parts: NodeParts) -> oci.Namespaces:
+    pod, sandbox = state.pod, _sandbox(state)
+    if not sandbox.netns:
+        return oci.Namespaces(str(parts.config.namespace), "", "", None if pod["spec"].get("hostPID") else "")
+    return oci.Namespaces(
+        network=str(namespace_path(sandbox.netns)),
+        uts=str(sandbox.path / "uts"),
+        ipc=str(sandbox.path / "ipc"),
+        pid=None if pod["spec"].get("hostPID") else "",
+    )
+
+
+def _sysctls(pod: Object) -> dict[str, str]:
+    spec = pod["spec"]
+    if spec.get("hostNetwork"):
+        return {}
+    own = (spec.get("securityContext") or {}).get("sysctls") or []
+    return SYSCTLS | {sysctl["name"]: sysctl["value"] for sysctl in own}
+
+
+def _volume_mounts(spec: Object, volumes: dict[str, Path], variables: dict[str, str]) -> list[oci.Mount]:
+    mounts = []
+    for mount in spec.get("volumeMounts") or []:
+        if mount["name"] not in volumes:
+            raise ConfigFailure(f'cannot find volume "{mount["name"]}" to mount into container "{spec["name"]}"')
+        source = volumes[mount["name"]]
+        sub = mount.get("subPath") or expand(mount.get("subPathExpr") or "", variables)
+        if sub:
+            source = _inside(source, sub)
+        mounts.append(
+            oci.Mount(str(source), os.path.normpath(mount["mountPath"]), read_only=bool(mount.get("readOnly")))
+        )
+    return mounts
+
+
+def _inside(volume: Path, sub: str) -> Path:
+    source = volume / sub
+    if not source.exists():
+        source.mkdir(parents=True, exist_ok=True)
+    if not source.resolve().is_relative_to(volume.resolve()):
+        raise ConfigFailure(f"subPath {sub} leads out of the volume")
+    return source.resolve()
+
+
+def _termination_file(directory: Path) -> str:
+    path = directory / "termination-log"
+    path.touch()
+    path.chmod(0o666)
+    return str(path)
+
+
+def _make_inside(upper: Path, cwd: str) -> None:
+    if cwd.strip("/") not in STANDARD_DIRECTORIES:
+        (upper / cwd.strip("/")).mkdir(parents=True, exist_ok=True)
+
+
+def _fresh(directory: Path) -> None:
+    if directory.exists():
+        shutil.rmtree(directory)
+    directory.mkdir(parents=True)
