@@ -7,6 +7,7 @@ from typing import Protocol
 from controlplane.client.informer import Informers
 from controlplane.client.interface import Client
 from controlplane.controllers.config import ControllerConfig, LoadBalancerRoutes
+from controlplane.controllers.daemonset import DaemonSetController
 from controlplane.controllers.deployment import DeploymentController
 from controlplane.controllers.endpoints import EndpointsController
 from controlplane.controllers.endpointslice import EndpointSliceController
@@ -45,6 +46,7 @@ def build_controllers(client: Client, informers: Informers, config: ControllerCo
         DeploymentController(client, informers),
         ReplicaSetController(client, informers),
         ReplicationControllerManager(client, informers),
+        DaemonSetController(client, informers),
         EndpointSliceController(client, informers),
         EndpointsController(client, informers),
         ServiceLoadBalancer(client, informers, config.load_balancer_range, config.load_balancer_routes),

@@ -1,9 +1,9 @@
-"""Two small guards between a controller, its cache and its queue.
+"""Small guards between a controller, its cache and its queue.
 
 `Throttle` lets the first request for a key through at once and the following ones at most every
 few milliseconds, so that a burst of a hundred changes costs a few reconciles and a single change
 costs no delay. `Expectations` remembers writes that the cache has not shown yet, so that a
-reconcile that reads the cache never repeats them.
+reconcile that reads the cache never repeats them. `Backoff` spaces repeated attempts out.
 """
 
 from __future__ import annotations
@@ -114,3 +114,24 @@ class Freshness:
     def gone(self, key: ObjectKey) -> None:
         """Notes that the cache has shown the object's end."""
         self._written.pop(key, None)
+
+
+class Backoff(Generic[Key]):
+    """Delays that double with each attempt, and begin anew after a time without one."""
+
+    def __init__(self, first: float, longest: float) -> None:
+        self._first = first
+        self._longest = longest
+        self._attempts: dict[Key, tuple[float, float]] = {}
+
+    def attempt(self, key: Key, now: float) -> float:
+        """0 when `key` may try now, which counts as an attempt; else the seconds until it may."""
+        delay, last = self._attempts.get(key, (0.0, now))
+        if now - last > 2 * self._longest:
+            delay = 0.0
+        elif now < last + delay:
+            return last + delay - now
+        if len(self._attempts) >= REMEMBERED_KEYS:
+            self._attempts.pop(next(iter(self._attempts)))
+        self._attempts[key] = (min(delay * 2 or self._first, self._longest), now)
+        return 0.0

@@ -14,24 +14,21 @@ import time
 from typing import Any
 
 from controlplane.api.errors import ApiError
-from controlplane.api.kinds import POD, REPLICA_SET, REPLICATION_CONTROLLER
+from controlplane.api.kinds import REPLICA_SET, REPLICATION_CONTROLLER
 from controlplane.api.meta import timestamp
-from controlplane.api.selectors import compile_selector
 from controlplane.api.types import Kind, Object
 from controlplane.client.informer import Informers, ObjectKey, key_of
 from controlplane.client.interface import Client
 from controlplane.client.recorder import EventRecorder
 from controlplane.client.workqueue import Reconciler
-from controlplane.controllers.indexes import CONTROLLER, ORPHANS, index_owned
+from controlplane.controllers.indexes import CONTROLLER, index_owned
 from controlplane.controllers.meta import (
     Clock,
-    controller_of,
     controller_uid,
     is_deleting,
-    selector_of,
     with_status,
 )
-from controlplane.controllers.ownership import claim
+from controlplane.controllers.owned_pods import OwnedPods
 from controlplane.controllers.pacing import Freshness, Throttle
 from controlplane.controllers.pod_control import PodControl, pod_of_template
 from controlplane.controllers.pods import available_in, deletion_order, is_active, is_ready, is_terminal
@@ -56,20 +53,17 @@ class ReplicaSetController:
         self._kind = kind
         self._clock = clock
         self._sets = informers.of(kind)
-        self._pods = informers.of(POD)
-        index_owned(self._pods)
         index_owned(self._sets)
         self._recorder = EventRecorder(client, component)
         self._reconciler: Reconciler[ObjectKey] = Reconciler(kind.singular, self._reconcile, workers=8)
         self._throttle = Throttle(self._reconciler.queue, STATUS_INTERVAL_SECONDS)
         self._control = PodControl(client, self._recorder)
         self._freshness = Freshness()
+        self._pods = OwnedPods(client, informers, kind, self._control, self._throttle.add)
         self._sets.add_handler(self._set_changed)
-        self._pods.add_handler(self._pod_changed)
 
     async def run(self) -> None:
         """Works until cancelled."""
-        await self._sets.wait_synced()
         await self._pods.wait_synced()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._recorder.run(), name=f"{self._kind.singular}-events")
@@ -86,39 +80,13 @@ class ReplicaSetController:
         else:
             self._throttle.add(key_of(new))
 
-    def _pod_changed(self, old: Object | None, new: Object | None) -> None:
-        pod = new or old
-        assert pod is not None
-        owner = controller_of(pod)
-        if owner is None:
-            self._orphan_changed(old, pod)
-            return
-        self._control.observe(old, new)
-        if owner["kind"] == self._kind.name:
-            self._throttle.add((pod["metadata"]["namespace"], owner["name"]))
-        if old is not None and controller_uid(old) != owner["uid"]:
-            self._orphan_changed(None, old)
-
-    def _orphan_changed(self, old: Object | None, pod: Object) -> None:
-        """Wakes the owner that lost the pod, and every set that might adopt it."""
-        metadata = pod["metadata"]
-        former = controller_of(old) if old is not None else None
-        if former is not None and former["kind"] == self._kind.name:
-            self._throttle.add((metadata["namespace"], former["name"]))
-        labels = metadata.get("labels") or {}
-        for rs in self._sets.list(metadata["namespace"]):
-            if compile_selector(selector_of(rs))(labels):
-                self._throttle.add(key_of(rs))
-
     async def _reconcile(self, key: ObjectKey) -> float | None:
         namespace, name = key
         rs = self._sets.get(name, namespace)
         if rs is None or self._freshness.is_stale(key, rs):
             return None
         uid = rs["metadata"]["uid"]
-        matches = compile_selector(selector_of(rs))
-        candidates = self._pods.by_index(CONTROLLER, uid) + self._pods.by_index(ORPHANS, namespace)
-        pods = await claim(self._client, POD, rs, candidates, matches)
+        pods = await self._pods.claimed(rs)
         active = [pod for pod in pods if is_active(pod)]
         error = None
         if not is_deleting(rs) and self._control.expectations.satisfied(uid):
@@ -146,7 +114,7 @@ class ReplicaSetController:
         """The active pods of every ReplicaSet with the same owner, by which crowded nodes are told."""
         owner = controller_uid(rs)
         family = self._sets.by_index(CONTROLLER, owner) if owner else [rs]
-        pods = (pod for one in family for pod in self._pods.by_index(CONTROLLER, one["metadata"]["uid"]))
+        pods = (pod for one in family for pod in self._pods.of(one))
         return [pod for pod in pods if is_active(pod)]
 
 

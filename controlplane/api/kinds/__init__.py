@@ -15,6 +15,7 @@ from controlplane.api.kinds.authorization import (
 )
 from controlplane.api.kinds.config_map import CONFIG_MAP
 from controlplane.api.kinds.controller_revision import CONTROLLER_REVISION
+from controlplane.api.kinds.daemon_set import DAEMON_SET
 from controlplane.api.kinds.deployment import DEPLOYMENT
 from controlplane.api.kinds.endpoint_slice import ENDPOINT_SLICE
 from controlplane.api.kinds.endpoints import ENDPOINTS
@@ -26,6 +27,8 @@ from controlplane.api.kinds.pod import BINDING, EVICTION, POD
 from controlplane.api.kinds.priority_class import PRIORITY_CLASS
 from controlplane.api.kinds.replica_set import REPLICA_SET
 from controlplane.api.kinds.replication_controller import REPLICATION_CONTROLLER
+from controlplane.api.kinds.role import CLUSTER_ROLE, ROLE
+from controlplane.api.kinds.role_binding import CLUSTER_ROLE_BINDING, ROLE_BINDING
 from controlplane.api.kinds.scale import SCALE
 from controlplane.api.kinds.secret import SECRET
 from controlplane.api.kinds.service import SERVICE
@@ -34,8 +37,11 @@ from controlplane.api.types import Kind
 
 SERVED: tuple[Kind, ...] = (
     BINDING,
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
     CONFIG_MAP,
     CONTROLLER_REVISION,
+    DAEMON_SET,
     DEPLOYMENT,
     ENDPOINTS,
     ENDPOINT_SLICE,
@@ -48,6 +54,8 @@ SERVED: tuple[Kind, ...] = (
     PRIORITY_CLASS,
     REPLICA_SET,
     REPLICATION_CONTROLLER,
+    ROLE,
+    ROLE_BINDING,
     SECRET,
     SELF_SUBJECT_ACCESS_REVIEW,
     SELF_SUBJECT_REVIEW,
@@ -63,8 +71,11 @@ BODIES: tuple[Kind, ...] = (EVICTION, SCALE, TOKEN_REQUEST)
 __all__ = [
     "BINDING",
     "BODIES",
+    "CLUSTER_ROLE",
+    "CLUSTER_ROLE_BINDING",
     "CONFIG_MAP",
     "CONTROLLER_REVISION",
+    "DAEMON_SET",
     "DEPLOYMENT",
     "ENDPOINTS",
     "ENDPOINT_SLICE",
@@ -78,6 +89,8 @@ __all__ = [
     "PRIORITY_CLASS",
     "REPLICATION_CONTROLLER",
     "REPLICA_SET",
+    "ROLE",
+    "ROLE_BINDING",
     "SCALE",
     "SECRET",
     "SELF_SUBJECT_ACCESS_REVIEW",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from controlplane.api.printing.cells import AGE, NAME, NONE, age, container_cells
+from controlplane.api.printing.cells import AGE, NAME, NONE, age, container_cells, labels_text
 from controlplane.api.selectors import format_selector
 from controlplane.api.types import Column, Object
 
@@ -28,6 +28,18 @@ REPLICA_SET_COLUMNS = (
     Column("Desired", "integer", description="The number of desired pods."),
     Column("Current", "integer", description="The most recently observed number of pods."),
     Column("Ready", "integer", description="The number of pods with a Ready condition."),
+    AGE,
+    *_WIDE,
+)
+
+DAEMON_SET_COLUMNS = (
+    NAME,
+    Column("Desired", "integer", description="The number of nodes that should run the daemon pod."),
+    Column("Current", "integer", description="The number of nodes that run a daemon pod and should."),
+    Column("Ready", "integer", description="The number of nodes whose daemon pod is ready."),
+    Column("Up-to-date", "integer", description="The number of nodes that run the present template."),
+    Column("Available", "integer", description="The number of nodes whose daemon pod is available."),
+    Column("Node Selector", description="The labels that a node must have to run the daemon pod."),
     AGE,
     *_WIDE,
 )
@@ -64,6 +76,24 @@ def replica_set_row(obj: Object, now: float) -> list[Any]:
         status.get("readyReplicas", 0),
         age(obj, now),
         *container_cells(spec.get("template", {})),
+        format_selector(spec.get("selector")),
+    ]
+
+
+def daemon_set_row(obj: Object, now: float) -> list[Any]:
+    """The cells of one DaemonSet."""
+    spec, status = obj["spec"], obj.get("status", {})
+    template = spec.get("template", {})
+    return [
+        obj["metadata"]["name"],
+        status.get("desiredNumberScheduled", 0),
+        status.get("currentNumberScheduled", 0),
+        status.get("numberReady", 0),
+        status.get("updatedNumberScheduled", 0),
+        status.get("numberAvailable", 0),
+        labels_text(template.get("spec", {}).get("nodeSelector")),
+        age(obj, now),
+        *container_cells(template),
         format_selector(spec.get("selector")),
     ]
 
