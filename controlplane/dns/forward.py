@@ -16,8 +16,8 @@ HOST_RESOLV = Path("/etc/resolv.conf")
 PORT = 53
 MOST_SERVERS = 3
 ATTEMPT_SECONDS = 1.5
-HASTY_SECONDS = 0.3
-"""For a server that did not answer a moment ago: hosts without a network should not keep everybody waiting."""
+HASTY_PART = 0.2
+"""How much of it is for a server that was silent a moment ago: a host without a network keeps nobody waiting for long."""
 DOUBT_SECONDS = 5.0
 MOST_AT_ONCE = 512
 
@@ -33,11 +33,14 @@ class TooManyQuestions(Exception):
 
 
 class Forwarder:
-    """`resolv_conf` names the servers; it is read again when it changes."""
+    """`resolv_conf` names the servers; it is read again when it changes. Each has `attempt_seconds` to answer."""
 
-    def __init__(self, resolv_conf: Path = HOST_RESOLV, *, port: int = PORT) -> None:
+    def __init__(
+        self, resolv_conf: Path = HOST_RESOLV, *, port: int = PORT, attempt_seconds: float = ATTEMPT_SECONDS
+    ) -> None:
         self._resolv_conf = resolv_conf
         self._port = port
+        self._attempt_seconds = attempt_seconds
         self._version = 0
         self._servers: list[Address] = []
         self._doubtful: dict[Address, float] = {}
@@ -58,14 +61,14 @@ class Forwarder:
         servers = sorted(self._read_servers(), key=lambda server: self._doubtful.get(server, 0.0) > now)
         reasons = []
         for server in servers:
-            seconds = HASTY_SECONDS if self._doubtful.get(server, 0.0) > now else ATTEMPT_SECONDS
+            hasty = self._doubtful.get(server, 0.0) > now
             sent = secrets.token_bytes(2) + query[2:]
             try:
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(self._attempt_seconds * (HASTY_PART if hasty else 1)):
                     reply = await (_by_tcp(server, sent) if tcp else _by_udp(server, sent))
             except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
                 self._doubtful[server] = now + DOUBT_SECONDS
-                reasons.append(f"{server[0]}: {error or 'no answer in time'}")
+                reasons.append(f"{server[0]}: {str(error) or 'no answer in time'}")
                 continue
             self._doubtful.pop(server, None)
             return query[:2] + reply[2:]
