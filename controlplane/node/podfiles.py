@@ -124,15 +124,20 @@ def hosts(pod: Object, sandbox: Sandbox, domain: str) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def write(pod: Object, sandbox: Sandbox, config: NodeConfig) -> None:
-    """Writes the files into the sandbox's directory."""
+def ensure(pod: Object, sandbox: Sandbox, config: NodeConfig) -> None:
+    """Writes the files into the sandbox's directory, unless they are there: a container may have changed them."""
     path = sandbox.path
+    if (path / "resolv.conf").exists():
+        return
     (path / "hosts").write_text(hosts(pod, sandbox, config.dns_domain))
     (path / "hostname").write_text(sandbox.hostname + "\n")
-    (path / "resolv.conf").write_text(resolv_conf(pod, config, host_dns()).text())
     shm = path / "shm"
     shm.mkdir(exist_ok=True)
     shm.chmod(0o1777)
+    # The last one, by rename: where it is, all are.
+    fresh = path / "resolv.conf.new"
+    fresh.write_text(resolv_conf(pod, config, host_dns()).text())
+    fresh.rename(path / "resolv.conf")
 
 
 def mounts(sandbox: Sandbox) -> list[Mount]:

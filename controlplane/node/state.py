@@ -59,6 +59,7 @@ class PodState:
     pod: Object
     containers: dict[str, ContainerState]
     sandbox: Sandbox | None = None
+    files_written: bool = False
     start_time: str = ""
     gone: bool = False
     ended: bool = False

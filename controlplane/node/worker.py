@@ -129,10 +129,13 @@ class PodWorker:
         return _soonest(dues)
 
     async def _ensure_sandbox(self, state: PodState) -> None:
-        if state.sandbox is not None:
+        if state.sandbox is not None and state.files_written:
             return
-        state.sandbox = await self._parts.sandboxes.create(state.pod, time.time())
-        await self._parts.spawner.files(podfiles.write, state.pod, state.sandbox, self._parts.config)
+        if state.sandbox is None:
+            state.sandbox = await self._parts.sandboxes.create(state.pod, time.time())
+        # Also for one that was taken over: its maker may have been killed before it came to this.
+        await self._parts.spawner.files(podfiles.ensure, state.pod, state.sandbox, self._parts.config)
+        state.files_written = True
 
     async def _ensure_volumes(self, state: PodState) -> None:
         if not state.volumes_due:
@@ -305,7 +308,7 @@ class PodWorker:
     async def _release(self, state: PodState) -> None:
         """A pod that has ended for good keeps its logs, and gives its address back."""
         if state.sandbox is not None:
-            sandbox, state.sandbox = state.sandbox, None
+            sandbox, state.sandbox, state.files_written = state.sandbox, None, False
             await self._parts.sandboxes.remove(sandbox)
 
     async def _remove_all(self, state: PodState) -> None:

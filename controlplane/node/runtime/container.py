@@ -160,6 +160,8 @@ class ContainerRuntime:
                 found.append(container)
             elif record is not None:
                 self._discard(record, bundle)
+                # It never began, so it is no attempt: those are counted by their logs.
+                Path(record.log_path).unlink(missing_ok=True)
             else:
                 shutil.rmtree(bundle, ignore_errors=True)
         return found

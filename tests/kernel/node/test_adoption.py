@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from pathlib import Path
+
+import pytest
 
 from controlplane.api.kinds import POD
 from tests.kernel.node.conftest import Node, sandbox_files
@@ -64,3 +67,20 @@ async def test_a_dead_monitor_is_noticed(node: Node) -> None:
     monitor = int((node.config.run / "containers" / container_id / "conmon.pid").read_text())
     os.kill(monitor, signal.SIGKILL)
     await node.until(lambda: node.container("web").get("restartCount") == 1 and node.ready("web"))
+
+
+@pytest.mark.parametrize("after", [0.02, 0.06, 0.1, 0.15])
+async def test_killed_in_the_middle_of_starting_pods_nothing_is_lost_or_doubled(node: Node, after: float) -> None:
+    names = [f"web-{number}" for number in range(6)]
+    for name in names:
+        await node.create(name, SERVER)
+    await asyncio.sleep(after)
+    await node.kill()
+
+    node.start()
+    for name in names:
+        await node.until_ready(name)
+        assert node.container(name)["restartCount"] == 0
+    bundles = {path.name for path in (node.config.run / "containers").iterdir()}
+    assert bundles == {node.container(name)["containerID"].partition("://")[2] for name in names}
+    assert len({node.pod(name)["status"]["podIP"] for name in names}) == len(names)
