@@ -63,7 +63,6 @@ def create_namespace(
     With `pin_dir` a uts namespace (holding `hostname`) and an ipc namespace are pinned there as `uts` and
     `ipc`. Raises `AlreadyExists` if the name is taken. The calling thread is back where it was afterwards.
     """
-    pins.ensure_netns_directory()
     target = namespace_path(name)
     if pins.is_pinned(target):
         raise AlreadyExists(f"create namespace {name}", errno.EEXIST)
@@ -77,7 +76,8 @@ def create_namespace(
             syscalls.unshare(syscalls.CLONE_NEWNET)
             with Netlink() as netlink:
                 netlink.send(link.change("lo", up=True, alias=mark.alias()))
-            pins.pin(_OWN_NET, target, mark.alias())
+            with pins.netns_directory_held():
+                pins.pin(_OWN_NET, target, mark.alias())
         undo.pop_all()
     return _pins(target, pin_dir)
 

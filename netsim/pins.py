@@ -20,6 +20,8 @@ from netsim.errors import Busy, InvalidRequest, NotFound, kernel_error, translat
 NETNS_DIR = Path("/run/netns")
 _NOTE = "trusted.netsim.made"
 _FILE_MARK = "trusted.netsim.mark"
+_LOCK = Path("/")
+"""A directory that every process sees; locking it leaves no file behind."""
 _STAGING = Path("/run/netsim/.netns")
 _MADE_BY_OTHERS = frozenset({errno.EBUSY, errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT})
 _NO_NOTE = frozenset({errno.ENODATA, errno.EOPNOTSUPP, errno.ENOENT})
@@ -34,32 +36,48 @@ def ensure_netns_directory() -> None:
     """Makes /run/netns a shared mount, unless it is."""
     if _propagates(NETNS_DIR):
         return
-    if not NETNS_DIR.exists():
-        with translated(f"make {NETNS_DIR}"):
-            _make_directory()
-    with _locked(NETNS_DIR):
+    with _locked(_LOCK):
+        if not NETNS_DIR.exists():
+            with translated(f"make {NETNS_DIR}"):
+                _make_directory()
         if not _propagates(NETNS_DIR):
             _write_note(NETNS_DIR, "mount")
             share(NETNS_DIR)
 
 
+@contextmanager
+def netns_directory_held() -> Iterator[None]:
+    """/run/netns is a shared mount inside the block, and nobody takes it back meanwhile."""
+    while True:
+        with _locked(_LOCK, fcntl.LOCK_SH):
+            if _propagates(NETNS_DIR):
+                yield
+                return
+        ensure_netns_directory()
+
+
 def remove_netns_directory() -> bool:
     """Takes back what `ensure_netns_directory` made, once no namespace is pinned there; says whether it did."""
-    _remove_staging()
-    made = _read_note(NETNS_DIR)
-    if not made or any(NETNS_DIR.iterdir()):
+    try:
+        with _locked(_LOCK), translated(f"remove {NETNS_DIR}"):
+            _remove_staging()
+            made = _read_note(NETNS_DIR)
+            return bool(made) and _take_back(made)
+    except (Busy, NotFound):
+        # Others pin a namespace there, or take it back themselves, at this very moment.
+        return False
+
+
+def _take_back(made: set[str]) -> bool:
+    if any(NETNS_DIR.iterdir()):
         return False
     if "directory" not in made:
         os.removexattr(NETNS_DIR, _NOTE)
-    try:
-        # Not lazily: a namespace that someone pins at this very moment makes it busy, and it stays.
-        with suppress(InvalidRequest):
-            syscalls.unmount(str(NETNS_DIR), flags=0)
-        if "directory" in made:
-            with translated(f"remove {NETNS_DIR}"):
-                NETNS_DIR.rmdir()
-    except Busy:
-        return False
+    with suppress(InvalidRequest):
+        # Not lazily: it is to fail if a namespace is pinned there by now.
+        syscalls.unmount(str(NETNS_DIR), flags=0)
+    if "directory" in made:
+        NETNS_DIR.rmdir()
     return True
 
 
@@ -122,10 +140,9 @@ def _propagates(directory: Path) -> bool:
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    # The lock that newer `ip netns add` takes, too.
+def _locked(directory: Path, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
     with syscalls.opened(str(directory)) as descriptor:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, kind)
         yield
 
 

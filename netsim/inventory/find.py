@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,21 +100,25 @@ def clusters() -> list[str]:
 
 def find_namespaces(cluster: str | None) -> list[Namespace]:
     """The marked namespaces under /run/netns; others' are looked into and left alone."""
+    # In a thread of its own: where a process's first thread is, the process is held to be, and would be ended with
+    # another cluster whose namespace it only looks into.
+    with ThreadPoolExecutor(1, "inventory") as pool:
+        return pool.submit(_find_namespaces, cluster).result()
+
+
+def _find_namespaces(cluster: str | None) -> list[Namespace]:
     found = []
     for name in namespace.list_names():
         path = namespace_path(name)
-        if pins.is_pinned(path):
-            mark, inode = _mark_inside(path), os.stat(path).st_ino
-        else:
-            mark, inode = Mark.parse(pins.read_file_mark(path)), 0
+        mark, inode = _look_into(path) if pins.is_pinned(path) else (Mark.parse(pins.read_file_mark(path)), 0)
         if mark is not None and cluster in (None, mark.cluster):
             found.append(Namespace(name, mark, inode))
     return found
 
 
-def _mark_inside(path: Path) -> Mark | None:
+def _look_into(path: Path) -> tuple[Mark | None, int]:
     try:
-        return namespace.read_mark(path)
-    except KernelError:
+        return namespace.read_mark(path), os.stat(path).st_ino
+    except (KernelError, FileNotFoundError):
         # Another kind of namespace, or it went this moment: in either case not ours to remove.
-        return None
+        return None, 0

@@ -30,6 +30,15 @@ with Vpc(plan) as vpc:
         vpc.ensure_node(world.node_of(plan, number))
 """
 
+_CYCLER = """
+import sys
+from netsim import inventory, namespace
+from netsim.mark import Mark
+for _ in range(25):
+    namespace.create_namespace(f"{sys.argv[1]}-x", Mark(sys.argv[1], "pod", "x"))
+    inventory.clusters()
+    inventory.remove(sys.argv[1])
+"""
 _REMOVER = """
 import sys
 from netsim import inventory
@@ -153,6 +162,18 @@ def test_killed_at_any_moment_of_creation_nothing_is_left(
     inventory.remove(cluster)
     assert not inventory.find(cluster)
     eventually(lambda: _same(before, world.host_state(cluster)), message="the host is as it was")
+
+
+def test_clusters_come_and_go_at_once_and_spare_each_other(host: None, cluster: str) -> None:
+    before = world.host_state(cluster)
+    names = [f"{cluster}-{letter}" for letter in "abc"]
+    running = [
+        subprocess.Popen([sys.executable, "-c", _CYCLER, name], stderr=subprocess.PIPE, text=True, cwd=Path.cwd())
+        for name in names
+    ]
+    ended = [(process.communicate(timeout=30)[1], process.returncode) for process in running]
+    assert ended == [("", 0)] * len(names)
+    assert world.differences(before, world.host_state(cluster)) == []
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.005, 0.01, 0.03])
