@@ -13,6 +13,10 @@ from controlplane.server.admission.priority import Priority
 from controlplane.server.admission.service_account import ServiceAccountAdmission
 from controlplane.server.admission.service_addresses import ServiceAddresses
 from controlplane.server.bootstrap import ensure_system_objects
+from controlplane.server.rbac.aggregation import Aggregation
+from controlplane.server.rbac.authorizer import RoleAuthorizer
+from controlplane.server.rbac.bootstrap import ensure_default_roles
+from controlplane.server.rbac.escalation import RoleEscalation
 from controlplane.server.registry import Registry
 from controlplane.server.tokens import TokenIssuer
 from controlplane.store import open_store
@@ -24,12 +28,14 @@ SERVICE_RANGE = IPv4Network("10.48.0.0/20")
 async def open_registry(
     path: Path, *, service_range: IPv4Network = SERVICE_RANGE, service_account_key: Path | None = None
 ) -> AsyncIterator[Registry]:
-    """The registry on the state file `path`, with every admission plugin and the system objects in place.
+    """The registry on the state file `path`, with every admission plugin, the system objects and the roles in place.
 
     Without `service_account_key` the tokens it issues are good only until it closes.
     """
     async with open_store(path) as store:
         addresses = ServiceAddresses(store, service_range)
+        authorizer = RoleAuthorizer(store)
+        aggregation = Aggregation(store, authorizer.index.settle)
         registry = Registry(
             store,
             plugins=(
@@ -38,9 +44,12 @@ async def open_registry(
                 DefaultTolerationSeconds(),
                 Priority(),
                 addresses,
+                RoleEscalation(authorizer),
             ),
-            settlers=(addresses.settle,),
+            settlers=(addresses.settle, authorizer.index.settle, aggregation.settle),
             tokens=TokenIssuer(service_account_key),
+            authorizer=authorizer,
         )
         await ensure_system_objects(registry)
+        await ensure_default_roles(registry)
         yield registry

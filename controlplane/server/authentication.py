@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -10,12 +10,13 @@ from multidict import MultiMapping
 
 from controlplane.api.errors import BadRequest, NotFound, Unauthorized
 from controlplane.api.kinds import POD, SERVICE_ACCOUNT
-from controlplane.server.authorization import Action, authorize
+from controlplane.server.authorization import Action, Authorizer, authorize
 from controlplane.server.registry import Registry
 from controlplane.server.requests import ANONYMOUS, AUTHENTICATED, User
 
 BEARER = "bearer "
 EXTRA = "impersonate-extra-"
+AUTHENTICATION = "authentication.k8s.io"
 SERVICE_ACCOUNT_USER = "system:serviceaccount:"
 
 
@@ -55,7 +56,7 @@ class Authenticator:
         return User(claims["sub"], groups, account["uid"], _extra(claims, bound))
 
 
-def impersonated(user: User, headers: MultiMapping[str]) -> User:
+def impersonated(authorizer: Authorizer, user: User, headers: MultiMapping[str]) -> User:
     """The user whom `user` asks to act as, `user` itself when he does not; Forbidden when he may not."""
     name = headers.get("Impersonate-User", "")
     groups = headers.getall("Impersonate-Group", [])
@@ -63,18 +64,33 @@ def impersonated(user: User, headers: MultiMapping[str]) -> User:
         if groups or "Impersonate-Uid" in headers:
             raise BadRequest("requested impersonation without impersonating a user")
         return user
-    authorize(user, Action("impersonate", resource="users", name=name))
-    for group in groups:
-        authorize(user, Action("impersonate", resource="groups", name=group))
     extra: dict[str, list[str]] = {}
     for header, value in headers.items():
         if header.lower().startswith(EXTRA):
             extra.setdefault(unquote(header[len(EXTRA) :].lower()), []).append(value)
+    for action in _impersonations(name, groups, headers.get("Impersonate-Uid", ""), extra):
+        authorize(authorizer, user, action)
     if name.startswith(SERVICE_ACCOUNT_USER) and not groups:
         namespace = name.removeprefix(SERVICE_ACCOUNT_USER).partition(":")[0]
         groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}"]
     known = () if name == ANONYMOUS.name or AUTHENTICATED in groups else (AUTHENTICATED,)
     return User(name, (*groups, *known), headers.get("Impersonate-Uid", ""), extra)
+
+
+def _impersonations(name: str, groups: list[str], uid: str, extra: Mapping[str, list[str]]) -> Iterator[Action]:
+    """What one has to be allowed in order to act as somebody."""
+    namespace, _, account = name.removeprefix(SERVICE_ACCOUNT_USER).partition(":")
+    if name.startswith(SERVICE_ACCOUNT_USER) and account:
+        yield Action("impersonate", resource="serviceaccounts", namespace=namespace, name=account)
+    else:
+        yield Action("impersonate", resource="users", name=name)
+    for group in groups:
+        yield Action("impersonate", resource="groups", name=group)
+    if uid:
+        yield Action("impersonate", AUTHENTICATION, "uids", name=uid)
+    for key, values in extra.items():
+        for value in values:
+            yield Action("impersonate", AUTHENTICATION, "userextras", key, name=value)
 
 
 def _certificate_user(certificate: Mapping[str, Any]) -> User:

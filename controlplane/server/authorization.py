@@ -1,26 +1,21 @@
-"""Who may do what, until RBAC: masters and the cluster's own components everything, others nearly nothing.
-
-Anonymous callers see health and version. Everybody who is somebody sees discovery and may ask about
-himself. The refusals are upstream's words.
-"""
+"""What an authorizer is asked, what it answers, and how a refusal reads; who decides is in `rbac`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 from controlplane.api.errors import Forbidden
-from controlplane.server.requests import AUTHENTICATED, MASTERS, User
-
-COMPONENTS = ("system:kube-controller-manager", "system:kube-scheduler", "system:kube-proxy")
-NODES = "system:nodes"
-PUBLIC = ("/healthz", "/livez", "/readyz", "/version")
-DISCOVERY = ("/api", "/apis", "/openapi")
-SELF_REVIEWS = ("selfsubjectreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews")
+from controlplane.api.types import Object
+from controlplane.server.requests import MASTERS, User
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What is asked for: a verb on a resource, or, with `path`, on a path that is no resource."""
+    """What is asked for: a verb on a resource, or, with `path`, on a path that is no resource.
+
+    `field_selector` narrows a list, a watch or a deletecollection.
+    """
 
     verb: str
     group: str = ""
@@ -29,39 +24,66 @@ class Action:
     namespace: str = ""
     name: str = ""
     path: str = ""
+    field_selector: str = ""
+
+    @property
+    def full_resource(self) -> str:
+        """The resource as rules name it: "pods", "pods/log"."""
+        return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
 
 
-def authorize(user: User, action: Action) -> None:
+class Decision(NamedTuple):
+    """An authorizer's answer; `reason` may be empty."""
+
+    allowed: bool
+    reason: str = ""
+
+
+class Permissions(NamedTuple):
+    """The policy rules of a user in one namespace, as on the wire; `error` says why some may be missing."""
+
+    rules: list[Object]
+    incomplete: bool = False
+    error: str = ""
+
+
+class Authorizer(Protocol):
+    """Decides about every request."""
+
+    def decide(self, user: User, action: Action) -> Decision: ...
+
+    def permissions(self, user: User, namespace: str) -> Permissions: ...
+
+
+class MastersOnly:
+    """Allows `system:masters` everything and others nothing: a registry's authorizer when it has no roles."""
+
+    def decide(self, user: User, _action: Action) -> Decision:
+        return Decision(MASTERS in user.groups)
+
+    def permissions(self, _user: User, _namespace: str) -> Permissions:
+        return Permissions([])
+
+
+def authorize(authorizer: Authorizer, user: User, action: Action) -> None:
     """Forbidden unless `user` may do `action`."""
-    if not allowed(user, action):
-        raise _refusal(user, action)
+    if MASTERS in user.groups:
+        return
+    decision = authorizer.decide(user, action)
+    if not decision.allowed:
+        raise _refusal(user, action, decision.reason)
 
 
-def allowed(user: User, action: Action) -> bool:
-    """Whether `user` may do `action`."""
-    if MASTERS in user.groups or NODES in user.groups or user.name in COMPONENTS:
-        return True
+def _refusal(user: User, action: Action, reason: str) -> Forbidden:
+    because = f": {reason}" if reason else ""
     if action.path:
-        if _under(action.path, PUBLIC):
-            return True
-        return AUTHENTICATED in user.groups and action.verb == "get" and _under(action.path, DISCOVERY)
-    return AUTHENTICATED in user.groups and action.verb == "create" and action.resource in SELF_REVIEWS
-
-
-def _under(path: str, roots: tuple[str, ...]) -> bool:
-    return any(path == root or path.startswith(f"{root}/") for root in roots)
-
-
-def _refusal(user: User, action: Action) -> Forbidden:
-    if action.path:
-        return Forbidden(f'forbidden: User "{user.name}" cannot {action.verb} path "{action.path}"')
-    resource = f"{action.resource}/{action.subresource}" if action.subresource else action.resource
+        return Forbidden(f'forbidden: User "{user.name}" cannot {action.verb} path "{action.path}"{because}')
     where = f'in the namespace "{action.namespace}"' if action.namespace else "at the cluster scope"
     shown = f"{action.resource}.{action.group}" if action.group else action.resource
     subject = f'{shown} "{action.name}"' if action.name else shown
     details = {"name": action.name, "group": action.group, "kind": action.resource}
     return Forbidden(
-        f'{subject} is forbidden: User "{user.name}" cannot {action.verb} resource "{resource}"'
-        f' in API group "{action.group}" {where}',
+        f'{subject} is forbidden: User "{user.name}" cannot {action.verb} resource "{action.full_resource}"'
+        f' in API group "{action.group}" {where}{because}',
         details={key: value for key, value in details.items() if value},
     )

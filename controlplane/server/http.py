@@ -97,11 +97,12 @@ class ApiServer:
         request = exchange.request
         certificate = request.transport.get_extra_info("peercert") if request.transport else None
         user = self._authenticator.user(request.headers.get("Authorization", ""), certificate)
-        exchange.user = impersonated(user, request.headers)
+        exchange.user = impersonated(self._registry.authorizer, user, request.headers)
         target = resource_target(self._registry.scheme, request.path)
         if target is not None:
             return await self._resources.answer(exchange, target)
-        authorize(exchange.user, Action(request.method.lower(), path=request.path))
+        action = Action(request.method.lower(), path=request.path)
+        authorize(self._registry.authorizer, exchange.user, action)
         document = self._documents.answer(exchange)
         if document is None:
             raise NotFound("the server could not find the requested resource")

@@ -25,6 +25,7 @@ from controlplane.api.scheme import SCHEME, Scheme
 from controlplane.api.types import Kind, Object
 from controlplane.server import deletion, metadata, namespaces, paging, wording
 from controlplane.server.admission import Attributes, Plugin
+from controlplane.server.authorization import Authorizer, MastersOnly
 from controlplane.server.requests import DeleteOptions, ListOptions, Operation, WriteOptions
 from controlplane.server.selection import selection_of
 from controlplane.server.tokens import TokenIssuer
@@ -49,7 +50,8 @@ class Registry:
     """Objects of every kind of `scheme`, kept in `store`.
 
     `plugins` admit requests, in order. `settlers` are called when the latest state of an object has
-    changed: after a write is staged or has failed, and after a deletion is committed.
+    changed: after a write is staged or has failed, and after a deletion is committed. `authorizer` is
+    for those who carry requests here: the registry itself asks nobody.
     """
 
     def __init__(
@@ -60,10 +62,12 @@ class Registry:
         plugins: Sequence[Plugin] = (),
         settlers: Sequence[Callable[[Key, Store], None]] = (),
         tokens: TokenIssuer | None = None,
+        authorizer: Authorizer | None = None,
     ) -> None:
         self.store = store
         self.scheme = scheme
         self.tokens = tokens or TokenIssuer()
+        self.authorizer = authorizer or MastersOnly()
         self._plugins = tuple(plugins)
         self._settlers = tuple(settlers)
 

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from controlplane.api import decode as decoding
 from controlplane.api.errors import BadRequest, MethodNotAllowed, NotFound
+from controlplane.api.kinds import NAMESPACE
 from controlplane.api.patch import patch_type_of
 from controlplane.api.subresources import SUBRESOURCES
 from controlplane.api.tables import include_of
@@ -21,7 +22,7 @@ from controlplane.server.negotiation import is_json, parse_body, parse_yaml
 from controlplane.server.pod_streams import PodStreams
 from controlplane.server.postings import post
 from controlplane.server.registry import Registry
-from controlplane.server.requests import WriteOptions
+from controlplane.server.requests import MASTERS, WriteOptions
 from controlplane.server.routes import Target
 from controlplane.server.streams import StreamDirectory
 from controlplane.server.watch_stream import WatchStreams
@@ -34,6 +35,8 @@ RETURN_DELETED = frozenset(("pods", "services", "serviceaccounts", "persistentvo
 
 STREAMS = frozenset(("log", "exec", "attach"))
 
+COLLECTION_VERBS = frozenset(("list", "watch", "deletecollection"))
+
 _VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
@@ -42,7 +45,7 @@ class Resources:
 
     def __init__(self, registry: Registry, authenticator: Authenticator, streams: StreamDirectory) -> None:
         self._registry = registry
-        self._reviews = reviews.Reviews(authenticator)
+        self._reviews = reviews.Reviews(authenticator, registry.authorizer)
         self._watches = WatchStreams(registry)
         self._pod_streams = PodStreams(registry, streams)
 
@@ -53,10 +56,8 @@ class Resources:
     async def answer(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """The answer to one request."""
         verb = _verb(exchange.request, target)
-        authorize(
-            exchange.user,
-            Action(verb, target.kind.group, target.kind.plural, target.subresource, target.namespace, target.name),
-        )
+        if MASTERS not in exchange.user.groups:
+            authorize(self._registry.authorizer, exchange.user, _action(exchange.request, target, verb))
         if target.subresource:
             return await self._subresource(exchange, target, verb)
         if verb not in target.kind.verbs:
@@ -111,7 +112,7 @@ class Resources:
     async def _create(self, exchange: Exchange, target: Target) -> web.Response:
         body, options = await self._body(exchange)
         if self._reviews.takes(target.kind):
-            return exchange.plain(self._reviews.answer(target.kind, body, options), 201)
+            return exchange.plain(self._reviews.answer(target.kind, body, target.namespace, options), 201)
         if target.kind.plural == "bindings":
             name = body.get("metadata", {}).get("name", "") if isinstance(body, dict) else ""
             pods = self._registry.scheme.resource("", "v1", "pods")
@@ -164,6 +165,17 @@ class Resources:
     async def _optional_body(exchange: Exchange) -> Any:
         data = await exchange.request.read()
         return parse_body(data, exchange.request.headers.get("Content-Type", "")) if data else None
+
+
+def _action(request: web.BaseRequest, target: Target, verb: str) -> Action:
+    """What is asked for, as rules name it: a namespace lies within itself."""
+    kind, name = target.kind, target.name
+    namespace = name if kind is NAMESPACE else target.namespace
+    fields = request.query.get("fieldSelector", "") if verb in COLLECTION_VERBS else ""
+    if fields and not name:
+        named = next((term for term in fields.split(",") if term.startswith("metadata.name=")), "")
+        name = named.removeprefix("metadata.name=").removeprefix("=")
+    return Action(verb, kind.group, kind.plural, target.subresource, namespace, name, field_selector=fields)
 
 
 def _verb(request: web.BaseRequest, target: Target) -> str:

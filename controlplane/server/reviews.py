@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from controlplane.api import decode as decoding
-from controlplane.api.errors import Unauthorized
+from controlplane.api.errors import BadRequest, FieldError, Invalid, Unauthorized
+from controlplane.api.field import invalid
 from controlplane.api.kinds import (
     LOCAL_SUBJECT_ACCESS_REVIEW,
     SELF_SUBJECT_ACCESS_REVIEW,
@@ -17,33 +18,42 @@ from controlplane.api.kinds import (
 )
 from controlplane.api.types import Kind, Object
 from controlplane.server.authentication import Authenticator
-from controlplane.server.authorization import DISCOVERY, PUBLIC, SELF_REVIEWS, Action, allowed
+from controlplane.server.authorization import Action, Authorizer
 from controlplane.server.requests import User, WriteOptions
+
+EXACTLY_ONE = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+NO_SUBJECT = "at least one of user or group must be specified"
+ONLY_RESOURCES = "disallowed on this kind of request"
+ONE_NAMESPACE = "must match metadata.namespace"
 
 
 class Reviews:
     """Answers every kind of review."""
 
-    def __init__(self, authenticator: Authenticator) -> None:
+    def __init__(self, authenticator: Authenticator, authorizer: Authorizer) -> None:
         self._authenticator = authenticator
+        self._authorizer = authorizer
         self._answers: dict[str, Callable[[Object, User], Object]] = {
             TOKEN_REVIEW.name: self._token,
             SELF_SUBJECT_REVIEW.name: lambda spec, user: {"userInfo": _user_info(user)},
-            SELF_SUBJECT_ACCESS_REVIEW.name: _access,
-            SUBJECT_ACCESS_REVIEW.name: _subject_access,
-            LOCAL_SUBJECT_ACCESS_REVIEW.name: _subject_access,
-            SELF_SUBJECT_RULES_REVIEW.name: _rules,
+            SELF_SUBJECT_ACCESS_REVIEW.name: self._access,
+            SUBJECT_ACCESS_REVIEW.name: self._subject_access,
+            LOCAL_SUBJECT_ACCESS_REVIEW.name: self._subject_access,
+            SELF_SUBJECT_RULES_REVIEW.name: self._rules,
         }
 
     def takes(self, kind: Kind) -> bool:
         """Whether `kind` is a review."""
         return kind.name in self._answers
 
-    def answer(self, kind: Kind, body: Any, options: WriteOptions) -> Object:
-        """The review with its status."""
+    def answer(self, kind: Kind, body: Any, namespace: str, options: WriteOptions) -> Object:
+        """The review with its status; `namespace` is that of the request's path."""
         review, warnings = decoding.decode_object(kind, body, options.field_validation, duplicates=options.duplicates)
         for text in warnings:
             options.warn(text)
+        errors = _errors(kind, review.get("spec", {}), namespace)
+        if errors:
+            raise Invalid.of(kind.group, kind.name, review.get("metadata", {}).get("name", ""), errors)
         return review | {"status": self._answers[kind.name](review.get("spec", {}), options.user)}
 
     def _token(self, spec: Object, _user: User) -> Object:
@@ -56,6 +66,52 @@ class Reviews:
             {"audiences": list(audiences)} if audiences else {}
         )
 
+    def _access(self, spec: Object, user: User) -> Object:
+        decision = self._authorizer.decide(user, _asked(spec))
+        return {"allowed": decision.allowed} | ({"reason": decision.reason} if decision.reason else {})
+
+    def _subject_access(self, spec: Object, _user: User) -> Object:
+        return self._access(spec, User(spec.get("user", ""), tuple(spec.get("groups", ())), spec.get("uid", "")))
+
+    def _rules(self, spec: Object, user: User) -> Object:
+        namespace = spec.get("namespace", "")
+        if not namespace:
+            raise BadRequest("no namespace on request")
+        held = self._authorizer.permissions(user, namespace)
+        resources = [rule for rule in held.rules if "resources" in rule]
+        paths = [rule for rule in held.rules if "nonResourceURLs" in rule]
+        status: Object = {"resourceRules": resources, "nonResourceRules": paths, "incomplete": held.incomplete}
+        return status | ({"evaluationError": held.error} if held.error else {})
+
+
+def _asked(spec: Object) -> Action:
+    path = spec.get("nonResourceAttributes")
+    if path is not None:
+        return Action(path.get("verb", ""), path=path.get("path", "") or "/")
+    asked = spec["resourceAttributes"]
+    fields = ("verb", "group", "resource", "subresource", "namespace", "name")
+    return Action(*(asked.get(field, "") for field in fields))
+
+
+def _errors(kind: Kind, spec: Object, namespace: str) -> list[FieldError]:
+    """What is wrong with a question about access."""
+    if kind not in (SELF_SUBJECT_ACCESS_REVIEW, SUBJECT_ACCESS_REVIEW, LOCAL_SUBJECT_ACCESS_REVIEW):
+        return []
+    errors: list[FieldError] = []
+    by_path, by_resource = spec.get("nonResourceAttributes"), spec.get("resourceAttributes")
+    if (by_path is None) == (by_resource is None):
+        shown = by_path if by_path is not None else None
+        errors.append(invalid("spec.resourceAttributes", shown, EXACTLY_ONE))
+    if kind is not SELF_SUBJECT_ACCESS_REVIEW and not spec.get("user") and not spec.get("groups"):
+        errors.append(invalid("spec.user", "", NO_SUBJECT))
+    if kind is LOCAL_SUBJECT_ACCESS_REVIEW:
+        if by_path is not None:
+            errors.append(invalid("spec.nonResourceAttributes", by_path, ONLY_RESOURCES))
+        if by_resource is not None and by_resource.get("namespace", "") != namespace:
+            where = by_resource.get("namespace", "")
+            errors.append(invalid("spec.resourceAttributes.namespace", where, ONE_NAMESPACE))
+    return errors
+
 
 def _user_info(user: User) -> Object:
     info: Object = {"username": user.name, "groups": list(user.groups)}
@@ -64,37 +120,3 @@ def _user_info(user: User) -> Object:
     if user.extra:
         info["extra"] = user.extra
     return info
-
-
-def _access(spec: Object, user: User) -> Object:
-    path = spec.get("nonResourceAttributes")
-    if path is not None:
-        action = Action(path.get("verb", ""), path=path.get("path", "") or "/")
-    else:
-        asked = spec.get("resourceAttributes", {})
-        action = Action(
-            asked.get("verb", ""),
-            asked.get("group", ""),
-            asked.get("resource", ""),
-            asked.get("subresource", ""),
-            asked.get("namespace", ""),
-            asked.get("name", ""),
-        )
-    return {"allowed": allowed(user, action)}
-
-
-def _subject_access(spec: Object, _user: User) -> Object:
-    return _access(spec, User(spec.get("user", ""), tuple(spec.get("groups", ()))))
-
-
-def _rules(spec: Object, user: User) -> Object:
-    everything = allowed(user, Action("*", "*", "*"))
-    if everything:
-        resources = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
-        paths = [{"verbs": ["*"], "nonResourceURLs": ["*"]}]
-    else:
-        groups = ["authorization.k8s.io", "authentication.k8s.io"]
-        resources = [{"verbs": ["create"], "apiGroups": groups, "resources": list(SELF_REVIEWS)}]
-        roots = [*PUBLIC, *DISCOVERY]
-        paths = [{"verbs": ["get"], "nonResourceURLs": [*roots, *(f"{root}/*" for root in roots)]}]
-    return {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}

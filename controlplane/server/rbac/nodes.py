@@ -1,0 +1,158 @@
+"""What a node may touch: its own Node, Lease and pods, and what those pods refer to.
+
+Reads are decided here, and what a rule cannot tell; which pods and Nodes a node may *write* is for
+admission, which sees the object. Follows upstream's node authorizer, texts included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from controlplane.api.kinds import CONFIG_MAP, LEASE, NODE, POD, SECRET, SERVICE_ACCOUNT
+from controlplane.api.types import Object
+from controlplane.server.authorization import Action, Decision
+from controlplane.server.rbac.defaults import node_rules
+from controlplane.server.requests import User
+from controlplane.store import Key, Store
+
+GROUP, PREFIX = "system:nodes", "system:node:"
+LEASES = "kube-node-lease"
+READS = ("get", "list", "watch")
+LEASE_VERBS = ("get", "create", "update", "patch", "delete")
+
+ALLOWED, DENIED = Decision(True), Decision(False)
+
+
+def is_node(user: User) -> bool:
+    """Whether `user` is a node by name and group."""
+    return user.name.startswith(PREFIX) and GROUP in user.groups
+
+
+class NodeAuthorizer:
+    """Decides for users whom `is_node` names."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._deciders: dict[str, Callable[[str, Action], Decision]] = {
+            SECRET.resource: self._read,
+            CONFIG_MAP.resource: self._read,
+            SERVICE_ACCOUNT.resource: self._create_token,
+            LEASE.resource: _lease,
+            NODE.resource: _node,
+            POD.resource: self._pod,
+        }
+
+    def decide(self, user: User, action: Action) -> Decision:
+        """Whether the node may do `action`; a refusal leaves the last word to its roles."""
+        node = user.name.removeprefix(PREFIX)
+        shown = f"{action.resource}.{action.group}" if action.group else action.resource
+        decider = None if action.path else self._deciders.get(shown)
+        if decider is not None:
+            return decider(node, action)
+        resource = action.full_resource
+        return ALLOWED if any(rule.allows(action, resource) for rule in node_rules()) else DENIED
+
+    def _read(self, node: str, action: Action) -> Decision:
+        if action.verb not in READS:
+            return Decision(False, "can only read resources of this type")
+        if action.subresource:
+            return Decision(False, "cannot read subresource")
+        if not action.namespace:
+            return Decision(False, "can only read namespaced object of this type")
+        if not action.name:
+            return Decision(False, "No Object name found")
+        return self._related(node, action)
+
+    def _create_token(self, node: str, action: Action) -> Decision:
+        if action.verb != "create" or not action.name:
+            return Decision(False, "can only create tokens for individual service accounts")
+        if action.subresource != "token":
+            return Decision(False, "can only create token subresource of serviceaccount")
+        return self._related(node, action)
+
+    def _pod(self, node: str, action: Action) -> Decision:
+        verb = action.verb
+        if action.subresource:
+            allowed = {"status": ("update", "patch"), "eviction": ("create",)}.get(action.subresource, ())
+            return ALLOWED if verb in allowed else DENIED
+        if verb in ("create", "delete"):
+            return ALLOWED
+        if verb in ("list", "watch") and f"spec.nodeName={node}" in action.field_selector.replace("==", "=").split(","):
+            return ALLOWED
+        if verb in READS and action.name:
+            pod = self._store.latest(Key(POD.resource, action.namespace, action.name))
+            return ALLOWED if pod is not None and _node_of(pod.document) == node else _unrelated(node)
+        if verb in READS:
+            return Decision(False, "can only list/watch pods with spec.nodeName field selector")
+        return DENIED
+
+    def _related(self, node: str, action: Action) -> Decision:
+        """Allowed when a pod of the node refers to the object."""
+        wanted = (action.resource, action.name)
+        for revision in self._store.objects(POD.resource, action.namespace):
+            pod = revision.document
+            if _node_of(pod) == node and wanted in _references(pod["spec"]):
+                return ALLOWED
+        return _unrelated(node)
+
+
+def _lease(node: str, action: Action) -> Decision:
+    if action.verb not in LEASE_VERBS:
+        return Decision(False, "can only get, create, update, patch, or delete a node lease")
+    if action.namespace != LEASES:
+        return Decision(False, f'can only access leases in the "{LEASES}" system namespace')
+    if action.verb != "create" and action.name != node:
+        return Decision(False, "can only access node lease with the same name as the requesting node")
+    return ALLOWED
+
+
+def _node(node: str, action: Action) -> Decision:
+    if action.subresource:
+        return ALLOWED if action.subresource == "status" and action.verb in ("update", "patch") else DENIED
+    if action.verb in READS:
+        if action.name == node:
+            return ALLOWED
+        what = f"'{action.name}'" if action.name else "all nodes"
+        return Decision(False, f"node '{node}' cannot read {what}, only its own Node object")
+    return ALLOWED if action.verb in ("create", "update", "patch") else DENIED
+
+
+def _unrelated(node: str) -> Decision:
+    return Decision(False, f"no relationship found between node '{node}' and this object")
+
+
+def _node_of(pod: Object) -> str:
+    name: str = pod["spec"].get("nodeName", "")
+    return name
+
+
+def _references(spec: Object) -> set[tuple[str, str]]:
+    """The secrets, config maps and the account that a pod cannot do without."""
+    found = {(SERVICE_ACCOUNT.plural, spec.get("serviceAccountName", ""))}
+    found |= {(SECRET.plural, one.get("name", "")) for one in spec.get("imagePullSecrets", ())}
+    for source in _sources(spec):
+        for field, plural in _SOURCE_FIELDS:
+            reference = source.get(field)
+            if reference:
+                found.add((plural, reference.get("secretName") or reference.get("name", "")))
+    return found
+
+
+_SOURCE_FIELDS = (
+    ("secret", SECRET.plural),
+    ("secretRef", SECRET.plural),
+    ("secretKeyRef", SECRET.plural),
+    ("configMap", CONFIG_MAP.plural),
+    ("configMapRef", CONFIG_MAP.plural),
+    ("configMapKeyRef", CONFIG_MAP.plural),
+)
+
+
+def _sources(spec: Object) -> Iterator[Object]:
+    for volume in spec.get("volumes", ()):
+        yield volume
+        yield from volume.get("projected", {}).get("sources", ())
+    for containers in ("initContainers", "containers", "ephemeralContainers"):
+        for container in spec.get(containers, ()):
+            yield from container.get("envFrom", ())
+            yield from (variable["valueFrom"] for variable in container.get("env", ()) if "valueFrom" in variable)
