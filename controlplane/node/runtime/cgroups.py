@@ -20,11 +20,24 @@ TOP = "/netsim"
 @functools.cache
 def hierarchies() -> tuple[Path, ...]:
     """The mount points that hold container cgroups: one on v2, one per controller on v1 and hybrid."""
-    if (CGROUP_ROOT / "cgroup.controllers").exists():
+    if unified():
         return (CGROUP_ROOT,)
     return tuple(
         path for path in sorted(CGROUP_ROOT.iterdir()) if not path.is_symlink() and (path / "cgroup.procs").exists()
     )
+
+
+def unified() -> bool:
+    """Whether this is a pure v2 host, where containers get a cgroup namespace and see their own part."""
+    return (CGROUP_ROOT / "cgroup.controllers").exists()
+
+
+@functools.cache
+def controllers() -> frozenset[str]:
+    """The controllers that limits can be set with."""
+    if unified():
+        return frozenset((CGROUP_ROOT / "cgroup.controllers").read_text().split())
+    return frozenset(name for path in hierarchies() for name in path.name.split(","))
 
 
 def pod_cgroup(cluster: str, node: str, pod_uid: str) -> str:

@@ -208,8 +208,8 @@ class ContainerRuntime:
     def _write_bundle(self, bundle: Path, plan: oci.ContainerPlan, record: Record) -> None:
         bundle.mkdir(parents=True, exist_ok=True)
         Path(record.log_path).parent.mkdir(parents=True, exist_ok=True)
-        unified = len(cgroups.hierarchies()) == 1
-        (bundle / "config.json").write_bytes(orjson.dumps(oci.config(plan, unified_cgroup=unified)))
+        document = oci.config(plan, unified_cgroup=cgroups.unified(), controllers=cgroups.controllers())
+        (bundle / "config.json").write_bytes(orjson.dumps(document))
         record.write(bundle)
 
     def _discard(self, record: Record, bundle: Path) -> None:

@@ -5,7 +5,7 @@ Capabilities, masked and read-only paths, mounts and sysctls are containerd's de
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -163,14 +163,14 @@ class ContainerPlan:
     oom_score: int = 0
 
 
-def config(plan: ContainerPlan, *, unified_cgroup: bool) -> dict[str, Any]:
-    """The content of config.json."""
+def config(plan: ContainerPlan, *, unified_cgroup: bool, controllers: Collection[str]) -> dict[str, Any]:
+    """The content of config.json. A limit whose controller is not among `controllers` is left out."""
     document: dict[str, Any] = {
         "ociVersion": "1.0.2",
         "process": process(plan, plan.argv),
         "root": {"path": str(plan.root), "readonly": plan.security.read_only_root},
         "mounts": _mounts(plan, unified_cgroup=unified_cgroup),
-        "linux": _linux(plan),
+        "linux": _linux(plan, unified_cgroup=unified_cgroup, controllers=controllers),
     }
     if plan.hostname and plan.namespaces.uts is not None:
         document["hostname"] = plan.hostname
@@ -196,7 +196,7 @@ def process(plan: ContainerPlan, argv: Sequence[str], *, tty: bool | None = None
     }
 
 
-def _linux(plan: ContainerPlan) -> dict[str, Any]:
+def _linux(plan: ContainerPlan, *, unified_cgroup: bool, controllers: Collection[str]) -> dict[str, Any]:
     paths = {
         "network": plan.namespaces.network,
         "uts": plan.namespaces.uts,
@@ -204,10 +204,12 @@ def _linux(plan: ContainerPlan) -> dict[str, Any]:
         "pid": plan.namespaces.pid,
     }
     spaces = [{"type": kind} | ({"path": path} if path else {}) for kind, path in paths.items() if path is not None]
+    if unified_cgroup and not plan.security.privileged:
+        spaces.append({"type": "cgroup"})
     linux: dict[str, Any] = {
         "namespaces": [*spaces, {"type": "mount"}],
         "cgroupsPath": plan.cgroup,
-        "resources": _resources(plan),
+        "resources": _resources(plan, controllers),
     }
     if plan.sysctls:
         linux["sysctl"] = plan.sysctls
@@ -216,18 +218,19 @@ def _linux(plan: ContainerPlan) -> dict[str, Any]:
     return linux
 
 
-def _resources(plan: ContainerPlan) -> dict[str, Any]:
-    limits = plan.resources
-    found: dict[str, Any] = {"cpu": {"shares": limits.cpu_shares}}
+def _resources(plan: ContainerPlan, controllers: Collection[str]) -> dict[str, Any]:
+    limits, found = plan.resources, dict[str, Any]()
+    if "cpu" in controllers:
+        found["cpu"] = {"shares": limits.cpu_shares}
     if plan.security.privileged:
         found["devices"] = [{"allow": True, "access": "rwm"}]
     else:
         found["devices"] = _DEVICE_RULES
-    if limits.cpu_quota is not None:
+    if limits.cpu_quota is not None and "cpu" in controllers:
         found["cpu"] |= {"quota": limits.cpu_quota, "period": 100_000}
-    if limits.memory_bytes is not None:
+    if limits.memory_bytes is not None and "memory" in controllers:
         found["memory"] = {"limit": limits.memory_bytes, "swap": limits.memory_bytes}
-    if limits.pids is not None:
+    if limits.pids is not None and "pids" in controllers:
         found["pids"] = {"limit": limits.pids}
     return found
 
