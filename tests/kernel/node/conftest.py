@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from controlplane.client.interface import Client
 from controlplane.client.local import LocalClient
 from controlplane.directories import Directories
 from controlplane.node import NodeAgent, NodeConfig
+from controlplane.node.runtime.spawner import FILE_THREADS, shared_spawner
 from controlplane.server.assembly import open_registry
 from controlplane.server.streams import LogOptions, ProcessStreams, TerminalSize
 from netsim import inventory
@@ -28,6 +30,7 @@ from netsim.namespace import ensure_namespace, namespace_path
 
 NODE = "node-1"
 WAIT_SECONDS = 20.0
+SETTLE_SECONDS = 0.05
 
 
 @dataclass
@@ -60,6 +63,10 @@ class Node:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        # What its threads are at would have died with it; here it has to be waited for.
+        spawner = shared_spawner()
+        await asyncio.gather(*(spawner.files(time.sleep, SETTLE_SECONDS) for _ in range(FILE_THREADS)))
+        await spawner.files((await spawner.spawn(["/bin/true"])).wait)
 
     async def create(self, name: str, *containers: Object, **spec: Any) -> None:
         pod = {
