@@ -17,7 +17,7 @@ PORT = 53
 MOST_SERVERS = 3
 ATTEMPT_SECONDS = 1.5
 HASTY_PART = 0.2
-"""How much of it is for a server that was silent a moment ago: a host without a network keeps nobody waiting for long."""
+"""How much of it a server gets that was silent a moment ago: a host without a network keeps nobody waiting long."""
 DOUBT_SECONDS = 5.0
 MOST_AT_ONCE = 512
 
