@@ -1,3 +1,4 @@
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -132,6 +133,21 @@ def test_a_listener_in_the_router_is_reached_from_a_node(vpc: Vpc, plan: VpcPlan
         assert peer[0] == world.node_of(plan, 1).address
         with pytest.raises(KernelError, match="in use"):
             vpc.router_listener(plan.api_address, 6443)
+
+
+def test_a_receiver_in_the_router_is_reached_from_a_node_and_answers(vpc: Vpc, plan: VpcPlan) -> None:
+    with vpc.router_receiver(plan.api_address, 53) as receiver, namespace.entered(plan.node_path("node-1")):
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with client:
+            client.settimeout(3)
+            client.sendto(b"question", (plan.api_address, 53))
+            receiver.settimeout(3)
+            question, peer = receiver.recvfrom(100)
+            assert (question, peer[0]) == (b"question", world.node_of(plan, 1).address)
+            receiver.sendto(b"answer", peer)
+            assert client.recv(100) == b"answer"
+    with vpc.router_receiver(plan.api_address, 53), pytest.raises(KernelError, match="in use"):
+        vpc.router_receiver(plan.api_address, 53)
 
 
 def test_the_host_is_as_it_was_also_with_two_clusters(host: None, cluster: str) -> None:
