@@ -13,6 +13,7 @@ from controlplane.controllers.endpoints import EndpointsController
 from controlplane.controllers.endpointslice import EndpointSliceController
 from controlplane.controllers.event_expiry import EventExpiry
 from controlplane.controllers.garbage import GarbageCollector
+from controlplane.controllers.job import JobController
 from controlplane.controllers.kubernetes_service import KubernetesServiceController
 from controlplane.controllers.namespace import NamespaceController
 from controlplane.controllers.node_lifecycle import NodeLifecycleController
@@ -23,6 +24,7 @@ from controlplane.controllers.root_ca import RootCAController
 from controlplane.controllers.service_account import ServiceAccountController
 from controlplane.controllers.service_load_balancer import ServiceLoadBalancer
 from controlplane.controllers.taint_eviction import TaintEvictionController
+from controlplane.controllers.ttl_after_finished import TTLAfterFinished
 
 __all__ = ["ControllerConfig", "LoadBalancerRoutes", "build_controllers"]
 
@@ -47,6 +49,8 @@ def build_controllers(client: Client, informers: Informers, config: ControllerCo
         ReplicaSetController(client, informers),
         ReplicationControllerManager(client, informers),
         DaemonSetController(client, informers),
+        JobController(client, informers),
+        TTLAfterFinished(client, informers),
         EndpointSliceController(client, informers),
         EndpointsController(client, informers),
         ServiceLoadBalancer(client, informers, config.load_balancer_range, config.load_balancer_routes),

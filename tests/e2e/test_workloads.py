@@ -28,6 +28,18 @@ spec:
       containers: [{name: main, image: "agent:1"}]
 """
 
+JOB = """
+apiVersion: batch/v1
+kind: Job
+metadata: {{name: {name}}}
+spec:
+  {more}
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{{name: main, image: busybox, command: [sh, -c, "{command}"]}}]
+"""
+
 
 def lines(text: str) -> list[list[str]]:
     """The words of each line."""
@@ -68,3 +80,42 @@ def test_a_daemon_set_rolls_out_and_back(cluster: Cluster, namespace: str) -> No
     assert {pod["spec"]["containers"][0]["image"] for pod in pods} == {"agent:1"}
     assert "SuccessfulDelete" in cluster.out("-n", namespace, "describe", "ds", "agent")
     assert len(cluster.json("-n", namespace, "get", "controllerrevisions")["items"]) == 2
+
+
+def test_a_job_runs_to_its_end(cluster: Cluster, namespace: str) -> None:
+    cluster.out("-n", namespace, "create", "job", "hello", "--image=busybox", "--", "sh", "-c", "echo done")
+    cluster.out("-n", namespace, "wait", "job/hello", "--for=condition=complete", "--timeout=30s")
+    header, row = lines(cluster.out("-n", namespace, "get", "jobs"))
+    assert header == ["NAME", "STATUS", "COMPLETIONS", "DURATION", "AGE"]
+    assert row[:3] == ["hello", "Complete", "1/1"]
+    assert cluster.out("-n", namespace, "logs", "job/hello") == "done\n"
+    (pod,) = cluster.json("-n", namespace, "get", "pods")["items"]
+    assert pod["status"]["phase"] == "Succeeded"
+    assert "Completed" in cluster.out("-n", namespace, "get", "pods")
+    assert "job.batch/hello" in cluster.out("-n", namespace, "get", "all")
+    assert "Job completed" in cluster.out("-n", namespace, "describe", "job", "hello")
+    cluster.out("-n", namespace, "delete", "job", "hello")
+    cluster.out("-n", namespace, "wait", "pod", pod["metadata"]["name"], "--for=delete", "--timeout=30s")
+
+
+def test_a_job_that_cannot_succeed_is_given_up(cluster: Cluster, namespace: str) -> None:
+    body = JOB.format(name="broken", command="exit 3", more="backoffLimit: 0")
+    cluster.out("-n", namespace, "apply", "-f", "-", stdin=body)
+    cluster.out("-n", namespace, "wait", "job/broken", "--for=condition=failed", "--timeout=30s")
+    assert lines(cluster.out("-n", namespace, "get", "jobs"))[1][:3] == ["broken", "Failed", "0/1"]
+    (pod,) = cluster.json("-n", namespace, "get", "pods")["items"]
+    assert pod["status"]["phase"] == "Failed"
+    assert pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 3
+    events = cluster.out("-n", namespace, "events", "--for", "job/broken")
+    assert "BackoffLimitExceeded" in events
+    assert "Job has reached the specified backoff limit" in events
+
+
+def test_an_indexed_job_tells_each_pod_its_index(cluster: Cluster, namespace: str) -> None:
+    more = "completions: 3\n  parallelism: 3\n  completionMode: Indexed"
+    body = JOB.format(name="parts", command="echo $JOB_COMPLETION_INDEX $(hostname)", more=more)
+    cluster.out("-n", namespace, "apply", "-f", "-", stdin=body)
+    cluster.out("-n", namespace, "wait", "job/parts", "--for=condition=complete", "--timeout=30s")
+    assert cluster.json("-n", namespace, "get", "job", "parts")["status"]["completedIndexes"] == "0-2"
+    said = cluster.out("-n", namespace, "logs", "-l", "job-name=parts")
+    assert sorted(said.splitlines()) == ["0 parts-0", "1 parts-1", "2 parts-2"]

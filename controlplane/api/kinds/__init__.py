@@ -20,6 +20,7 @@ from controlplane.api.kinds.deployment import DEPLOYMENT
 from controlplane.api.kinds.endpoint_slice import ENDPOINT_SLICE
 from controlplane.api.kinds.endpoints import ENDPOINTS
 from controlplane.api.kinds.event import EVENT
+from controlplane.api.kinds.job import JOB
 from controlplane.api.kinds.lease import LEASE
 from controlplane.api.kinds.namespace import NAMESPACE
 from controlplane.api.kinds.node import NODE
@@ -46,6 +47,7 @@ SERVED: tuple[Kind, ...] = (
     ENDPOINTS,
     ENDPOINT_SLICE,
     EVENT,
+    JOB,
     LEASE,
     LOCAL_SUBJECT_ACCESS_REVIEW,
     NAMESPACE,
@@ -81,6 +83,7 @@ __all__ = [
     "ENDPOINT_SLICE",
     "EVENT",
     "EVICTION",
+    "JOB",
     "LEASE",
     "LOCAL_SUBJECT_ACCESS_REVIEW",
     "NAMESPACE",
