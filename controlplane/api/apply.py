@@ -1,179 +1,105 @@
 """Server-side apply: what somebody declares is merged in, and what they no longer declare goes.
 
-Pure functions over objects and their `managedFields`; the server does not offer them yet (see
-`patch`). Ownership is kept lazily: an object is followed from its first apply on, when everything
-that is there already belongs to "before-first-apply", as upstream has it for objects from before
-the feature. Until then writes cost nothing. Behaviour and wording follow
-k8s.io/apimachinery/pkg/util/managedfields and sigs.k8s.io/structured-merge-diff.
+Pure functions over objects and their `managedFields`; who owns what after other writes is in
+`ownership`. Behaviour and wording follow k8s.io/apimachinery/pkg/util/managedfields and
+sigs.k8s.io/structured-merge-diff.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+import orjson
 
 from controlplane.api.definitions import definitions
 from controlplane.api.errors import BadRequest, Conflict, FieldError
-from controlplane.api.fieldset import (
-    Leaves,
-    Path,
-    child,
-    element_of,
-    from_fields_v1,
-    is_atomic,
-    leaves,
-    shown,
-    to_fields_v1,
-)
+from controlplane.api.fieldset import Path, child, element_of, is_atomic, shown
+from controlplane.api.ownership import Owner, everything, owned, owners_of, with_owners
 from controlplane.api.schema import Array, Node
 from controlplane.api.types import Kind, Object
 
-BEFORE_FIRST_APPLY = "before-first-apply"
+KUBECTL = "kubectl"
+"""The manager that takes fields over from client-side apply without a conflict, as upstream has it."""
 
-_SYSTEM = (
-    "managedFields",
-    "name",
-    "namespace",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "selfLink",
-)
-_UNOWNED = {("f:apiVersion",), ("f:kind",), ("f:metadata",), *(("f:metadata", f"f:{name}") for name in _SYSTEM)}
-
-
-@dataclass(slots=True)
-class Owner:
-    """One entry of `managedFields`: who, by which operation, and which paths."""
-
-    manager: str
-    operation: str
-    subresource: str = ""
-    time: str = ""
-    api_version: str = ""
-    paths: set[Path] = field(default_factory=set)
-
-    @property
-    def identity(self) -> tuple[str, str, str]:
-        return self.manager, self.operation, self.subresource
-
-    def __str__(self) -> str:
-        text = f'"{self.manager}"'
-        if self.subresource:
-            text += f' with subresource "{self.subresource}"'
-        if self.operation == "Update":
-            text += f" using {self.api_version}" + (f" at {self.time}" if self.time else "")
-        return text
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def server_side_apply(
-    kind: Kind, live: Object | None, config: Object, manager: str, *, now: str, force: bool = False
+    kind: Kind,
+    live: Object | None,
+    config: Object,
+    manager: str,
+    *,
+    now: str,
+    force: bool = False,
+    subresource: str = "",
 ) -> Object:
     """`live` (None: there is none yet) with `config` applied by `manager` at `now`, a timestamp.
 
     Fields that `manager` applied before and `config` no longer has go, unless others own them too.
-    Conflict where another owner's field would change, unless `force` takes it over. The result is
-    not yet decoded, defaulted or validated.
+    Conflict where another owner's field would change, unless `force` takes it over. The result
+    shares parts with `live`, and is not yet decoded, defaulted or validated.
     """
     if config.get("metadata", {}).get("managedFields"):
         raise BadRequest("metadata.managedFields must be nil")
-    node = definitions()[kind.definition]
-    declared = _owned(node, config)
-    if "status" in kind.subresources:
-        declared = {path: value for path, value in declared.items() if path[0] != "f:status"}
-        config = {name: value for name, value in config.items() if name != "status"}
-    mine = Owner(manager, "Apply", "", now, kind.api_version, set(declared))
+    config = _part(kind, config, subresource)
+    declared = set(owned(kind, config, subresource))
+    if subresource:
+        declared = {path for path in declared if path[0] != "f:metadata"}
+    mine = Owner(manager, "Apply", subresource, now, kind.api_version, declared)
     if live is None:
-        return _with_owners(config, [mine])
-    owners = _owners(live) or [_everything(node, live, kind, now)]
+        return with_owners(config, [mine])
+    owners = owners_of(live) or [everything(kind, live, now)]
     last = next((owner for owner in owners if owner.identity == mine.identity), Owner(manager, "Apply"))
     others = [owner for owner in owners if owner.identity != mine.identity]
-    kept = set(declared).union(*(owner.paths for owner in others))
+    kept = declared.union(*(owner.paths for owner in others))
+    node = definitions()[kind.definition]
     merged = _prune(node, _merge(node, live, config), (), last.paths - kept, kept)
-    before, after = _owned(node, live), _owned(node, merged)
+    before, after = owned(kind, live, "status"), owned(kind, merged, "status")
     changed = {path for path, value in after.items() if path not in before or before[path] != value}
-    _settle_conflicts(others, changed & mine.paths, force=force)
+    allowed = _applied_by_client(kind, live) if manager == KUBECTL else set()
+    _settle_conflicts(others, changed & mine.paths, allowed, force=force)
     for owner in others:
         owner.paths &= after.keys()
-    return _with_owners(merged, [mine, *others])
+    if not changed and before.keys() == after.keys() and mine.paths == last.paths:
+        mine.time = last.time
+    if manager == KUBECTL:
+        merged = _with_last_applied(merged, config)
+    return with_owners(merged, [mine, *others])
 
 
-def track_update(kind: Kind, old: Object, new: Object, manager: str, *, now: str, subresource: str = "") -> Object:
-    """`new` with its `managedFields` brought up to date after a write other than apply.
-
-    Nothing is done for objects that nobody has applied. An empty entry in the caller's
-    `managedFields` (`[{}]`) gives all ownership up.
-    """
-    if new["metadata"].get("managedFields") == [{}]:
-        return _with_owners(new, [])
-    owners = _owners(old)
-    if not owners:
-        return new
-    node = definitions()[kind.definition]
-    before, after = _owned(node, old), _owned(node, new)
-    changed = {path for path, value in after.items() if path not in before or before[path] != value}
-    mine = Owner(manager, "Update", subresource, now, kind.api_version)
-    for owner in owners:
-        owner.paths &= after.keys()
-        if owner.identity == mine.identity:
-            mine.paths = owner.paths
-            mine.time = now if changed else owner.time
-        else:
-            owner.paths -= changed
-    mine.paths |= changed
-    others = [owner for owner in owners if owner.identity != mine.identity]
-    return _with_owners(new, [*others, mine])
+def _part(kind: Kind, config: Object, subresource: str) -> Object:
+    """What of `config` a request to `subresource` is about."""
+    if subresource == "status":
+        return {name: value for name, value in config.items() if name != "spec"}
+    if "status" in kind.subresources:
+        return {name: value for name, value in config.items() if name != "status"}
+    return config
 
 
-def _owned(node: Node, obj: Object) -> Leaves:
-    return {
-        path: value for path, value in leaves(node, obj).items() if path[:2] not in _UNOWNED and path not in _UNOWNED
-    }
+def _applied_by_client(kind: Kind, live: Object) -> set[Path]:
+    """The fields that kubectl's client-side apply declared last."""
+    text = live["metadata"].get("annotations", {}).get(LAST_APPLIED)
+    if not text:
+        return set()
+    try:
+        applied = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return set()
+    return set(owned(kind, applied)) if isinstance(applied, dict) else set()
 
 
-def _everything(node: Node, live: Object, kind: Kind, now: str) -> Owner:
-    return Owner(BEFORE_FIRST_APPLY, "Update", "", now, kind.api_version, set(_owned(node, live)))
-
-
-def _owners(obj: Object) -> list[Owner]:
-    return [
-        Owner(
-            entry.get("manager", ""),
-            entry.get("operation", ""),
-            entry.get("subresource", ""),
-            entry.get("time", ""),
-            entry.get("apiVersion", ""),
-            from_fields_v1(entry.get("fieldsV1", {})),
-        )
-        for entry in obj["metadata"].get("managedFields", ())
-    ]
-
-
-def _with_owners(obj: Object, owners: list[Owner]) -> Object:
-    metadata = {name: value for name, value in obj.get("metadata", {}).items() if name != "managedFields"}
-    entries = [_entry(owner) for owner in sorted(owners, key=_order) if owner.paths]
-    if entries:
-        metadata["managedFields"] = entries
-    return obj | {"metadata": metadata}
-
-
-def _order(owner: Owner) -> tuple[str, str, str]:
-    return owner.operation, owner.time, owner.manager
-
-
-def _entry(owner: Owner) -> dict[str, Any]:
-    entry: dict[str, Any] = {
-        "manager": owner.manager,
-        "operation": owner.operation,
-        "apiVersion": owner.api_version,
-        "time": owner.time,
-        "fieldsType": "FieldsV1",
-        "fieldsV1": to_fields_v1(owner.paths),
-    }
-    return entry | {"subresource": owner.subresource} if owner.subresource else entry
+def _with_last_applied(merged: Object, config: Object) -> Object:
+    """Keeps the annotation of client-side apply true where the object has it; nobody comes to own it."""
+    metadata = merged["metadata"]
+    if LAST_APPLIED not in metadata.get("annotations", {}):
+        return merged
+    annotations = {k: v for k, v in config["metadata"].get("annotations", {}).items() if k != LAST_APPLIED}
+    plain = {name: value for name, value in config["metadata"].items() if name != "annotations"}
+    if annotations:
+        plain["annotations"] = annotations
+    text = orjson.dumps(config | {"metadata": plain}, option=orjson.OPT_SORT_KEYS).decode() + "\n"
+    return merged | {"metadata": metadata | {"annotations": metadata["annotations"] | {LAST_APPLIED: text}}}
 
 
 def _merge(node: Node, live: Any, config: Any) -> Any:
@@ -231,9 +157,10 @@ def _below(paths: set[Path], place: Path) -> set[Path]:
     return {path for path in paths if path[:length] == place}
 
 
-def _settle_conflicts(others: list[Owner], changed: set[Path], *, force: bool) -> None:
+def _settle_conflicts(others: list[Owner], changed: set[Path], allowed: set[Path], *, force: bool) -> None:
+    """Takes from `others` what has `changed`; Conflict where that takes force, or all of it being `allowed`."""
     conflicts = [(owner, path) for owner in others for path in sorted(owner.paths & changed)]
-    if conflicts and not force:
+    if not force and not {path for _, path in conflicts} <= allowed:
         raise _conflict(conflicts)
     for owner, path in conflicts:
         owner.paths.discard(path)

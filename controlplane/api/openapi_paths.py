@@ -133,8 +133,7 @@ def _definition(kind: Kind, name: str, group: str, version: str, raw: Document) 
 def _body(verb: str, definition: str, prefix: str) -> Document:
     if verb == "patch":
         schema = {"$ref": f"{prefix}{_META}Patch"}
-        served = [media for media, type_ in CONTENT_TYPES.items() if type_ != "apply"]
-        return {"content": {media: {"schema": schema} for media in served}, "required": True}
+        return {"content": {media: {"schema": schema} for media in CONTENT_TYPES}, "required": True}
     schema = {"$ref": prefix + definition} if definition else {"type": "object"}
     return {"content": {"*/*": {"schema": schema}}, "required": True}
 

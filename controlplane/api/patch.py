@@ -1,8 +1,7 @@
 """What PATCH means for each content type.
 
-Server-side apply is in `apply` and not offered here: besides the object it needs the manager's name
-and the object's owners, and it may create. Until the server does all that, it is refused with words
-that say what to do instead.
+Server-side apply is not here but in `apply`: besides the object it needs the manager's name and the
+object's owners, and it may create.
 """
 
 from __future__ import annotations
@@ -15,7 +14,10 @@ from controlplane.api.jsonpatch import apply_json_patch, merge_patch
 from controlplane.api.strategic import strategic_patch
 from controlplane.api.types import Kind, Object
 
-PatchType = Literal["json", "merge", "strategic", "apply"]
+ChangeType = Literal["json", "merge", "strategic"]
+"""Patches that say what to change of an object that is there."""
+
+PatchType = Literal[ChangeType, "apply"]
 
 CONTENT_TYPES: dict[str, PatchType] = {
     "application/json-patch+json": "json",
@@ -29,14 +31,14 @@ def patch_type_of(content_type: str) -> PatchType:
     """The patch type of a Content-Type header; UnsupportedMediaType when it is none."""
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type not in CONTENT_TYPES:
-        accepted = ", ".join(sorted(name for name, type_ in CONTENT_TYPES.items() if type_ != "apply"))
+        accepted = ", ".join(CONTENT_TYPES)
         raise UnsupportedMediaType(
             f"the body of the request was in an unknown format - accepted media types include: {accepted}"
         )
     return CONTENT_TYPES[media_type]
 
 
-def apply_patch(kind: Kind, obj: Object, body: Any, patch_type: PatchType) -> Object:
+def apply_patch(kind: Kind, obj: Object, body: Any, patch_type: ChangeType) -> Object:
     """`obj` as `body` changes it, not yet decoded, defaulted or validated; `obj` stays as it is."""
     match patch_type:
         case "json":
@@ -47,10 +49,6 @@ def apply_patch(kind: Kind, obj: Object, body: Any, patch_type: PatchType) -> Ob
             patched = merge_patch(obj, body)
         case "strategic":
             patched = strategic_patch(definitions()[kind.definition], obj, body)
-        case "apply":
-            raise UnsupportedMediaType(
-                "server-side apply is not supported by this version of netsim: use kubectl apply without --server-side"
-            )
     if not isinstance(patched, dict):
         raise BadRequest(f"the patch leaves no {kind.name}")
     return patched

@@ -16,7 +16,7 @@ from socket import socket
 
 from aiohttp import web
 
-from controlplane.api.errors import ApiError, InternalError, NotFound, RequestTooLarge
+from controlplane.api.errors import ApiError, InternalError, MethodNotAllowed, NotFound, RequestTooLarge
 from controlplane.server.authentication import Authenticator, impersonated
 from controlplane.server.authorization import Action, authorize
 from controlplane.server.documents import Documents
@@ -106,6 +106,8 @@ class ApiServer:
         document = self._documents.answer(exchange)
         if document is None:
             raise NotFound("the server could not find the requested resource")
+        if request.method not in ("GET", "HEAD"):
+            raise MethodNotAllowed("the server does not allow this method on the requested resource")
         return document
 
 

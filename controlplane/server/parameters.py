@@ -6,16 +6,22 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from controlplane.api.errors import BadRequest, FieldError, Invalid
+from controlplane.api.field import forbidden, invalid, required, too_long
+from controlplane.api.patch import PatchType
 from controlplane.server.requests import DeleteOptions, FieldValidation, ListOptions, Propagation, User, WriteOptions
 
 Query = Mapping[str, str]
 
+MANAGER_BOUND = 128
+"""Bytes of a field manager's name."""
+
 
 def write_options(
-    query: Query, user: User, warn: Callable[[str], None], duplicates: tuple[str, ...] = ()
+    query: Query, user: User, warn: Callable[[str], None], *, patch_type: PatchType | None = None
 ) -> WriteOptions:
-    """Options of create, update and patch."""
+    """Options of create and update, or, with `patch_type`, of a patch of that type."""
     validation = query.get("fieldValidation") or "Warn"
+    _check_manager(query, patch_type)
     if validation not in ("Strict", "Warn", "Ignore"):
         text = f'Unsupported value: "{validation}": supported values: "", "Ignore", "Strict", "Warn"'
         raise _invalid("CreateOptions", FieldError("FieldValueNotSupported", "fieldValidation", text))
@@ -25,7 +31,6 @@ def write_options(
         field_manager=query.get("fieldManager", ""),
         field_validation=cast(FieldValidation, validation),
         force=flag(query, "force"),
-        duplicates=duplicates,
         warn=warn,
     )
 
@@ -87,6 +92,21 @@ def optional_integer(query: Query, name: str) -> int | None:
         return int(text)
     except ValueError as error:
         raise BadRequest(f'{name}: strconv.ParseInt: parsing "{text}": invalid syntax') from error
+
+
+def _check_manager(query: Query, patch_type: PatchType | None) -> None:
+    manager, kind = query.get("fieldManager", ""), "PatchOptions" if patch_type else "CreateOptions"
+    errors = []
+    if patch_type == "apply" and not manager:
+        errors.append(required("fieldManager", "is required for apply patch"))
+    if patch_type != "apply" and "force" in query:
+        errors.append(forbidden("force", "may not be specified for non-apply patch"))
+    if len(manager.encode()) > MANAGER_BOUND:
+        errors.append(too_long("fieldManager", MANAGER_BOUND))
+    if not manager.isprintable():
+        errors.append(invalid("fieldManager", manager, "should only contain printable characters"))
+    if errors:
+        raise Invalid.of("meta.k8s.io", kind, "", errors)
 
 
 def _dry_run(text: Any) -> bool:

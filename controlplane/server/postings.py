@@ -15,7 +15,7 @@ from controlplane.api.field import invalid, required
 from controlplane.api.kinds import BINDING, EVICTION, NODE, POD, SERVICE_ACCOUNT, TOKEN_REQUEST
 from controlplane.api.meta import timestamp
 from controlplane.api.types import Kind, Object
-from controlplane.server import wording
+from controlplane.server import metadata, wording
 from controlplane.server.registry import Registry
 from controlplane.server.requests import DeleteOptions, WriteOptions
 
@@ -52,7 +52,11 @@ async def bind(registry: Registry, name: str, namespace: str, binding: Object, o
     if not target.get("name"):
         raise Invalid.of("", BINDING.name, name, [required("target.name")])
 
+    wanted = binding.get("metadata", {}).get("uid")
+
     def assign(pod: Object) -> None:
+        if wanted and wanted != pod["metadata"]["uid"]:
+            raise metadata.precondition_failed(POD, name, "UID", wanted, pod["metadata"]["uid"])
         _check_bindable(pod)
         pod["spec"]["nodeName"] = target["name"]
         annotations = binding.get("metadata", {}).get("annotations")

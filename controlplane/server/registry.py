@@ -17,13 +17,13 @@ from typing import Any
 import orjson
 
 from controlplane.api import decode as decoding
-from controlplane.api import meta
+from controlplane.api import meta, ownership
 from controlplane.api.errors import BadRequest, FieldError, Invalid, NotFound, StorageError
 from controlplane.api.kinds import NAMESPACE
 from controlplane.api.patch import PatchType, apply_patch
 from controlplane.api.scheme import SCHEME, Scheme
 from controlplane.api.types import Kind, Object
-from controlplane.server import deletion, metadata, namespaces, paging, wording
+from controlplane.server import applying, deletion, metadata, namespaces, paging, wording
 from controlplane.server.admission import Attributes, Plugin
 from controlplane.server.authorization import Authorizer, MastersOnly
 from controlplane.server.requests import DeleteOptions, ListOptions, Operation, WriteOptions
@@ -44,6 +44,14 @@ class Deleted:
 
     revision: Revision
     gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a server-side apply left, and whether it made the object."""
+
+    revision: Revision
+    created: bool
 
 
 class Registry:
@@ -93,12 +101,18 @@ class Registry:
 
     async def create(self, kind: Kind, namespace: str, body: Object, options: WriteOptions) -> Revision:
         """Stores a new object; AlreadyExists when there is one of its name."""
-        obj = self._decode(kind, body, options)
+        return await self._create(kind, namespace, self._decode(kind, body, options), options)
+
+    async def _create(
+        self, kind: Kind, namespace: str, obj: Object, options: WriteOptions, *, applied: bool = False
+    ) -> Revision:
         if obj["metadata"].get("resourceVersion"):
             raise BadRequest("resourceVersion should not be set on objects to be created")
         namespace = metadata.settle_namespace(kind, obj, namespace)
         base = metadata.settle_name(obj)
         kind.strategy.default(obj)
+        if not applied:
+            obj = applying.tracked_create(kind, obj, options)
         self._admit("CREATE", kind, obj, None, "", options)
         meta.prepare_create(obj)
         kind.strategy.prepare_create(obj)
@@ -121,6 +135,7 @@ class Registry:
         view = view_of(kind, subresource)
         part = self._decode(view.body(kind), body, options)
         metadata.match(kind, part, name, namespace)
+        _check_part(kind, view.body(kind), name, part)
         previous = self._latest(kind, name, namespace)
         return await self._replace(kind, previous, part, view, subresource, options)
 
@@ -135,13 +150,43 @@ class Registry:
         *,
         subresource: str = "",
     ) -> Revision:
-        """Changes the object, or its part, as `body` says; Conflict only when the patch names a resourceVersion."""
+        """Changes the object, or its part, as `body` says; Conflict only when the patch names a resourceVersion.
+
+        An "apply" may also conflict with other owners of fields, and makes the object if there is none.
+        """
+        if patch_type == "apply":
+            return (await self.apply(kind, name, namespace, body, options, subresource=subresource)).revision
         view = view_of(kind, subresource)
         previous = self._latest(kind, name, namespace)
         part = apply_patch(view.body(kind), view.show(previous.decode()), body, patch_type)
         part = self._decode(view.body(kind), part, options)
         metadata.match(kind, part, name, namespace)
+        _check_part(kind, view.body(kind), name, part)
         return await self._replace(kind, previous, part, view, subresource, options)
+
+    async def apply(
+        self, kind: Kind, name: str, namespace: str, config: Any, options: WriteOptions, *, subresource: str = ""
+    ) -> Applied:
+        """Makes what `config` declares so, the fields that its manager no longer declares gone.
+
+        Conflict where fields of other managers would change, unless the options have `force`.
+        """
+        view = view_of(kind, subresource)
+        part = applying.declared(kind, view.body(kind), config)
+        metadata.match(kind, part, name, namespace)
+        _check_part(kind, view.body(kind), name, part)
+        config = applying.configuration(kind, view.body(kind), part)
+        previous = self.store.latest(Key(kind.resource, namespace, name))
+        if previous is None:
+            if subresource:
+                raise wording.not_found(kind, name)
+            made = applying.merged(kind, None, config, options)
+            return Applied(await self._create(kind, namespace, made, options, applied=True), created=True)
+        # The result shares parts with the object that it was made from, and is changed later.
+        new = applying.merged(kind, previous.decode(), config, options, subresource)
+        new = decoding.decode_object(kind, new).object
+        stored = await self._store_update(kind, previous, previous.decode(), new, subresource, options, applied=True)
+        return Applied(_shown(view, stored) if subresource else stored, created=False)
 
     async def modify(
         self, kind: Kind, name: str, namespace: str, change: Callable[[Object], None], options: WriteOptions
@@ -185,7 +230,7 @@ class Registry:
         obj, warnings = decoding.decode_object(kind, body, options.field_validation, duplicates=options.duplicates)
         for text in warnings:
             options.warn(text)
-        obj.setdefault("metadata", {}).pop("managedFields", None)  # who owns which field is not kept yet
+        obj.setdefault("metadata", {})
         return obj
 
     def _latest(self, kind: Kind, name: str, namespace: str) -> Revision:
@@ -225,9 +270,19 @@ class Registry:
         return _shown(view, stored) if subresource else stored
 
     async def _store_update(
-        self, kind: Kind, previous: Revision, old: Object, new: Object, subresource: str, options: WriteOptions
+        self,
+        kind: Kind,
+        previous: Revision,
+        old: Object,
+        new: Object,
+        subresource: str,
+        options: WriteOptions,
+        *,
+        applied: bool = False,
     ) -> Revision:
         metadata.check_current(kind, new, old)
+        if not applied:
+            ownership.carry(new, old, subresource=subresource)
         meta.prepare_update(new, old)
         kind.strategy.default(new)
         self._admit("UPDATE", kind, new, old, subresource, options)
@@ -237,6 +292,8 @@ class Registry:
             kind.strategy.prepare_update(new, old)
         if new == old:
             return previous
+        if not applied and "managedFields" in new["metadata"]:
+            new = applying.tracked_update(kind, old, new, subresource, options)
         if subresource == "status":
             errors = [*meta.validate_update(new, old), *kind.strategy.validate_status_update(new, old)]
         else:
@@ -273,6 +330,12 @@ class Registry:
     def _settle(self, key: Key) -> None:
         for settle in self._settlers:
             settle(key, self.store)
+
+
+def _check_part(kind: Kind, body: Kind, name: str, part: Object) -> None:
+    """Invalid when a body of another kind, such as a Scale, is wrong in itself."""
+    if body is not kind and (errors := body.strategy.validate(part)):
+        raise Invalid.of(body.group, body.name, name, errors)
 
 
 def _shown(view: View, revision: Revision) -> Revision:

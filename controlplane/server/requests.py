@@ -39,7 +39,8 @@ class WriteOptions:
     """Options of create, update and patch.
 
     `duplicates` are paths of fields that the body's text named twice, which only its parser could
-    see. `warn` takes each text for the caller's Warning headers.
+    see. `warn` takes each text for the caller's Warning headers. `agent` is the caller's program, for
+    where no field manager is named.
     """
 
     user: User = INTERNAL
@@ -49,6 +50,12 @@ class WriteOptions:
     force: bool = False
     duplicates: tuple[str, ...] = ()
     warn: Callable[[str], None] = _ignore
+    agent: str = ""
+
+    @property
+    def manager(self) -> str:
+        """By what name the caller owns fields."""
+        return self.field_manager or self.agent or self.user.name.removeprefix("system:")
 
     @property
     def warned(self) -> bool:

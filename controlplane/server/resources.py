@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -10,7 +11,7 @@ from aiohttp import web
 from controlplane.api import decode as decoding
 from controlplane.api.errors import BadRequest, MethodNotAllowed, NotFound
 from controlplane.api.kinds import NAMESPACE
-from controlplane.api.patch import patch_type_of
+from controlplane.api.patch import PatchType, patch_type_of
 from controlplane.api.subresources import SUBRESOURCES
 from controlplane.api.tables import include_of
 from controlplane.api.types import Kind, Object
@@ -26,7 +27,7 @@ from controlplane.server.requests import MASTERS, WriteOptions
 from controlplane.server.routes import Target
 from controlplane.server.streams import StreamDirectory
 from controlplane.server.watch_stream import WatchStreams
-from controlplane.store import Revision
+from controlplane.store import Key, Revision
 
 NOT_SERVED = "the server could not find the requested resource"
 NOT_ALLOWED = "the server does not allow this method on the requested resource"
@@ -129,13 +130,23 @@ class Resources:
             body, options = await self._body(exchange)
             revision = await self._registry.update(kind, name, namespace, body, options, subresource=subresource)
             return await self._one(exchange, kind, revision)
-        request = exchange.request
-        patch_type = patch_type_of(request.headers.get("Content-Type", ""))
-        data = await request.read()
-        options = parameters.write_options(request.query, exchange.user, exchange.warn)
-        body = parse_yaml(data) if patch_type == "apply" else _parse_patch(data)
+        patch_type = patch_type_of(exchange.request.headers.get("Content-Type", ""))
+        data = await exchange.request.read()
+        options = _write_options(exchange, patch_type=patch_type)
+        if patch_type == "apply":
+            return await self._apply(exchange, target, parse_yaml(data), options)
+        body = _parse_patch(data)
         revision = await self._registry.patch(kind, name, namespace, body, patch_type, options, subresource=subresource)
         return await self._one(exchange, kind, revision)
+
+    async def _apply(self, exchange: Exchange, target: Target, config: Any, options: WriteOptions) -> web.Response:
+        kind, name, namespace = target.kind, target.name, target.namespace
+        if self._registry.store.latest(Key(kind.resource, namespace, name)) is None and not target.subresource:
+            authorize(
+                self._registry.authorizer, exchange.user, Action("create", kind.group, kind.plural, "", namespace, name)
+            )
+        applied = await self._registry.apply(kind, name, namespace, config, options, subresource=target.subresource)
+        return await self._one(exchange, kind, applied.revision, 201 if applied.created else 200)
 
     async def _delete(self, exchange: Exchange, target: Target) -> web.Response:
         options = parameters.delete_options(exchange.request.query, await self._optional_body(exchange), exchange.user)
@@ -159,7 +170,7 @@ class Resources:
         duplicates: tuple[str, ...] = ()
         if request.query.get("fieldValidation") != "Ignore" and is_json(content_type):
             duplicates = tuple(decoding.duplicate_fields(data, body))
-        return body, parameters.write_options(request.query, exchange.user, exchange.warn, duplicates)
+        return body, _write_options(exchange, duplicates)
 
     @staticmethod
     async def _optional_body(exchange: Exchange) -> Any:
@@ -176,6 +187,15 @@ def _action(request: web.BaseRequest, target: Target, verb: str) -> Action:
         named = next((term for term in fields.split(",") if term.startswith("metadata.name=")), "")
         name = named.removeprefix("metadata.name=").removeprefix("=")
     return Action(verb, kind.group, kind.plural, target.subresource, namespace, name, field_selector=fields)
+
+
+def _write_options(
+    exchange: Exchange, duplicates: tuple[str, ...] = (), patch_type: PatchType | None = None
+) -> WriteOptions:
+    query, headers = exchange.request.query, exchange.request.headers
+    options = parameters.write_options(query, exchange.user, exchange.warn, patch_type=patch_type)
+    agent = headers.get("User-Agent", "").partition("/")[0]
+    return replace(options, duplicates=duplicates, agent=agent[: parameters.MANAGER_BOUND])
 
 
 def _verb(request: web.BaseRequest, target: Target) -> str:

@@ -182,8 +182,11 @@ async def test_strategic_and_json_patches(client: Client) -> None:
 
 
 async def test_binding_assigns_a_pod_once(client: Client) -> None:
-    await client.create(POD, pod("a"), "default")
-    binding = {"target": {"kind": "Node", "name": "node-1"}}
+    made = await client.create(POD, pod("a"), "default")
+    binding: Object = {"target": {"kind": "Node", "name": "node-1"}}
+    another = binding | {"metadata": {"name": "a", "uid": "another"}}
+    with pytest.raises(Conflict, match=f"UID in precondition: another, UID in object meta: {made['metadata']['uid']}"):
+        await client.create(POD, another, "default", subresource="binding", name="a")
     await client.create(POD, binding, "default", subresource="binding", name="a")
     bound = await client.get(POD, "a", "default")
     assert bound["spec"]["nodeName"] == "node-1"

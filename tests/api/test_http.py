@@ -48,6 +48,12 @@ async def test_version_health_and_discovery(session: aiohttp.ClientSession) -> N
         assert (await response.json())["kind"] == "APIGroupDiscoveryList"
 
 
+async def test_documents_are_only_read(session: aiohttp.ClientSession) -> None:
+    for path in ("/version", "/apis", "/openapi/v2"):
+        async with session.post(path, data="{}") as response:
+            await refused(response, 405, "MethodNotAllowed")
+
+
 async def test_openapi_is_not_sent_twice(session: aiohttp.ClientSession) -> None:
     async with session.get("/openapi/v3") as response:
         url = (await response.json())["paths"]["apis/apps/v1"]["serverRelativeURL"]

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.api.apply import server_side_apply, track_update
+from controlplane.api.apply import LAST_APPLIED, server_side_apply
 from controlplane.api.definitions import definitions
 from controlplane.api.errors import BadRequest, Conflict
 from controlplane.api.fieldset import from_fields_v1, leaves, shown, to_fields_v1
 from controlplane.api.kinds import CONFIG_MAP, DEPLOYMENT, POD, SERVICE
+from controlplane.api.ownership import UPDATERS_BOUND, track_create, track_update
 from controlplane.api.types import Object
 
 NOW = "2026-01-01T00:00:00Z"
@@ -116,6 +117,56 @@ def test_status_updates_belong_to_their_subresource() -> None:
         Conflict, match=r'conflict with "scaler" with subresource "scale" using apps/v1 at .*: .spec.replicas'
     ):
         server_side_apply(DEPLOYMENT, stored, body, "me", now=NOW)
+
+
+def test_the_status_can_be_applied_by_itself() -> None:
+    body: Object = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "labels": {"a": "b"}}}
+    live = server_side_apply(DEPLOYMENT, None, body | {"spec": {"replicas": 1}}, "me", now=NOW)
+    status = body | {"spec": {"replicas": 5}, "status": {"replicas": 1}}
+    applied = server_side_apply(DEPLOYMENT, live, status, "me", now=NOW, subresource="status")
+    assert (applied["spec"], applied["status"]) == ({"replicas": 1}, {"replicas": 1})
+    (_, by_status) = applied["metadata"]["managedFields"]
+    assert (by_status["subresource"], by_status["fieldsV1"]) == ("status", {"f:status": {"f:replicas": {}}})
+
+
+def test_an_apply_that_changes_nothing_keeps_its_time() -> None:
+    live = apply(apply(None, config(a="1")), config(b="1"), "other")
+    assert server_side_apply(CONFIG_MAP, live, config(a="1"), "me", now="2030-01-01T00:00:00Z") == live
+    later = server_side_apply(CONFIG_MAP, live, config(a="2"), "me", now="2030-01-01T00:00:00Z")
+    times = {entry["manager"]: entry["time"] for entry in later["metadata"]["managedFields"]}
+    assert times == {"me": "2030-01-01T00:00:00Z", "other": NOW}
+
+
+def test_kubectl_takes_over_from_its_client_side_apply() -> None:
+    live = track_create(CONFIG_MAP, config(a="1", b="1"), "kubectl-client-side-apply", now=NOW)
+    live["metadata"]["annotations"] = {LAST_APPLIED: '{"metadata":{"name":"c"},"data":{"a":"1"}}'}
+    with pytest.raises(Conflict):
+        apply(live, config(a="2"), "other")
+    with pytest.raises(Conflict):
+        apply(live, config(a="2", b="2"), "kubectl")
+    applied = apply(live, config(a="2"), "kubectl")
+    assert owned(applied) == {"kubectl": [".data.a"], "kubectl-client-side-apply": [".data.b"]}
+    text = '{"apiVersion":"v1","data":{"a":"2"},"kind":"ConfigMap","metadata":{"name":"c"}}\n'
+    assert applied["metadata"]["annotations"] == {LAST_APPLIED: text}
+
+
+def test_callers_may_set_owners_that_make_sense() -> None:
+    live = track_create(CONFIG_MAP, config(a="1"), "one", now=NOW)
+    renamed = copy.deepcopy(live)
+    renamed["metadata"]["managedFields"][0]["manager"] = "two"
+    assert owned(track_update(CONFIG_MAP, live, renamed, "three", now=NOW)) == {"two": [".data.a"]}
+    renamed["metadata"]["managedFields"][0]["operation"] = "Nonsense"
+    assert track_update(CONFIG_MAP, live, renamed, "three", now=NOW) == live
+
+
+def test_the_oldest_of_many_updaters_share_an_entry() -> None:
+    live = track_create(CONFIG_MAP, config(m="0"), "m", now=NOW)
+    for number in range(UPDATERS_BOUND + 3):
+        changed = copy.deepcopy(live)
+        changed["data"][f"k{number:02}"] = "x"
+        live = track_update(CONFIG_MAP, live, changed, f"m{number}", now=f"2027-01-01T00:00:{number:02}Z")
+    assert len(live["metadata"]["managedFields"]) == UPDATERS_BOUND
+    assert owned(live)["ancient-changes"] == [".data.k00", ".data.k01", ".data.k02", ".data.k03", ".data.m"]
 
 
 def pod(*containers: dict[str, Any]) -> Object:
