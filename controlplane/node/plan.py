@@ -162,7 +162,7 @@ def spec_hash(spec: Object) -> str:
 def _argv(spec: Object, image: Image, variables: dict[str, str]) -> list[str]:
     command = [expand(word, variables) for word in spec.get("command") or []]
     arguments = [expand(word, variables) for word in spec.get("args") or []]
-    if command:
+    if command or (image.standin and standin_ports.runs_program(spec)):
         return command + arguments
     if image.standin:
         return list(image.command)

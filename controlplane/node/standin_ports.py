@@ -1,17 +1,32 @@
-"""On which ports a stand-in server listens: those that the manifest declares, else the usual ones and those that
-Services send to."""
+"""Which stand-ins are servers, and on which ports those listen: those that the manifest declares, else the usual
+ones and those that Services send to."""
 
 from __future__ import annotations
+
+import shutil
 
 from controlplane.api.types import Object
 from controlplane.client.informer import Informer
 from controlplane.node.config import NodeConfig
 from controlplane.node.images.standin import DEFAULT_PORTS, StandInConfig
+from controlplane.node.runtime.oci import DEFAULT_PATH
 
 
 def is_server(container: Object, image_id: str) -> bool:
     """Whether the container runs the stand-in server."""
-    return image_id.startswith("standin://") and not container.get("command")
+    return image_id.startswith("standin://") and not runs_program(container)
+
+
+def runs_program(container: Object) -> bool:
+    """Whether the manifest says which program runs: by `command`, or by `args` whose first word is one of the host's.
+
+    `kubectl run NAME --image=busybox -- sleep 60` gives args alone, which an image without an entrypoint executes;
+    what an image with one would make of them, a stand-in cannot know.
+    """
+    if container.get("command"):
+        return True
+    arguments = container.get("args") or []
+    return bool(arguments) and shutil.which(arguments[0], path=DEFAULT_PATH) is not None
 
 
 def config_of(pod: Object, container: Object, address: str, config: NodeConfig, services: Informer) -> StandInConfig:
