@@ -75,6 +75,11 @@ def template_warnings(obj: Object) -> list[str]:
     return _pod_spec(obj["spec"]["template"]["spec"], "spec.template.spec")
 
 
+def job_template_warnings(obj: Object) -> list[str]:
+    """The warnings for a CronJob."""
+    return _pod_spec(obj["spec"]["jobTemplate"]["spec"]["template"]["spec"], "spec.jobTemplate.spec.template.spec")
+
+
 def service_warnings(obj: Object) -> list[str]:
     """The warnings for a Service."""
     return list(_warnings(obj["spec"], _SERVICE_TREE, "spec"))

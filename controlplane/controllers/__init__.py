@@ -7,6 +7,7 @@ from typing import Protocol
 from controlplane.client.informer import Informers
 from controlplane.client.interface import Client
 from controlplane.controllers.config import ControllerConfig, LoadBalancerRoutes
+from controlplane.controllers.cronjob import CronJobController
 from controlplane.controllers.daemonset import DaemonSetController
 from controlplane.controllers.deployment import DeploymentController
 from controlplane.controllers.endpoints import EndpointsController
@@ -51,6 +52,7 @@ def build_controllers(client: Client, informers: Informers, config: ControllerCo
         DaemonSetController(client, informers),
         JobController(client, informers),
         TTLAfterFinished(client, informers),
+        CronJobController(client, informers),
         EndpointSliceController(client, informers),
         EndpointsController(client, informers),
         ServiceLoadBalancer(client, informers, config.load_balancer_range, config.load_balancer_routes),

@@ -119,3 +119,18 @@ def test_an_indexed_job_tells_each_pod_its_index(cluster: Cluster, namespace: st
     assert cluster.json("-n", namespace, "get", "job", "parts")["status"]["completedIndexes"] == "0-2"
     said = cluster.out("-n", namespace, "logs", "-l", "job-name=parts")
     assert sorted(said.splitlines()) == ["0 parts-0", "1 parts-1", "2 parts-2"]
+
+
+def test_a_cron_job_starts_jobs(cluster: Cluster, namespace: str) -> None:
+    command = ("create", "cronjob", "tick", "--image=busybox", "--schedule=@every 1s", "--", "sh", "-c", "echo tick")
+    cluster.out("-n", namespace, *command)
+    cluster.out("-n", namespace, "wait", "cj/tick", "--for=jsonpath={.status.lastSuccessfulTime}", "--timeout=30s")
+    cluster.out("-n", namespace, "patch", "cj", "tick", "-p", '{"spec":{"suspend":true}}')
+    header, row = cluster.out("-n", namespace, "get", "cj").splitlines()
+    assert header.split("  ")[0] == "NAME"
+    assert "TIMEZONE" in header
+    assert row.split()[:6] == ["tick", "@every", "1s", "<none>", "True", "0"]
+    cluster.out("-n", namespace, "create", "job", "now", "--from=cronjob/tick")
+    cluster.out("-n", namespace, "wait", "job/now", "--for=condition=complete", "--timeout=30s")
+    assert "cronjob.batch/tick" in cluster.out("-n", namespace, "get", "all")
+    assert "SuccessfulCreate" in cluster.out("-n", namespace, "describe", "cj", "tick")

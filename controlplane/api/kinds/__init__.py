@@ -15,6 +15,7 @@ from controlplane.api.kinds.authorization import (
 )
 from controlplane.api.kinds.config_map import CONFIG_MAP
 from controlplane.api.kinds.controller_revision import CONTROLLER_REVISION
+from controlplane.api.kinds.cron_job import CRON_JOB
 from controlplane.api.kinds.daemon_set import DAEMON_SET
 from controlplane.api.kinds.deployment import DEPLOYMENT
 from controlplane.api.kinds.endpoint_slice import ENDPOINT_SLICE
@@ -42,6 +43,7 @@ SERVED: tuple[Kind, ...] = (
     CLUSTER_ROLE_BINDING,
     CONFIG_MAP,
     CONTROLLER_REVISION,
+    CRON_JOB,
     DAEMON_SET,
     DEPLOYMENT,
     ENDPOINTS,
@@ -77,6 +79,7 @@ __all__ = [
     "CLUSTER_ROLE_BINDING",
     "CONFIG_MAP",
     "CONTROLLER_REVISION",
+    "CRON_JOB",
     "DAEMON_SET",
     "DEPLOYMENT",
     "ENDPOINTS",

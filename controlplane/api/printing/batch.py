@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from controlplane.api.printing.cells import AGE, NAME, age, container_cells, human_duration, seconds_of
+from controlplane.api.printing.cells import AGE, NAME, NONE, age, container_cells, human_duration, seconds_of, since
 from controlplane.api.selectors import format_selector
 from controlplane.api.types import Column, Object
 
@@ -19,6 +19,17 @@ JOB_COLUMNS = (
     Column("Status", description="Status of the job."),
     Column("Completions", description="Pods that ended well, of those that are to."),
     Column("Duration", description="Time required to complete the job."),
+    AGE,
+    *_WIDE,
+)
+
+CRON_JOB_COLUMNS = (
+    NAME,
+    Column("Schedule", description="The schedule in Cron format."),
+    Column("Timezone", description="The time zone that the schedule is read in."),
+    Column("Suspend", description="Whether no more Jobs are started."),
+    Column("Active", "integer", description="The number of Jobs that run."),
+    Column("Last Schedule", description="Time since a Job was last started."),
     AGE,
     *_WIDE,
 )
@@ -66,3 +77,21 @@ def _duration(obj: Object, now: float) -> str:
         return ""
     ended = seconds_of(status.get("completionTime"))
     return human_duration((now if ended is None else ended) - started)
+
+
+def cron_job_row(obj: Object, now: float) -> list[Any]:
+    """The cells of one CronJob."""
+    spec, status = obj["spec"], obj.get("status", {})
+    job = spec.get("jobTemplate", {}).get("spec", {})
+    last = status.get("lastScheduleTime")
+    return [
+        obj["metadata"]["name"],
+        spec.get("schedule", ""),
+        spec.get("timeZone") or NONE,
+        str(bool(spec.get("suspend"))),
+        len(status.get("active", ())),
+        since(last, now) if last else NONE,
+        age(obj, now),
+        *container_cells(job.get("template", {})),
+        format_selector(job.get("selector")),
+    ]
