@@ -53,7 +53,7 @@ class AnswerCache:
 
 
 class Answerer:
-    """Answers from the zone, and from the host's resolvers for everything else."""
+    """Answers from the zone, and from other servers for everything else."""
 
     def __init__(self, zone: Zone, forwarder: Forwarder, cache: AnswerCache) -> None:
         self._zone = zone
@@ -87,7 +87,7 @@ class Answerer:
         answer = self._zone.lookup(query.labels, query.qtype)
         try:
             if answer is None:
-                return await self._forwarder.ask(data, tcp=tcp)
+                return await self._forwarder.ask(query.labels, data, tcp=tcp)
             return await self._chase(query, answer, tcp)
         except TooManyQuestions:
             return message.refuse(query, Code.REFUSED)
@@ -96,7 +96,9 @@ class Answerer:
 
     async def _chase(self, query: Query, answer: Answer, tcp: bool) -> bytes:
         """An alias that leads out of the cluster, with what upstream says of its target."""
-        code, records = message.read(await self._forwarder.ask(message.ask(answer.alias, query.qtype), tcp=tcp))
+        question = message.ask(answer.alias, query.qtype)
+        reply = await self._forwarder.ask(tuple(answer.alias.split(".")), question, tcp=tcp)
+        code, records = message.read(reply)
         told = replace(answer, code=Code(code), authority=None)
         return message.encode(query, told, message.LARGEST_TCP if tcp else query.udp_limit, records)
 

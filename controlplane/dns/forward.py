@@ -1,6 +1,6 @@
-"""Questions about other names, passed on to the host's own resolvers and back, byte for byte but for the id.
+"""Questions about other names, passed on to other servers and back, byte for byte but for the id.
 
-Nothing is kept: the host's resolver has a cache. Runs in the host's network namespace, where those resolvers are
+Nothing is kept: the host's resolver has a cache. Runs in the host's network namespace, where the host's resolvers are
 reached, also one that listens on the loopback only.
 """
 
@@ -10,22 +10,20 @@ import asyncio
 import errno
 import secrets
 import socket
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
-HOST_RESOLV = Path("/etc/resolv.conf")
-PORT = 53
-MOST_SERVERS = 3
+from controlplane.dns.records import Labels
+from controlplane.dns.upstreams import Address
+
 ATTEMPT_SECONDS = 1.5
 HASTY_PART = 0.2
 """How much of it a server gets that was silent a moment ago: a host without a network keeps nobody waiting long."""
 DOUBT_SECONDS = 5.0
 MOST_AT_ONCE = 512
 
-Address = tuple[str, int]
-
 
 class NoAnswer(Exception):
-    """No resolver of the host answered."""
+    """No server answered."""
 
 
 class TooManyQuestions(Exception):
@@ -33,34 +31,33 @@ class TooManyQuestions(Exception):
 
 
 class Forwarder:
-    """`resolv_conf` names the servers; it is read again when it changes. Each has `attempt_seconds` to answer."""
+    """Asks the servers that `servers_for` gives for a name, one after the other; each has `attempt_seconds`."""
 
     def __init__(
-        self, resolv_conf: Path = HOST_RESOLV, *, port: int = PORT, attempt_seconds: float = ATTEMPT_SECONDS
+        self, servers_for: Callable[[Labels], Sequence[Address]], *, attempt_seconds: float = ATTEMPT_SECONDS
     ) -> None:
-        self._resolv_conf = resolv_conf
-        self._port = port
+        self._servers_for = servers_for
         self._attempt_seconds = attempt_seconds
-        self._version = 0
-        self._servers: list[Address] = []
         self._doubtful: dict[Address, float] = {}
         self._under_way = 0
 
-    async def ask(self, query: bytes, *, tcp: bool = False) -> bytes:
-        """The answer of the first server that gives one. NoAnswer, TooManyQuestions."""
+    async def ask(self, labels: Labels, query: bytes, *, tcp: bool = False) -> bytes:
+        """The answer of the first server that gives one to `query`, about the name `labels`.
+
+        NoAnswer, TooManyQuestions.
+        """
         if self._under_way >= MOST_AT_ONCE:
             raise TooManyQuestions
         self._under_way += 1
         try:
-            return await self._ask(query, tcp)
+            return await self._ask(self._servers_for(labels), query, tcp)
         finally:
             self._under_way -= 1
 
-    async def _ask(self, query: bytes, tcp: bool) -> bytes:
+    async def _ask(self, servers: Sequence[Address], query: bytes, tcp: bool) -> bytes:
         now = asyncio.get_running_loop().time()
-        servers = sorted(self._read_servers(), key=lambda server: self._doubtful.get(server, 0.0) > now)
         reasons = []
-        for server in servers:
+        for server in sorted(servers, key=lambda server: self._doubtful.get(server, 0.0) > now):
             hasty = self._doubtful.get(server, 0.0) > now
             sent = secrets.token_bytes(2) + query[2:]
             try:
@@ -72,22 +69,7 @@ class Forwarder:
                 continue
             self._doubtful.pop(server, None)
             return query[:2] + reply[2:]
-        raise NoAnswer("; ".join(reasons) or f"no nameserver in {self._resolv_conf}")
-
-    def _read_servers(self) -> list[Address]:
-        try:
-            version = self._resolv_conf.stat().st_mtime_ns
-            if version != self._version:
-                self._servers = self._parse(self._resolv_conf.read_text(errors="replace"))
-                self._version = version
-        except OSError:
-            return []
-        return self._servers
-
-    def _parse(self, text: str) -> list[Address]:
-        lines = [line.split() for line in text.splitlines()]
-        found = [words[1] for words in lines if len(words) > 1 and words[0] == "nameserver"]
-        return [(address, self._port) for address in found[:MOST_SERVERS]]
+        raise NoAnswer("; ".join(reasons) or "no server to ask")
 
 
 class _Exchange(asyncio.DatagramProtocol):

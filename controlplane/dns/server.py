@@ -19,8 +19,9 @@ from typing import Any
 from controlplane.client.informer import Informers
 from controlplane.dns.answers import AnswerCache, Answerer
 from controlplane.dns.catalogue import Catalogue
-from controlplane.dns.forward import HOST_RESOLV, PORT, Forwarder
+from controlplane.dns.forward import Forwarder
 from controlplane.dns.message import Query
+from controlplane.dns.upstreams import HOST_RESOLV, PORT, Upstreams
 from controlplane.dns.zone import Zone
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ Listen = Callable[[], Awaitable[tuple[socket.socket, socket.socket]]]
 @dataclass(frozen=True, slots=True)
 class DnsConfig:
     """`address` is the DNS's own, as pods have it in resolv.conf; `ranges` are those of the cluster, whose reverse
-    names are asked nowhere else. The rest says where other names are asked."""
+    names are asked nowhere else. The rest says where the host's resolvers are."""
 
     address: str
     domain: str = "cluster.local"
@@ -51,11 +52,12 @@ class DnsServer:
     """A component."""
 
     def __init__(self, informers: Informers, config: DnsConfig, listen: Listen) -> None:
+        self._config = config
         self._catalogue = Catalogue(informers)
         self._cache = AnswerCache()
         zone = Zone(self._catalogue, config.domain, config.address, config.ranges)
-        forwarder = Forwarder(config.resolv_conf, port=config.upstream_port)
-        self._answerer = Answerer(zone, forwarder, self._cache)
+        self._upstreams = Upstreams(informers, config.resolv_conf, port=config.upstream_port)
+        self._answerer = Answerer(zone, Forwarder(self._upstreams.servers_for), self._cache)
         self._listen = listen
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections = 0
@@ -63,7 +65,9 @@ class DnsServer:
     async def run(self) -> None:
         """Answers until cancelled."""
         await self._catalogue.wait_synced()
+        await self._upstreams.wait_synced()
         udp, tcp = await self._listen()
+        self._upstreams.own = frozenset({(self._config.address, PORT), udp.getsockname()})
         self._cache.clear()
         self._catalogue.listen(self._cache.forget)
         loop = asyncio.get_running_loop()
