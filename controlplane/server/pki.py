@@ -15,6 +15,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from controlplane.server.expiry import expiry
+
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.x509 import Certificate, CertificateBuilder
@@ -177,10 +179,7 @@ def _certificate_pem(certificate: Certificate) -> bytes:
 
 
 def _expires_soon(pem: bytes) -> bool:
-    from cryptography import x509
-
-    expiry = x509.load_pem_x509_certificate(pem).not_valid_after_utc
-    return expiry - datetime.now(UTC) < timedelta(days=RENEW_DAYS)
+    return expiry(pem) - datetime.now(UTC) < timedelta(days=RENEW_DAYS)
 
 
 def _write_private(path: Path, data: bytes) -> None:

@@ -5,13 +5,21 @@ from __future__ import annotations
 import socket
 import ssl
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from controlplane.api.errors import Unauthorized
+from controlplane.server.expiry import expiry
 from controlplane.server.pki import Pki
 from controlplane.server.tokens import TokenIssuer
 
@@ -24,6 +32,30 @@ def test_files_are_made_once_and_keys_are_private(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in pki.directory.iterdir()} == before
     for path in pki.directory.glob("*.key"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_what_is_in_place_is_found_without_loading_the_library(tmp_path: Path) -> None:
+    Pki(tmp_path).ensure(["localhost"], [])
+    Pki(tmp_path).client("admin", "admin")
+    again = f"""
+import pathlib, sys
+from controlplane.server.pki import Pki
+pki = Pki(pathlib.Path({str(tmp_path)!r}))
+pki.ensure(["localhost"], [])
+pki.client("admin", "admin")
+sys.exit("cryptography" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", again], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("days", [1, 365, 3650, 365 * 40])
+def test_when_a_certificate_ends(days: int) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x" * 60)])
+    end = datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    made = builder.not_valid_before(datetime.now(UTC)).not_valid_after(end).sign(key, hashes.SHA256())
+    assert expiry(made.public_bytes(Encoding.PEM)) == end
 
 
 def test_another_address_means_another_serving_certificate(tmp_path: Path) -> None:
