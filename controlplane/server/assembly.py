@@ -9,6 +9,7 @@ from pathlib import Path
 
 from controlplane.server.admission.default_tolerations import DefaultTolerationSeconds
 from controlplane.server.admission.namespace_lifecycle import NamespaceLifecycle
+from controlplane.server.admission.node_restriction import NodeRestriction
 from controlplane.server.admission.priority import Priority
 from controlplane.server.admission.service_account import ServiceAccountAdmission
 from controlplane.server.admission.service_addresses import ServiceAddresses
@@ -40,6 +41,7 @@ async def open_registry(
             store,
             plugins=(
                 NamespaceLifecycle(),
+                NodeRestriction(),
                 ServiceAccountAdmission(),
                 DefaultTolerationSeconds(),
                 Priority(),

@@ -1,0 +1,74 @@
+"""NodeRestriction: a node writes its own Node and Lease, and its own pods' status; nothing of another node's.
+
+The half of `rbac.nodes` that has to see the object. Texts are upstream's.
+"""
+
+from __future__ import annotations
+
+from controlplane.api.kinds import LEASE, NODE, POD
+from controlplane.api.types import Object
+from controlplane.server import wording
+from controlplane.server.admission import Attributes
+from controlplane.server.rbac.nodes import LEASES, PREFIX, is_node
+from controlplane.store import Store
+
+MIRROR = "kubernetes.io/config.mirror"
+RESERVED_LABELS = "node-restriction.kubernetes.io/"
+
+
+class NodeRestriction:
+    def admit(self, request: Attributes, _store: Store) -> None:
+        user = request.options.user
+        check = _CHECKS.get(request.kind.resource)
+        if check is None or not is_node(user):
+            return
+        why = check(user.name.removeprefix(PREFIX), request)
+        if why:
+            raise wording.forbidden(request.kind, request.name, why)
+
+
+def _node(node: str, request: Attributes) -> str:
+    if request.name != node:
+        return f'node "{node}" is not allowed to modify node "{request.name}"'
+    old = request.old or {"metadata": {}}
+    if request.operation == "UPDATE" and _taints(request.obj) != _taints(old):
+        return f'node "{node}" is not allowed to modify taints'
+    changed = [
+        key
+        for key in sorted(_labels(request.obj).keys() | _labels(old).keys())
+        if key.startswith(RESERVED_LABELS) and _labels(request.obj).get(key) != _labels(old).get(key)
+    ]
+    if changed:
+        return f'node "{node}" is not allowed to modify labels: {", ".join(changed)}'
+    return ""
+
+
+def _lease(node: str, request: Attributes) -> str:
+    if request.namespace != LEASES:
+        return f'can only access leases in the "{LEASES}" system namespace'
+    return "" if request.name == node else "can only access node lease with the same name as the requesting node"
+
+
+def _pod(node: str, request: Attributes) -> str:
+    pod = request.old or request.obj
+    its_own = pod.get("spec", {}).get("nodeName", "") == node
+    match request.operation:
+        case "CREATE":
+            if MIRROR not in pod["metadata"].get("annotations", {}):
+                return f'pod does not have "{MIRROR}" annotation, node "{node}" can only create mirror pods'
+            return "" if its_own else f'node "{node}" can only create pods with spec.nodeName set to itself'
+        case "DELETE":
+            return "" if its_own else f'node "{node}" can only delete pods with spec.nodeName set to itself'
+    return "" if its_own else f'node "{node}" can only update pod status for pods with spec.nodeName set to itself'
+
+
+def _taints(node: Object) -> object:
+    return node.get("spec", {}).get("taints", [])
+
+
+def _labels(node: Object) -> dict[str, str]:
+    labels: dict[str, str] = node["metadata"].get("labels", {})
+    return labels
+
+
+_CHECKS = {NODE.resource: _node, LEASE.resource: _lease, POD.resource: _pod}
