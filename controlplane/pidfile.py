@@ -2,14 +2,19 @@
 
 The daemon holds a lock on its pid file for as long as it lives. The kernel drops the lock with
 the process, so a file left by a dead daemon, or a pid that now belongs to another program, never
-passes for a running one.
+passes for a running one. Looking does not lock, so it never keeps a daemon from starting.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import struct
 from pathlib import Path
+
+_FLOCK = struct.Struct("hhqqi4x")
+"""`struct flock` of 64-bit Linux: type, whence, start, length, pid."""
+_WHOLE_FILE = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
 
 class AlreadyRunning(Exception):
@@ -28,7 +33,7 @@ class PidFile:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _WHOLE_FILE)
         except BlockingIOError:
             os.close(descriptor)
             raise AlreadyRunning(str(self._path)) from None
@@ -44,11 +49,10 @@ def running_pid(path: Path) -> int | None:
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+        found = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _WHOLE_FILE)
+        if _FLOCK.unpack(found)[0] == fcntl.F_UNLCK:
+            return None
         text = os.read(descriptor, 32).decode().strip()
         return int(text) if text else None
-    else:
-        return None
     finally:
         os.close(descriptor)
