@@ -1,4 +1,4 @@
-"""What is no resource: discovery, versions, health, schemas."""
+"""What is no resource: discovery, versions, health, metrics, schemas."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from aiohttp import web
 
 from controlplane.api import discovery, openapi
 from controlplane.server.exchange import Exchange
+from controlplane.server.metrics import CONTENT_TYPE, Metrics
 from controlplane.server.registry import Registry
 
 VERSION = "v1.37.0+netsim"
@@ -20,9 +21,10 @@ CHECKS = ("ping", "log", "etcd", "informer-sync", "poststarthook/bootstrap-contr
 class Documents:
     """The documents of one server; `address` is the host:port that discovery names."""
 
-    def __init__(self, registry: Registry, address: str) -> None:
+    def __init__(self, registry: Registry, address: str, metrics: Metrics) -> None:
         self._registry = registry
         self._address = address
+        self._metrics = metrics
 
     def answer(self, exchange: Exchange) -> web.Response | None:
         """The document at the request's path; None when there is none."""
@@ -34,6 +36,8 @@ class Documents:
                 return self._health(exchange, kind, "/".join(check))
             case ["api" | "apis", *rest]:
                 return self._discovery(exchange, parts[0], rest)
+            case ["metrics"]:
+                return exchange.plain(self._metrics.text().encode(), content_type=CONTENT_TYPE)
             case ["openapi", *rest]:
                 return self._openapi(exchange, rest)
             case [""]:
@@ -100,7 +104,7 @@ class Documents:
         scheme = self._registry.scheme
         groups = [group for group in scheme.groups() if group]
         versions = [f"/apis/{group}/{version}" for group in groups for version in scheme.versions(group)]
-        roots = ["/api", "/api/v1", "/apis", "/openapi/v2", "/openapi/v3", "/version"]
+        roots = ["/api", "/api/v1", "/apis", "/metrics", "/openapi/v2", "/openapi/v3", "/version"]
         return sorted([*roots, *(f"/apis/{group}" for group in groups), *versions, *(f"/{kind}" for kind in HEALTH)])
 
 

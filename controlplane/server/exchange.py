@@ -13,17 +13,20 @@ from multidict import CIMultiDict
 from controlplane.api.errors import ApiError
 from controlplane.server.negotiation import JSON, Wanted, wanted
 from controlplane.server.requests import ANONYMOUS, User
+from controlplane.server.routes import Target
 
 COMPRESS_FROM = 128 << 10
 AGENT = "-"
 
 
 class Exchange:
-    """A request being answered."""
+    """A request being answered; `target` and `verb` are set as soon as they are known."""
 
     def __init__(self, request: web.BaseRequest, audit_id: str) -> None:
         self.request = request
         self.user: User = ANONYMOUS
+        self.target: Target | None = None
+        self.verb = ""
         self._audit_id = audit_id
         self._warnings: list[str] = []
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import time
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from controlplane.server.authentication import Authenticator, impersonated
 from controlplane.server.authorization import Action, authorize
 from controlplane.server.documents import Documents
 from controlplane.server.exchange import Exchange
+from controlplane.server.metrics import Metrics
 from controlplane.server.pki import Pki
 from controlplane.server.registry import Registry
 from controlplane.server.requests import User
@@ -55,7 +57,8 @@ class ApiServer:
         self._pki = pki
         self._authenticator = Authenticator(registry, tokens or {})
         self._resources = Resources(registry, self._authenticator, streams or StreamDirectory())
-        self._documents = Documents(registry, address)
+        self._metrics = Metrics(registry)
+        self._documents = Documents(registry, address, self._metrics)
 
     @asynccontextmanager
     async def serve(self, sockets: Sequence[socket]) -> AsyncIterator[None]:
@@ -81,6 +84,16 @@ class ApiServer:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         exchange = Exchange(request, request.headers.get("Audit-ID") or str(uuid.uuid4()))
+        begun, code = time.monotonic(), 0
+        try:
+            response = await self._respond(exchange)
+            code = response.status
+            return response
+        finally:
+            self._metrics.count(exchange, code, time.monotonic() - begun)
+
+    async def _respond(self, exchange: Exchange) -> web.StreamResponse:
+        request = exchange.request
         try:
             return await self._answer(exchange)
         except ApiError as error:
@@ -98,7 +111,7 @@ class ApiServer:
         certificate = request.transport.get_extra_info("peercert") if request.transport else None
         user = self._authenticator.user(request.headers.get("Authorization", ""), certificate)
         exchange.user = impersonated(self._registry.authorizer, user, request.headers)
-        target = resource_target(self._registry.scheme, request.path)
+        exchange.target = target = resource_target(self._registry.scheme, request.path)
         if target is not None:
             return await self._resources.answer(exchange, target)
         action = Action(request.method.lower(), path=request.path)

@@ -56,7 +56,7 @@ class Resources:
 
     async def answer(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """The answer to one request."""
-        verb = _verb(exchange.request, target)
+        verb = exchange.verb = _verb(exchange.request, target)
         if MASTERS not in exchange.user.groups:
             authorize(self._registry.authorizer, exchange.user, _action(exchange.request, target, verb))
         if target.subresource:
@@ -85,6 +85,7 @@ class Resources:
         if verb not in SUBRESOURCES[target.subresource].verbs:
             raise MethodNotAllowed(NOT_ALLOWED)
         if target.subresource in STREAMS:
+            exchange.verb = "connect"
             return await self._pod_streams.answer(exchange, target)
         match verb:
             case "get":
@@ -140,6 +141,7 @@ class Resources:
         return await self._one(exchange, kind, revision)
 
     async def _apply(self, exchange: Exchange, target: Target, config: Any, options: WriteOptions) -> web.Response:
+        exchange.verb = "apply"
         kind, name, namespace = target.kind, target.name, target.namespace
         if self._registry.store.latest(Key(kind.resource, namespace, name)) is None and not target.subresource:
             authorize(

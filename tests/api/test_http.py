@@ -54,6 +54,26 @@ async def test_documents_are_only_read(session: aiohttp.ClientSession) -> None:
             await refused(response, 405, "MethodNotAllowed")
 
 
+async def test_metrics_count_requests_and_objects(session: aiohttp.ClientSession, served: Served) -> None:
+    await create(served, "a", "b")
+    for path in (f"{MAPS}/a", f"{MAPS}/missing", MAPS, "/nowhere"):
+        async with session.get(path) as response:
+            await response.read()
+    async with session.get("/metrics") as response:
+        assert response.headers["Content-Type"] == "text/plain; version=0.0.4"
+        lines = (await response.text()).splitlines()
+    one = 'verb="GET",group="",version="v1",resource="configmaps",subresource="",scope="resource"'
+    assert f'apiserver_request_total{{{one},code="200"}} 1' in lines
+    assert f'apiserver_request_total{{{one},code="404"}} 1' in lines
+    assert f'apiserver_request_duration_seconds_bucket{{{one},le="+Inf"}} 2' in lines
+    assert f"apiserver_request_duration_seconds_count{{{one}}} 2" in lines
+    none = 'verb="GET",group="",version="",resource="",subresource="",scope=""'
+    assert f'apiserver_request_total{{{none},code="404"}} 1' in lines
+    assert 'apiserver_resource_objects{group="",resource="configmaps"} 2' in lines
+    memory = next(line for line in lines if line.startswith("process_resident_memory_bytes "))
+    assert int(memory.split()[1]) > 1 << 20
+
+
 async def test_openapi_is_not_sent_twice(session: aiohttp.ClientSession) -> None:
     async with session.get("/openapi/v3") as response:
         url = (await response.json())["paths"]["apis/apps/v1"]["serverRelativeURL"]
