@@ -35,6 +35,7 @@ RETURN_DELETED = frozenset(("pods", "services", "serviceaccounts", "persistentvo
 """Kinds of which a delete returns the object and not a Status, as upstream's storage options say."""
 
 STREAMS = frozenset(("log", "exec", "attach"))
+UPGRADES = frozenset(("exec", "attach", "portforward"))
 
 COLLECTION_VERBS = frozenset(("list", "watch", "deletecollection"))
 
@@ -85,6 +86,7 @@ class Resources:
         if verb not in SUBRESOURCES[target.subresource].verbs:
             raise MethodNotAllowed(NOT_ALLOWED)
         if target.subresource in STREAMS:
+            self._authorize_upgrade(exchange, target, verb)
             exchange.verb = "connect"
             return await self._pod_streams.answer(exchange, target)
         match verb:
@@ -100,6 +102,11 @@ class Resources:
                 )
                 return exchange.plain(made, 201)
         return await self._change(exchange, target, verb)
+
+    def _authorize_upgrade(self, exchange: Exchange, target: Target, verb: str) -> None:
+        """A WebSocket begins with a GET, and takes the right to create all the same."""
+        if verb == "get" and target.subresource in UPGRADES:
+            authorize(self._registry.authorizer, exchange.user, _action(exchange.request, target, "create"))
 
     async def _one(self, exchange: Exchange, kind: Kind, revision: Revision, status: int = 200) -> web.Response:
         include = include_of(exchange.request.query.get("includeObject", ""))

@@ -111,6 +111,16 @@ async def test_acting_as_others_takes_a_right_of_its_own(kubectl: Kubectl, serve
     assert 'in the namespace "kube-system"' in done.stderr
 
 
+async def test_a_websocket_takes_the_right_to_create(kubectl: Kubectl) -> None:
+    await kubectl("create", "role", "exec", "--verb=get", "--resource=pods,pods/exec,pods/log")
+    await kubectl("create", "rolebinding", "exec", "--role=exec", "--user=jane")
+    path = "--raw=/api/v1/namespaces/default/pods/web"
+    done = await kubectl("get", f"{path}/exec?command=id", "--as=jane")
+    why = 'pods "web" is forbidden: User "jane" cannot create resource "pods/exec" in API group ""'
+    assert why in done.stderr
+    assert 'pods "web" not found' in (await kubectl("get", f"{path}/log", "--as=jane")).stderr
+
+
 async def test_nodes_by_name(kubectl: Kubectl, served: Any) -> None:
     node = ("--as=system:node:node-1", "--as-group=system:nodes")
     done = await kubectl("get", "secret", "x", *node)

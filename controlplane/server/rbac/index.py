@@ -40,17 +40,19 @@ class RoleIndex:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._loaded = False
+        self._written: set[Key] = set()
         self._bound: dict[str, dict[Subject, list[Bound]]] = {}
         self._subjects: dict[Key, list[Subject]] = {}
         self._rules: dict[Key, tuple[Rule, ...]] = {}
 
-    def settle(self, key: Key, store: Store) -> None:
+    def settle(self, key: Key, _store: Store) -> None:
         """Takes in the object of `key` as it is now; called when its latest state has changed."""
         if key.resource in ROLES:
             self._rules.pop(key, None)
         elif key.resource in BINDINGS and self._loaded:
-            latest = store.latest(key)
-            self._enter(key, latest.document if latest else None)
+            self._take(key)
+        elif key.resource in BINDINGS:
+            self._written.add(key)
 
     def bindings(self, user: User, namespace: str) -> Iterator[Bound]:
         """What binds `user` everywhere, then what binds him in `namespace`; a binding may come twice."""
@@ -75,10 +77,15 @@ class RoleIndex:
 
     def _load(self) -> None:
         self._loaded = True
-        for resource in BINDINGS:
-            for revision in self._store.objects(resource):
-                latest = self._store.latest(revision.key)
-                self._enter(revision.key, latest.document if latest else None)
+        # A binding that is staged and not yet committed is known by its write only.
+        written, self._written = self._written, set()
+        committed = (revision.key for resource in BINDINGS for revision in self._store.objects(resource))
+        for key in dict.fromkeys((*committed, *written)):
+            self._take(key)
+
+    def _take(self, key: Key) -> None:
+        latest = self._store.latest(key)
+        self._enter(key, latest.document if latest else None)
 
     def _enter(self, key: Key, binding: Object | None) -> None:
         place = self._bound.setdefault(key.namespace, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,29 @@ async def test_aggregated_roles_hold_what_their_sources_hold(registry: Registry)
     await registry.delete(CLUSTER_ROLE, "widgets", "", DeleteOptions())
     assert not may(registry, JANE, "get", "widgets", group="example.com")
     assert not any(widgets in rules(name) for name in ("view", "edit", "admin"))
+
+
+async def test_a_circle_of_aggregated_roles_ends(registry: Registry) -> None:
+    def collecting(label: str) -> Object:
+        return {"clusterRoleSelectors": [{"matchLabels": {label: "true"}}]}
+
+    await make(registry, CLUSTER_ROLE, "a", aggregationRule=collecting("to-a"), labels={"to-b": "true"})
+    await make(registry, CLUSTER_ROLE, "b", aggregationRule=collecting("to-b"), labels={"to-a": "true"})
+    await make(registry, CLUSTER_ROLE, "pods", rules=[PODS], labels={"to-a": "true"})
+    await make(registry, CLUSTER_ROLE, "more", rules=[PODS | {"verbs": ["watch"]}], labels={"to-b": "true"})
+    await bind(registry, ROLE_BINDING, "ClusterRole/a", user("jane"))
+    assert may(registry, JANE, "get", "pods")
+    assert may(registry, JANE, "watch", "pods")
+
+
+async def test_a_binding_counts_before_it_is_on_disk(registry: Registry) -> None:
+    binding = asyncio.ensure_future(bind(registry, ROLE_BINDING, "ClusterRole/view", user("jane")))
+    await asyncio.sleep(0)
+    key = Key(ROLE_BINDING.resource, "default", "view-bound")
+    assert (registry.store.get(key), registry.store.latest(key) is None) == (None, False), "staged, not committed"
+    assert may(registry, JANE, "get", "pods"), "the index is built between the write and its commit"
+    await binding
+    assert may(registry, JANE, "get", "pods")
 
 
 async def test_rules_written_into_an_aggregated_role_are_replaced(registry: Registry) -> None:
