@@ -10,7 +10,6 @@ import asyncio
 import functools
 import logging
 import shutil
-import signal
 from collections.abc import Iterable
 
 from controlplane.api.kinds import CONFIG_MAP, POD, SECRET, SERVICE
@@ -19,10 +18,10 @@ from controlplane.client.informer import Informers
 from controlplane.client.interface import Client
 from controlplane.client.recorder import EventRecorder
 from controlplane.client.workqueue import Reconciler
-from controlplane.node import standin_ports
+from controlplane.node import standins
 from controlplane.node.config import NodeConfig
 from controlplane.node.errors import NodeError
-from controlplane.node.images.standin import StandIn, write_config
+from controlplane.node.images.standin import StandIn
 from controlplane.node.images.store import ImageStore
 from controlplane.node.network import CniNetwork, PodNetwork
 from controlplane.node.parts import NodeParts
@@ -36,7 +35,6 @@ from controlplane.node.streams import Streams
 from controlplane.node.tokens import Tokens
 from controlplane.node.values import Sources
 from controlplane.node.worker import PodWorker
-from netsim.namespace import NamespaceExecutor
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +48,8 @@ def _node_of(pod: Object) -> Iterable[str]:
 
 
 class NodeAgent(Streams):
-    """One node. `run` works until cancelled and leaves the containers running."""
+    """One node. `run` works until cancelled and leaves the containers running; after a failure it may be called again,
+    and then takes over what runs, as the agent of a new daemon would."""
 
     def __init__(
         self, client: Client, informers: Informers, config: NodeConfig, *, network: PodNetwork | None = None
@@ -59,7 +58,6 @@ class NodeAgent(Streams):
         self._pods = informers.of(POD)
         self._pods.add_index(BY_NODE, _node_of)
         spawner = shared_spawner()
-        executor = NamespaceExecutor(config.namespace, f"node-{config.name}")
         runtime = ContainerRuntime(config.cluster, config.run, spawner, self._container_ended)
         recorder = EventRecorder(client, "kubelet", config.name)
         self._standin = StandIn(config.cache_directory)
@@ -68,9 +66,8 @@ class NodeAgent(Streams):
             client=client,
             recorder=recorder,
             spawner=spawner,
-            executor=executor,
             runtime=runtime,
-            sandboxes=Sandboxes(config, executor, network or CniNetwork(config)),
+            sandboxes=Sandboxes(config, network or CniNetwork(config)),
             images=ImageStore((), self._standin, config.missing_image),
             sources=Sources(client, informers),
             tokens=Tokens(client),
@@ -78,6 +75,8 @@ class NodeAgent(Streams):
             registration=Registration(client, recorder, config, spawner),
         )
         self._informers = [self._pods, self._parts.services, informers.of(CONFIG_MAP), informers.of(SECRET)]
+        self._working = False
+        self._listening = False
         self._states: dict[str, PodState] = {}
         self._reconciler: Reconciler[str] = Reconciler(f"node-{config.name}", self._reconcile, workers=config.workers)
         self._worker = PodWorker(self._parts, self._reconciler.queue.add)
@@ -87,15 +86,14 @@ class NodeAgent(Streams):
         """Registers, adopts, and works until cancelled."""
         self._config.run.mkdir(parents=True, exist_ok=True)
         self._config.pods.mkdir(parents=True, exist_ok=True)
+        self._parts.sandboxes.open()
         try:
             await self._parts.registration.register()
             for informer in self._informers:
                 await informer.wait_synced()
+            self._working = True
+            self._listen()
             await self._adopt()
-            self._pods.add_handler(self._pod_changed)
-            self._parts.services.add_handler(self._service_changed)
-            for informer in self._informers[2:]:
-                informer.add_handler(functools.partial(self._source_changed, informer.kind))
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._warm_up(), name=f"stand-in-{self._config.name}")
                 group.create_task(self._refresh(), name=f"volumes-{self._config.name}")
@@ -103,7 +101,19 @@ class NodeAgent(Streams):
                 group.create_task(self._parts.registration.run(), name=f"lease-{self._config.name}")
                 group.create_task(self._reconciler.run(), name=f"pods-{self._config.name}")
         finally:
-            self._let_go()
+            await self._let_go()
+
+    def _listen(self) -> None:
+        """Has changes told from now on; pods that are there already are in `_states` afterwards."""
+        for pod in self._pods.by_index(BY_NODE, self._config.name):
+            self._states[pod["metadata"]["uid"]] = PodState(pod, container_states(pod))
+        if self._listening:
+            return
+        self._listening = True
+        self._pods.add_handler(self._pod_changed)
+        self._parts.services.add_handler(self._service_changed)
+        for informer in self._informers[2:]:
+            informer.add_handler(functools.partial(self._source_changed, informer.kind))
 
     async def _warm_up(self) -> None:
         """Has the stand-in compiled before the first pod wants it."""
@@ -125,7 +135,7 @@ class NodeAgent(Streams):
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         pod = new or old
-        if pod is None or pod["spec"].get("nodeName") != self._config.name:
+        if not self._working or pod is None or pod["spec"].get("nodeName") != self._config.name:
             return
         uid = pod["metadata"]["uid"]
         state = self._states.get(uid)
@@ -143,12 +153,11 @@ class NodeAgent(Streams):
         self._reconciler.queue.add(uid)
 
     def _service_changed(self, old: Object | None, new: Object | None) -> None:
-        service = new or old
-        if service is None:
-            return
-        for state in self._states.values():
-            if state.namespace == service["metadata"]["namespace"]:
-                self._update_standins(state)
+        services = [service for service in (old, new) if service is not None]
+        for uid, state in self._states.items():
+            if any(standins.concerns(service, state) for service in services):
+                state.standins_due = True
+                self._reconciler.queue.add(uid)
 
     def _source_changed(self, kind: Kind, old: Object | None, new: Object | None) -> None:
         if new is None:
@@ -170,24 +179,9 @@ class NodeAgent(Streams):
     def _container_ended(self, container: Container) -> None:
         self._reconciler.queue.add(container.record.pod_uid)
 
-    def _update_standins(self, state: PodState) -> None:
-        for container in state.containers.values():
-            current = container.current
-            if current is None or not current.running or state.sandbox is None or container.spec.get("ports"):
-                continue
-            if not standin_ports.is_server(container.spec, current.record.image_id):
-                continue
-            wanted = standin_ports.config_of(
-                state.pod, container.spec, state.sandbox.addresses[0], self._config, self._parts.services
-            )
-            if write_config(current.bundle, wanted):
-                self._parts.runtime.kill(current, signal.SIGHUP)
-
     # From one daemon to the next.
 
     async def _adopt(self) -> None:
-        for pod in self._pods.by_index(BY_NODE, self._config.name):
-            self._states[pod["metadata"]["uid"]] = PodState(pod, container_states(pod))
         orphans: dict[str, PodState] = {}
         for sandbox in await self._parts.sandboxes.adopt():
             self._owner(sandbox.pod_uid, sandbox.pod_namespace, sandbox.pod_name, orphans).sandbox = sandbox
@@ -200,7 +194,8 @@ class NodeAgent(Streams):
         for directory in self._config.pods.iterdir():
             if directory.name not in known:
                 await self._parts.spawner.files(shutil.rmtree, directory, ignore_errors=True)
-        for uid in self._states:
+        for uid, state in self._states.items():
+            state.standins_due = True
             self._reconciler.queue.add(uid)
 
     def _owner(self, uid: str, namespace: str, name: str, orphans: dict[str, PodState]) -> PodState:
@@ -215,7 +210,8 @@ class NodeAgent(Streams):
             state = orphans[uid] = PodState(pod, {}, gone=True)
         return state
 
-    def _let_go(self) -> None:
+    async def _let_go(self) -> None:
+        self._working = False
         for state in self._states.values():
             for task in (state.stopping, *(c.stopping for c in state.containers.values())):
                 if task is not None:
@@ -226,7 +222,8 @@ class NodeAgent(Streams):
                 if container.current is not None:
                     self._parts.runtime.close(container.current)
         self.close_streams()
-        self._parts.sandboxes.close()
+        self._states.clear()
+        await self._parts.sandboxes.close()
 
 
 def _only_status(old: Object, new: Object) -> bool:

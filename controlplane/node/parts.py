@@ -26,7 +26,6 @@ class NodeParts:
     client: Client
     recorder: EventRecorder
     spawner: Spawner
-    executor: NamespaceExecutor
     runtime: ContainerRuntime
     sandboxes: Sandboxes
     images: ImageStore
@@ -34,3 +33,8 @@ class NodeParts:
     tokens: Tokens
     services: Informer
     registration: Registration
+
+    @property
+    def executor(self) -> NamespaceExecutor:
+        """The thread in the node's namespace; only while the agent runs."""
+        return self.sandboxes.executor

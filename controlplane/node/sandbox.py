@@ -6,19 +6,29 @@ leaves nothing that its successor cannot find, and a complete one is taken over 
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import orjson
 
+from cni.errors import CniError
 from controlplane.api.types import Object
 from controlplane.node.config import NodeConfig
 from controlplane.node.network import PodNetwork
 from controlplane.node.runtime import cgroups
+from netsim.errors import NetsimError
 from netsim.mark import Mark
 from netsim.namespace import NamespaceExecutor, delete_namespace, ensure_namespace, exists, namespace_path
+
+log = logging.getLogger(__name__)
+
+Argument = TypeVar("Argument")
 
 FILE = "sandbox.json"
 LONGEST_NAME = 200
@@ -60,11 +70,21 @@ def hostname_of(pod: Object, node: str) -> str:
 class Sandboxes:
     """The sandboxes of one node."""
 
-    def __init__(self, config: NodeConfig, executor: NamespaceExecutor, network: PodNetwork) -> None:
+    def __init__(self, config: NodeConfig, network: PodNetwork) -> None:
         self._config = config
-        self._executor = executor
+        self._executor: NamespaceExecutor | None = None
         self._network = network
         self._directory = config.run / "sandboxes"
+
+    @property
+    def executor(self) -> NamespaceExecutor:
+        """The thread in the node's namespace, from `open` to `close`."""
+        assert self._executor is not None, "only while the agent runs"
+        return self._executor
+
+    def open(self) -> None:
+        """Has a thread in the node's namespace."""
+        self._executor = NamespaceExecutor(self._config.namespace, f"node-{self._config.name}")
 
     async def create(self, pod: Object, created: float) -> Sandbox:
         """Namespaces and network of a pod; raises the errors of netsim and CNI, and leaves nothing then."""
@@ -81,11 +101,11 @@ class Sandboxes:
             directory=str(self._directory / uid),
             created=created,
         )
-        return await self._executor.run(self._make, sandbox, pod)
+        return await self.executor.run(self._make, sandbox, pod)
 
     async def remove(self, sandbox: Sandbox) -> None:
         """Detaches the network and removes everything of the sandbox; absent parts are no error."""
-        await self._executor.run(self._unmake, sandbox)
+        await self.executor.run(self._unmake, sandbox)
 
     async def adopt(self) -> list[Sandbox]:
         """The sandboxes that an earlier daemon left whole; the others are removed."""
@@ -97,14 +117,23 @@ class Sandboxes:
             elif sandbox.addresses and (not sandbox.netns or exists(sandbox.netns)):
                 found.append(sandbox)
             else:
-                await self.remove(sandbox)
-        await self._executor.run(self._network.collect, [sandbox.id for sandbox in found])
+                await self._try(f"remove sandbox of {sandbox.pod_namespace}/{sandbox.pod_name}", self._unmake, sandbox)
+        await self._try("release unused addresses", self._network.collect, [sandbox.id for sandbox in found])
         return found
 
-    def close(self) -> None:
-        """Lets go of the network and of the node's thread; the sandboxes stay."""
-        self._executor.submit(self._network.close)
-        self._executor.close()
+    async def close(self) -> None:
+        """Lets go of the network and of the node's thread, until `open`; the sandboxes stay."""
+        if self._executor is not None:
+            executor, self._executor = self._executor, None
+            executor.submit(self._network.close)
+            await asyncio.to_thread(executor.close)
+
+    async def _try(self, what: str, function: Callable[[Argument], None], argument: Argument) -> None:
+        """Does what may be left undone: whoever wants the sandbox or its address again tries again."""
+        try:
+            await self.executor.run(function, argument)
+        except (NetsimError, CniError, OSError) as error:
+            log.warning("left from an earlier daemon", extra={"task": what, "error": str(error)})
 
     def _make(self, sandbox: Sandbox, pod: Object) -> Sandbox:
         sandbox.path.mkdir(parents=True, exist_ok=True)
@@ -126,8 +155,10 @@ class Sandboxes:
     def _unmake(self, sandbox: Sandbox) -> None:
         if sandbox.netns:
             path = namespace_path(sandbox.netns)
-            self._network.detach(sandbox.id, path, sandbox.pod_namespace, sandbox.pod_name)
+            # In this order: an interface whose namespace has gone goes by itself. To delete it from a living one takes
+            # the kernel 25 ms, in which nobody on this host can change a link.
             delete_namespace(sandbox.netns, pin_dir=sandbox.path)
+            self._network.detach(sandbox.id, path, sandbox.pod_namespace, sandbox.pod_name)
         cgroups.remove(cgroups.pod_cgroup(self._config.cluster, self._config.name, sandbox.pod_uid))
         shutil.rmtree(sandbox.path, ignore_errors=True)
 
@@ -140,7 +171,7 @@ def _write(sandbox: Sandbox) -> None:
 
 
 def _read(directory: Path) -> Sandbox | None:
-    with suppress(FileNotFoundError, orjson.JSONDecodeError, TypeError):
+    with suppress(FileNotFoundError, NotADirectoryError, orjson.JSONDecodeError, TypeError, KeyError):
         data = orjson.loads((directory / FILE).read_bytes())
         return Sandbox(**data | {"addresses": tuple(data["addresses"])})
     return None

@@ -54,7 +54,7 @@ class ContainerState:
 @dataclass(slots=True)
 class PodState:
     """One pod of this node, by uid. `pod` is the newest object seen; `gone` once it left the API;
-    `volumes_due` when what its volumes show may have changed."""
+    `volumes_due` when what its volumes show may have changed, `standins_due` likewise for the ports of stand-ins."""
 
     pod: Object
     containers: dict[str, ContainerState]
@@ -65,6 +65,7 @@ class PodState:
     ended: bool = False
     volumes: dict[str, Any] = field(default_factory=dict)
     volumes_due: bool = True
+    standins_due: bool = False
     written: Object | None = None
     stopping: asyncio.Task[None] | None = None
     stop_began: float = 0.0

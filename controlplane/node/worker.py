@@ -16,7 +16,7 @@ from cni.errors import CniError
 from controlplane.api.errors import Conflict, NotFound
 from controlplane.api.kinds import POD
 from controlplane.api.types import Object
-from controlplane.node import logs, podfiles, volumes
+from controlplane.node import logs, podfiles, standins, volumes
 from controlplane.node import status as pod_status
 from controlplane.node.errors import NodeError, VolumeFailure
 from controlplane.node.hooks import Hooks
@@ -66,6 +66,7 @@ class PodWorker:
         due = await self._advance(state)
         self._watch_probes(state)
         await self.write_status(state)
+        await self._update_standins(state)
         return due
 
     async def write_status(self, state: PodState) -> None:
@@ -87,6 +88,16 @@ class PodWorker:
         for directory in (self._launcher.data_dir(state), self._parts.config.run / "volumes" / state.uid):
             await self._parts.spawner.files(_remove_tree, directory)
         self._parts.tokens.forget(state.uid)
+
+    async def _update_standins(self, state: PodState) -> None:
+        if not state.standins_due:
+            return
+        state.standins_due = False
+        try:
+            await standins.update(state, self._parts)
+        except OSError as error:
+            state.standins_due = True
+            raise NodeError(f"the ports of a stand-in cannot be changed: {error}") from error
 
     # What ended since last time.
 

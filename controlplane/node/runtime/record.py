@@ -44,5 +44,5 @@ class Record:
         """The record of a bundle, or None where a killed daemon left none or half of one."""
         try:
             return cls(**orjson.loads((bundle / FILE).read_bytes()))
-        except (FileNotFoundError, TypeError, orjson.JSONDecodeError):
+        except (FileNotFoundError, NotADirectoryError, TypeError, orjson.JSONDecodeError):
             return None

@@ -54,9 +54,20 @@ class Node:
 
     def start(self) -> None:
         self.informers = Informers(self.client)
-        self.agent = NodeAgent(self.client, self.informers, self.config)
-        loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self.informers.run()), loop.create_task(self.agent.run())]
+        self._tasks = [asyncio.get_running_loop().create_task(self.informers.run())]
+        self.start_agent(NodeAgent(self.client, self.informers, self.config))
+
+    def start_agent(self, agent: NodeAgent) -> None:
+        self.agent = agent
+        self._tasks = [self._tasks[0], asyncio.get_running_loop().create_task(agent.run())]
+
+    async def stop_agent(self) -> None:
+        self._tasks[1].cancel()
+        await asyncio.gather(self._tasks[1], return_exceptions=True)
+
+    async def agent_ended(self) -> None:
+        async with asyncio.timeout(WAIT_SECONDS):
+            await self._tasks[1]
 
     async def kill(self) -> None:
         for task in self._tasks:
@@ -170,6 +181,12 @@ class Node:
     async def fetch(self, address: str, port: int, path: str = "/") -> str:
         """What the node's own network gets from an address."""
         return await asyncio.to_thread(self._fetch, address, port, path)
+
+    async def ports(self) -> list[str]:
+        """The links on the node's bridge."""
+        argv = ["ip", "-n", self.config.namespace.name, "-br", "link", "show", "type", "veth"]
+        ran = await asyncio.to_thread(subprocess.run, argv, capture_output=True, text=True, timeout=10, check=True)
+        return str(ran.stdout).splitlines()
 
     def _fetch(self, address: str, port: int, path: str) -> str:
         argv = ["ip", "netns", "exec", self.config.namespace.name, "curl", "-s", "-m", "5", f"{address}:{port}{path}"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
-from controlplane.api.kinds import POD
+from controlplane.api.kinds import POD, SERVICE
 from tests.kernel.node.conftest import Node, sandbox_files
 
 SERVER = {"name": "c", "image": "nginx:1.25"}
@@ -84,3 +85,55 @@ async def test_killed_in_the_middle_of_starting_pods_nothing_is_lost_or_doubled(
     bundles = {path.name for path in (node.config.run / "containers").iterdir()}
     assert bundles == {node.container(name)["containerID"].partition("://")[2] for name in names}
     assert len({node.pod(name)["status"]["podIP"] for name in names}) == len(names)
+
+
+async def test_an_agent_that_failed_can_be_run_again(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    await node.create("web", SERVER)
+    before = await node.until_ready("web")
+    pid, agent = _pid(node, "web"), node.agent
+
+    async def broken() -> None:
+        raise RuntimeError("broken")
+
+    # The recorder is one of the agent's tasks; its end is the agent's.
+    with monkeypatch.context() as patch:
+        patch.setattr("controlplane.client.recorder.EventRecorder.run", lambda _: broken())
+        await node.stop_agent()
+        node.start_agent(agent)
+        with pytest.raises(ExceptionGroup):
+            await node.agent_ended()
+
+    node.start_agent(agent)
+    await node.create("second", SERVER)
+    await node.until_ready("second")
+    assert _pid(node, "web") == pid
+    assert node.pod("web")["status"] == before["status"]
+    await node.delete("web")
+    await node.delete("second")
+    assert sandbox_files(node) == []
+
+
+async def test_a_pod_with_a_broken_bundle_hinders_no_other(node: Node) -> None:
+    for name in ("broken", "sound"):
+        await node.create(name, SERVER)
+        await node.until_ready(name)
+    await node.kill()
+    container_id = node.container("broken")["containerID"].partition("://")[2]
+    shutil.rmtree(node.config.run / "containers" / container_id / "standin")
+    (node.config.run / "containers" / "stray").write_text("no directory")
+    (node.config.run / "sandboxes" / "stray").write_text("no directory")
+
+    ports = [{"port": 80, "targetPort": 5005}]
+    for name in ("broken", "sound"):
+        service = {"metadata": {"name": name}, "spec": {"selector": {"app": name}, "ports": ports}}
+        await node.client.create(SERVICE, service, "default")
+    node.start()
+    address = (await node.until_ready("sound"))["status"]["podIP"]
+
+    async def answered() -> str:
+        return await node.fetch(address, 5005)
+
+    assert "pod: sound" in await node.eventually(answered)
+    await node.create("new", SERVER)
+    await node.until_ready("new")
+    await node.delete("broken")
