@@ -9,7 +9,6 @@ import asyncio
 import os
 import shutil
 import time
-from contextlib import suppress
 from pathlib import Path
 
 from controlplane.api.types import Object
@@ -133,13 +132,22 @@ class Launcher:
             self._parts.recorder.event(pod, "Normal", "Started", "Container started", field_path=about)
             if fifo >= 0:
                 # So that no Service sends to a server that does not listen yet.
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(READY_SECONDS):
-                        await read_once(fifo, 1)
+                await _listening(fifo, made)
         finally:
             if fifo >= 0:
                 os.close(fifo)
         return made
+
+
+async def _listening(fifo: int, server: Container) -> None:
+    """Returns when the server has said that its ports are open, or has ended, which a port that is taken makes it."""
+    waits = [asyncio.ensure_future(wait) for wait in (read_once(fifo, 1), server.ended.wait())]
+    try:
+        await asyncio.wait(waits, timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
 
 
 def _open_fifo(bundle: Path) -> int:

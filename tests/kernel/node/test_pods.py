@@ -267,3 +267,34 @@ async def test_another_image_restarts_the_container(node: Node) -> None:
     await node.until(lambda: node.container("web").get("restartCount") == 1 and node.ready("web"))
     assert node.container("web")["image"] == "nginx:1.26"
     await node.until_event("web", "Killing", "Container c definition changed, will be restarted")
+
+
+async def test_a_stand_in_whose_port_is_taken_ends_at_once(node: Node) -> None:
+    ports = [{"containerPort": 80}]
+    first, second = ({"name": name, "image": "nginx:1.25", "ports": ports} for name in ("a", "b"))
+    began = time.monotonic()
+    await node.create("pair", first, second)
+
+    def waiting() -> str:
+        return str(node.container("pair", 1).get("state", {}).get("waiting", {}).get("reason"))
+
+    await node.until(lambda: waiting() == "CrashLoopBackOff")
+    assert time.monotonic() - began < 2, "two starts, neither of which waited for its server to listen"
+    assert node.container("pair", 1)["lastState"]["terminated"]["exitCode"] == 1
+    assert node.container("pair", 0)["ready"]
+
+
+async def test_the_links_of_pods_go_with_their_namespaces(node: Node) -> None:
+    names = [f"web-{number}" for number in range(5)]
+    for name in names:
+        await node.create(name, SERVER)
+    for name in names:
+        await node.until_ready(name)
+    assert len(await node.ports()) == len(names)
+    for name in names:
+        await node.client.delete(POD, name, "default", grace_period_seconds=0)
+
+    async def gone() -> bool:
+        return not await node.ports()
+
+    await node.eventually(gone)
