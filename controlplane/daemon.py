@@ -27,7 +27,6 @@ from controlplane.cluster import Cluster
 from controlplane.config import ResolvedCluster
 from controlplane.directories import Directories
 from controlplane.pidfile import AlreadyRunning, PidFile
-from netsim.errors import NetsimError
 
 log = logging.getLogger(__name__)
 
@@ -115,17 +114,26 @@ def main() -> int:
     progress = Progress(arguments.progress_fd)
     directories = Directories(arguments.directory.name)
     try:
+        directories.ensure()
         PidFile(directories.pid_file).acquire()
         cluster = Cluster(ResolvedCluster.load(arguments.directory), directories)
         uvloop.run(serve(cluster, progress))
     except AlreadyRunning:
         progress.failed(f"cluster {directories.name} is already running")
         return 1
-    except (NetsimError, OSError) as error:
+    except Exception as error:  # The boundary: whatever ends the daemon is told to its starter.
         log.exception("the cluster stopped")
-        progress.failed(str(error), getattr(error, "remedy", ""))
+        cause = _first(error)
+        progress.failed(str(cause) or type(cause).__name__, getattr(cause, "remedy", ""))
         return 1
     return 0
+
+
+def _first(error: Exception) -> Exception:
+    """The first error inside a group of them."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ STATE_ROOT = Path("/var/lib/netsim/clusters")
 RUN_ROOT = Path("/run/netsim")
 IMAGE_ROOT = Path("/var/lib/netsim/images")
 CACHE_ROOT = Path("/var/cache/netsim")
+PRIVATE = 0o700
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,12 @@ class Directories:
     def run(self) -> Path:
         """Sockets, bundles and pins; gone after a reboot."""
         return RUN_ROOT / self.name
+
+    def ensure(self) -> None:
+        """Makes both directories, for root alone: they hold Secrets, tokens and what containers wrote."""
+        for directory in (self.state, self.run):
+            directory.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+            directory.chmod(PRIVATE)
 
     @property
     def database(self) -> Path:

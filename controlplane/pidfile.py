@@ -30,7 +30,6 @@ class PidFile:
 
     def acquire(self) -> None:
         """Locks the file and writes this process' id; raises AlreadyRunning."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _WHOLE_FILE)

@@ -169,3 +169,10 @@ def test_not_root_is_said_so() -> None:
     refused = run("setpriv", "--reuid=65534", "--clear-groups", str(BIN / "netsim"), "up", check=False)
     assert refused.returncode != 0
     assert "sudo" in refused.stderr
+
+
+def test_another_user_reads_nothing_of_a_cluster(cluster: Cluster) -> None:
+    for path in (f"/var/lib/netsim/clusters/{cluster.name}/state.db", f"/run/netsim/{cluster.name}/daemon.pid"):
+        assert Path(path).exists()
+        refused = run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "cat", path, check=False)
+        assert "Permission denied" in refused.stderr

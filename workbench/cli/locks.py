@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from controlplane.directories import PRIVATE
 from workbench.cli.errors import UserError
 
 WAIT_SECONDS = 60.0
@@ -38,7 +39,7 @@ def _lock(directory: Path, *, create: bool) -> int | None:
     while True:
         try:
             if create:
-                directory.mkdir(parents=True, exist_ok=True, mode=0o755)
+                directory.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
             descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
             if create:

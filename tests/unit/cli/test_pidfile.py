@@ -30,7 +30,7 @@ def test_a_file_without_a_daemon_is_nobody(tmp_path: Path) -> None:
 
 
 def test_a_holder_is_known_until_it_dies_and_looking_does_not_lock(tmp_path: Path) -> None:
-    path = tmp_path / "run" / "daemon.pid"
+    path = tmp_path / "daemon.pid"
     argv = [sys.executable, "-c", HOLDER, str(path)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
