@@ -27,8 +27,6 @@ _CONTAINER = {
     "securityContext.seLinuxOptions": _NO_PROFILES,
     "securityContext.seccompProfile": _NO_PROFILES,
     "securityContext.windowsOptions": _NOT_APPLIED,
-    "stdin": "is not supported by this version of netsim: standard input is empty",
-    "stdinOnce": "is not supported by this version of netsim: standard input is empty",
     "volumeDevices": "is not supported by this version of netsim: the container sees no device",
     "volumeMounts[].mountPropagation": "is not applied by this version of netsim: mounts are private",
     "volumeMounts[].recursiveReadOnly": _NOT_APPLIED,

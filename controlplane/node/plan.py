@@ -120,6 +120,8 @@ class Planner:
             sysctls=_sysctls(state.pod),
             hostname=_sandbox(state).hostname,
             tty=bool(spec.get("tty")),
+            stdin=bool(spec.get("stdin")),
+            stdin_once=bool(spec.get("stdinOnce")),
             oom_score=self._oom_score(state, spec),
         )
         return Prepared(plan, record, listens=server is not None)

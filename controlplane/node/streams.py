@@ -17,7 +17,7 @@ from controlplane.node.parts import NodeParts
 from controlplane.node.runtime.container import Container
 from controlplane.node.runtime.execution import Execution, chunks, execute, write_all
 from controlplane.node.state import PodState
-from controlplane.server.streams import LogOptions, Output, ProcessStreams
+from controlplane.server.streams import LogOptions, Output, ProcessStreams, TerminalSize
 from netsim.namespace import entered, namespace_path
 
 CHUNK = 32768
@@ -60,7 +60,7 @@ class Streams:
         except NodeError as error:
             raise InternalError(f"Internal error occurred: error executing command in container: {error}") from error
 
-    async def attach(self, pod: Object, container: str, streams: ProcessStreams) -> int:
+    async def attach(self, pod: Object, container: str, streams: ProcessStreams) -> None:
         """See `NodeStreams.attach`: through the socket on which conmon offers the container's streams."""
         attempt = self._running(pod, container)
         descriptor = os.open(attempt.bundle, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -71,7 +71,7 @@ class Streams:
                 raise InternalError(f"cannot attach to container {container}: {error}") from error
             finally:
                 os.close(descriptor)
-            return await _attached(made, attempt, streams)
+            await _attached(made, attempt, streams)
 
     async def port_forward(self, pod: Object, port: int, data: AsyncIterator[bytes], send: Output) -> None:
         """See `NodeStreams.port_forward`."""
@@ -187,9 +187,10 @@ async def _converse(execution: Execution, streams: ProcessStreams) -> int:
 
 
 _ATTACH_STDERR = 3
+_RESIZE = 1
 
 
-async def _attached(made: socket.socket, attempt: Container, streams: ProcessStreams) -> int:
+async def _attached(made: socket.socket, attempt: Container, streams: ProcessStreams) -> None:
     loop = asyncio.get_running_loop()
 
     async def receive() -> None:
@@ -204,12 +205,27 @@ async def _attached(made: socket.socket, attempt: Container, streams: ProcessStr
             async for chunk in streams.stdin:
                 for start in range(0, len(chunk), CHUNK):
                     await loop.sock_sendall(made, chunk[start : start + CHUNK])
+            # Which ends the container's own input if that was to be opened once.
+            made.shutdown(socket.SHUT_WR)
 
-    feeding = asyncio.ensure_future(feed())
+    async def resize() -> None:
+        if streams.resize is not None:
+            async for size in streams.resize:
+                _resize(attempt.bundle, size)
+
+    helpers = [asyncio.ensure_future(feed()), asyncio.ensure_future(resize())]
     try:
         await receive()
         await attempt.ended.wait()
     finally:
-        feeding.cancel()
-        await asyncio.gather(feeding, return_exceptions=True)
-    return attempt.exit.code if attempt.exit is not None else 0
+        for helper in helpers:
+            helper.cancel()
+        await asyncio.gather(*helpers, return_exceptions=True)
+
+
+def _resize(bundle: Path, size: TerminalSize) -> None:
+    # conmon reads its orders from this pipe; without a reader it has ended.
+    with contextlib.suppress(OSError):
+        control = os.open(bundle / "ctl", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(control, "wb", buffering=0) as pipe:
+            pipe.write(b"%d %d %d\n" % (_RESIZE, size.height, size.width))

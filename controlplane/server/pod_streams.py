@@ -18,7 +18,7 @@ from controlplane.server.channels import STDERR, STDOUT, Channels, exit_status, 
 from controlplane.server.exchange import Exchange
 from controlplane.server.registry import Registry
 from controlplane.server.routes import Target
-from controlplane.server.streams import LogOptions, ProcessStreams, StreamDirectory
+from controlplane.server.streams import LogOptions, NodeStreams, ProcessStreams, StreamDirectory
 
 FIRST_CHUNK_SECONDS = 0.5
 """How long an answer waits for the first bytes of a log, which may still turn out to be an error."""
@@ -91,10 +91,15 @@ class PodStreams:
         process = (
             node.exec(pod, container, command, streams)
             if subresource == "exec"
-            else node.attach(pod, container, streams)
+            else _attach(node, pod, container, streams)
         )
         await _join(channels, asyncio.ensure_future(process))
         return channels.socket
+
+
+async def _attach(node: NodeStreams, pod: Object, container: str, streams: ProcessStreams) -> int:
+    await node.attach(pod, container, streams)
+    return 0  # upstream too says only that it went well; kubectl takes the exit code from the pod
 
 
 async def _join(channels: Channels, process: asyncio.Future[int]) -> None:

@@ -90,9 +90,8 @@ class NodeStreams(Protocol):
         """
         ...
 
-    async def attach(self, pod: Object, container: str, streams: ProcessStreams) -> int:
-        """Joins the container's main process; returns its exit status when it ends, or 0 when the
-        caller's stdin ends first and there is no output to follow."""
+    async def attach(self, pod: Object, container: str, streams: ProcessStreams) -> None:
+        """Joins the container's main process until that ends; its exit status is in the pod's."""
         ...
 
     async def port_forward(self, pod: Object, port: int, data: AsyncIterator[bytes], send: Output) -> None:

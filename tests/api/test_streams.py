@@ -57,7 +57,7 @@ class HostStreams:
                 await process.wait()
             self.ended.set()
 
-    async def attach(self, pod: Object, container: str, streams: ProcessStreams) -> int:
+    async def attach(self, pod: Object, container: str, streams: ProcessStreams) -> None:
         raise BadRequest("nothing to attach to")
 
     async def port_forward(self, pod: Object, port: int, data: AsyncIterator[bytes], send: Output) -> None:

@@ -228,6 +228,8 @@ class ContainerRuntime:
         argv += ["--socket-dir-path", str(bundle), "--full-attach", "--log-level", "error"]
         if plan.tty:
             argv.append("--terminal")
+        if plan.stdin:
+            argv += ["--stdin"] if plan.stdin_once else ["--stdin", "--leave-stdin-open"]
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
             try:

@@ -29,6 +29,9 @@ from controlplane.node.runtime.container import Container, ContainerRuntime
 from controlplane.node.runtime.process import send_signal, wait_for_exit
 
 CONSOLE_SECONDS = 10.0
+SENT_SECONDS = 0.1
+"""How long it may take to receive what was sent already."""
+
 CHUNK = 65536
 
 
@@ -224,6 +227,8 @@ async def _receive_terminal(listener: socket.socket, process: Child) -> int | No
     ended = loop.create_task(wait_for_exit(process.pid))
     try:
         await asyncio.wait({accepting, ended}, return_when=asyncio.FIRST_COMPLETED)
+        # A command that ends at once has sent its terminal all the same: it only has to be fetched.
+        await asyncio.wait({accepting}, timeout=SENT_SECONDS)
         return accepting.result() if accepting.done() else None
     finally:
         accepting.cancel()

@@ -143,6 +143,7 @@ class ContainerPlan:
     """Everything that the runtime has to know of one container.
 
     `root_overlay` is the data of an overlay to be mounted on `root` while the container is created.
+    `stdin` is kept open for callers who attach; with `stdin_once` it ends with the first of them.
     """
 
     id: str
@@ -160,6 +161,8 @@ class ContainerPlan:
     sysctls: Mapping[str, str] = field(default_factory=dict)
     hostname: str = ""
     tty: bool = False
+    stdin: bool = False
+    stdin_once: bool = False
     oom_score: int = 0
 
 

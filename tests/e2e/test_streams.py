@@ -1,0 +1,163 @@
+"""exec, attach, run and cp through the real kubectl: input, output, terminals, sizes and exit codes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Cluster
+
+WAIT_SECONDS = 30.0
+
+
+class Terminal:
+    """A person at a terminal of 100 columns and 40 rows, in which a command runs."""
+
+    def __init__(self, argv: list[str]) -> None:
+        self._ours, theirs = pty.openpty()
+        self.resize(100, 40)
+        self.process = subprocess.Popen(
+            argv, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, preexec_fn=_take_terminal
+        )
+        os.close(theirs)
+        self.seen = ""
+
+    def resize(self, width: int, height: int) -> None:
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+    def type(self, text: str) -> None:
+        os.write(self._ours, text.encode())
+
+    def expect(self, text: str) -> None:
+        """Waits until `text` is on the screen, and takes it and what stood before it away."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while text not in self.seen:
+            assert self._read(deadline), f"the command ended without {text!r}: {self.seen!r}"
+        self.seen = self.seen.partition(text)[2]
+
+    def exit_status(self) -> int:
+        """Waits for the end of the command."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while self._read(deadline):
+            pass
+        return self.process.wait(WAIT_SECONDS)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._ours)
+
+    def _read(self, deadline: float) -> bool:
+        ready, _, _ = select.select([self._ours], [], [], max(0.0, deadline - time.monotonic()))
+        assert ready, f"nothing more within {WAIT_SECONDS} s after {self.seen!r}"
+        try:
+            data = os.read(self._ours, 65536)
+        except OSError:  # EIO: nobody has the other end open
+            return False
+        self.seen += data.decode(errors="replace")
+        return bool(data)
+
+
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+@contextmanager
+def terminal(argv: list[str]) -> Iterator[Terminal]:
+    person = Terminal(argv)
+    try:
+        yield person
+    finally:
+        person.close()
+
+
+@pytest.fixture
+def shell(cluster: Cluster, namespace: str) -> str:
+    """A pod `shell` that sleeps; the name of its namespace."""
+    cluster.out("-n", namespace, "run", "shell", "--image=busybox", "--", "sleep", "3600")
+    cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/shell", "--timeout=30s")
+    return namespace
+
+
+def test_a_pod_run_with_a_terminal_is_a_shell_of_its_own(cluster: Cluster, namespace: str) -> None:
+    run = ("-n", namespace, "run", "mine", "-it", "--rm", "--restart=Never", "--image=busybox", "--", "sh")
+    with terminal(cluster.argv(*run)) as person:
+        person.expect("If you don't see a command prompt")
+        person.type("tty; stty size; echo answer=$((6*7))\n")
+        person.expect("/dev/pts/0")
+        person.expect("40 100")
+        person.expect("answer=42")
+        person.resize(90, 30)
+        person.type("until stty size | grep '30 90'; do sleep 0.1; done; hostname; exit 5\n")
+        person.expect("\n30 90")
+        person.expect("\nmine")
+        assert person.exit_status() == 5
+    assert cluster.out("-n", namespace, "get", "pods", "-o", "name") == ""
+
+
+def test_input_of_a_run_pod_ends_with_its_callers(cluster: Cluster, namespace: str) -> None:
+    text = "".join(f"line {number}\n" for number in range(20_000))
+    count = ("sh", "-c", "wc -c; exit 4")
+    run = ("-n", namespace, "run", "count", "-i", "--rm", "--restart=Never", "--image=busybox", "--", *count)
+    done = cluster.kubectl(*run, stdin=text, check=False)
+    assert done.stdout.splitlines()[0].strip() == str(len(text)), done.stderr
+    assert done.returncode == 4
+
+
+MEMORY = """
+apiVersion: v1
+kind: Pod
+metadata: {name: memory}
+spec:
+  containers:
+  - name: c
+    image: busybox
+    stdin: true
+    command: [sh, -c, 'while read word; do echo "got $word"; done']
+"""
+
+
+def test_input_that_is_not_once_only_stays_open_for_the_next_caller(cluster: Cluster, namespace: str) -> None:
+    created = cluster.kubectl("-n", namespace, "apply", "-f", "-", stdin=MEMORY)
+    assert "Warning" not in created.stderr
+    cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/memory", "--timeout=30s")
+    for word in ("first", "second"):
+        argv = cluster.argv("-n", namespace, "attach", "-i", "memory")
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as attached:
+            assert attached.stdin is not None
+            assert attached.stdout is not None
+            attached.stdin.write(f"{word}\n")
+            attached.stdin.close()
+            assert attached.stdout.readline() == f"got {word}\n"
+            attached.kill()
+    (status,) = cluster.json("-n", namespace, "get", "pod", "memory")["status"]["containerStatuses"]
+    assert (status["ready"], status["restartCount"]) == (True, 0)
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_command_that_ends_at_once_has_its_exit_code(cluster: Cluster, shell: str, code: int) -> None:
+    for _ in range(5):
+        with terminal(cluster.argv("-n", shell, "exec", "-it", "shell", "--", "sh", "-c", f"exit {code}")) as person:
+            assert person.exit_status() == code, person.seen
+
+
+def test_files_and_directories_are_copied_both_ways(cluster: Cluster, shell: str, tmp_path: Path) -> None:
+    content = os.urandom(3_000_000)
+    (tmp_path / "there" / "deep").mkdir(parents=True)
+    (tmp_path / "there" / "deep" / "file").write_bytes(content)
+    cluster.out("-n", shell, "cp", str(tmp_path / "there"), "shell:/tmp/copied")
+    listed = cluster.out("-n", shell, "exec", "shell", "--", "ls", "/tmp/copied/deep")
+    assert listed == "file\n"
+    cluster.out("-n", shell, "cp", "shell:/tmp/copied/deep/file", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == content
