@@ -35,16 +35,21 @@ def find_processes(cluster: str | None, namespaces: Mapping[int, str]) -> dict[i
     return found
 
 
-def end(pids: Iterable[int], ended: Callable[[int], None]) -> list[int]:
-    """Kills processes and waits until they are gone, telling how many are; returns those that would not go."""
-    waiting = iter(pids)
-    left, gone = [], 0
+def end(cluster: str, namespaces: Mapping[int, str], ended: Callable[[int, int], None]) -> tuple[int, list[int]]:
+    """Kills a cluster's processes and waits until they are gone, telling how many of how many are.
+
+    Returns how many there were, and those that would not go.
+    """
+    found = find_processes(cluster, namespaces)
+    waiting = iter(found)
+    left: list[int] = []
+    gone = 0
     while some := list(itertools.islice(waiting, _AT_ONCE)):
-        remaining = _end_together(some)
+        remaining = _end_together(some, cluster, namespaces)
         left += remaining
         gone += len(some) - len(remaining)
-        ended(gone)
-    return left
+        ended(gone, len(found))
+    return len(found), left
 
 
 def _owner(pid: str, namespaces: Mapping[int, str]) -> str | None:
@@ -78,19 +83,23 @@ def _ancestry(pid: int) -> Iterable[int]:
             return
 
 
-def _end_together(pids: list[int]) -> list[int]:
-    poll, waiting = select.poll(), {}
+def _end_together(pids: list[int], cluster: str, namespaces: Mapping[int, str]) -> list[int]:
+    poll, waiting, killed = select.poll(), {}, set()
     try:
         for pid in pids:
             try:
                 descriptor = os.pidfd_open(pid)
                 waiting[descriptor] = pid
+                if _owner(str(pid), namespaces) != cluster:
+                    # The number was given to another process before the descriptor held it.
+                    continue
                 signal.pidfd_send_signal(descriptor, signal.SIGKILL)
                 poll.register(descriptor, select.POLLIN)
+                killed.add(descriptor)
             except ProcessLookupError:
                 continue
         deadline = time.monotonic() + _LIMIT_SECONDS
-        alive = set(waiting)
+        alive = set(killed)
         while alive and (remaining := deadline - time.monotonic()) > 0:
             for descriptor, _event in poll.poll(remaining * 1000):
                 poll.unregister(descriptor)

@@ -62,18 +62,17 @@ def _end_processes(cluster: str, progress: Progress) -> list[str]:
     total = 0
     for _ in range(_ROUNDS):
         owners = {entry.inode: entry.mark.cluster for entry in find_namespaces(cluster) if entry.inode}
-        pids = list(processes.find_processes(cluster, owners))
-        if not pids:
+        number, stubborn = processes.end(cluster, owners, partial(_tell_ended, progress, total))
+        if not number:
             return []
-        before, total = total, total + len(pids)
-        stubborn = processes.end(pids, partial(_tell_ended, progress, before, total))
+        total += number
         if stubborn:
             return [f"process {pid}" for pid in stubborn]
-    return [f"process {pid}, which others keep starting" for pid in pids]
+    return ["processes, which others keep starting"]
 
 
-def _tell_ended(progress: Progress, before: int, total: int, gone: int) -> None:
-    progress("processes", before + gone, total)
+def _tell_ended(progress: Progress, before: int, gone: int, number: int) -> None:
+    progress("processes", before + gone, before + number)
 
 
 def _remove_cgroups(cluster: str, progress: Progress) -> list[str]:
