@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 SCRIPTS = ("scripts/setup", "vagrant/provision.sh", ".ci/run")
-TOOLS = ("bash", "cat", "cut", "dirname", "flock", "readlink", "sha256sum", "sed", "tail")
+TOOLS = ("bash", "cat", "cut", "dirname", "flock", "mktemp", "readlink", "rm", "sha256sum", "sed", "tail")
 
 
 def run(*argv: str, **kwargs: object) -> subprocess.CompletedProcess[str]:
