@@ -22,6 +22,7 @@ from controlplane.server.authorization import Action, Authorizer
 from controlplane.server.requests import User, WriteOptions
 
 EXACTLY_ONE = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+NOT_BOTH = "cannot be specified in combination with resourceAttributes"
 NO_SUBJECT = "at least one of user or group must be specified"
 ONLY_RESOURCES = "disallowed on this kind of request"
 ONE_NAMESPACE = "must match metadata.namespace"
@@ -99,17 +100,18 @@ def _errors(kind: Kind, spec: Object, namespace: str) -> list[FieldError]:
         return []
     errors: list[FieldError] = []
     by_path, by_resource = spec.get("nonResourceAttributes"), spec.get("resourceAttributes")
-    if (by_path is None) == (by_resource is None):
-        shown = by_path if by_path is not None else None
-        errors.append(invalid("spec.resourceAttributes", shown, EXACTLY_ONE))
+    if by_path is not None and by_resource is not None:
+        errors.append(invalid("spec.nonResourceAttributes", by_path, NOT_BOTH))
+    if by_path is None and by_resource is None:
+        errors.append(invalid("spec.resourceAttributes", None, EXACTLY_ONE))
     if kind is not SELF_SUBJECT_ACCESS_REVIEW and not spec.get("user") and not spec.get("groups"):
         errors.append(invalid("spec.user", "", NO_SUBJECT))
     if kind is LOCAL_SUBJECT_ACCESS_REVIEW:
-        if by_path is not None:
-            errors.append(invalid("spec.nonResourceAttributes", by_path, ONLY_RESOURCES))
         if by_resource is not None and by_resource.get("namespace", "") != namespace:
             where = by_resource.get("namespace", "")
             errors.append(invalid("spec.resourceAttributes.namespace", where, ONE_NAMESPACE))
+        if by_path is not None:
+            errors.append(invalid("spec.nonResourceAttributes", by_path, ONLY_RESOURCES))
     return errors
 
 

@@ -121,6 +121,26 @@ async def test_a_websocket_takes_the_right_to_create(kubectl: Kubectl) -> None:
     assert 'pods "web" not found' in (await kubectl("get", f"{path}/log", "--as=jane")).stderr
 
 
+async def test_a_namespace_lies_within_itself(kubectl: Kubectl) -> None:
+    await kubectl("create", "role", "own", "--verb=get,watch", "--resource=namespaces")
+    await kubectl("create", "rolebinding", "own", "--role=own", "--user=jane")
+    assert (await kubectl("get", "namespace", "default", "-o", "name", "--as=jane")).stdout == "namespace/default\n"
+    done = await kubectl("get", "namespace", "kube-system", "--as=jane")
+    assert done.stderr == (
+        'Error from server (Forbidden): namespaces "kube-system" is forbidden: User "jane" cannot get resource '
+        '"namespaces" in API group "" in the namespace "kube-system"\n'
+    )
+
+
+async def test_a_list_by_name_is_of_that_name(kubectl: Kubectl) -> None:
+    await kubectl("create", "role", "one", "--verb=list", "--resource=configmaps", "--resource-name=one")
+    await kubectl("create", "rolebinding", "one", "--role=one", "--user=jane")
+    by_name = "--field-selector=metadata.name="
+    assert (await kubectl("get", "configmaps", f"{by_name}one", "--as=jane")).status == 0
+    assert (await kubectl("get", "configmaps", f"{by_name}two", "--as=jane")).status == 1
+    assert (await kubectl("get", "configmaps", "--as=jane")).status == 1
+
+
 async def test_nodes_by_name(kubectl: Kubectl, served: Any) -> None:
     node = ("--as=system:node:node-1", "--as-group=system:nodes")
     done = await kubectl("get", "secret", "x", *node)
@@ -160,6 +180,12 @@ async def test_nodes_by_name(kubectl: Kubectl, served: Any) -> None:
             {"user": "jane", "resourceAttributes": {"verb": "get", "resource": "pods", "namespace": "other"}},
             422,
             "must match metadata.namespace",
+        ),
+        (
+            f"{REVIEWS}/selfsubjectaccessreviews",
+            {"resourceAttributes": {"verb": "get"}, "nonResourceAttributes": {"verb": "get"}},
+            422,
+            "cannot be specified in combination with resourceAttributes",
         ),
         (f"{REVIEWS}/selfsubjectrulesreviews", {}, 400, "no namespace on request"),
     ],

@@ -107,6 +107,9 @@ def _validate_subject(subject: Fields, path: str, namespaced: bool) -> list[Fiel
             errors.append(required(f"{path}.namespace"))
     elif kind not in SUBJECT_KINDS:
         errors.append(not_supported(f"{path}.kind", kind, SUBJECT_KINDS))
-    elif group != GROUP:
-        errors.append(not_supported(f"{path}.apiGroup", group, (GROUP,)))
+    else:
+        if not name:
+            errors.append(invalid(f"{path}.name", name, f"{kind.lower()} name cannot be empty"))
+        if group != GROUP:
+            errors.append(not_supported(f"{path}.apiGroup", group, (GROUP,)))
     return errors

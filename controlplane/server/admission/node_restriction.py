@@ -59,7 +59,11 @@ def _pod(node: str, request: Attributes) -> str:
             return "" if its_own else f'node "{node}" can only create pods with spec.nodeName set to itself'
         case "DELETE":
             return "" if its_own else f'node "{node}" can only delete pods with spec.nodeName set to itself'
-    return "" if its_own else f'node "{node}" can only update pod status for pods with spec.nodeName set to itself'
+    if not its_own:
+        return f'node "{node}" can only update pod status for pods with spec.nodeName set to itself'
+    if _labels(request.obj) != _labels(pod):
+        return f'node "{node}" cannot update labels through pod status'
+    return ""
 
 
 def _taints(node: Object) -> object:

@@ -87,6 +87,7 @@ def test_subjects_and_references_that_are_none(errors: Make) -> None:
         'roleRef.kind: Unsupported value: "Role": supported values: "ClusterRole"',
         'subjects[0].kind: Unsupported value: "Robot": supported values: "ServiceAccount", "User", "Group"',
         "subjects[1].name: Required value",
+        'subjects[1].name: Invalid value: "": user name cannot be empty',
     ]
     account = {"kind": "ServiceAccount", "name": "robot"}
     assert errors(CLUSTER_ROLE_BINDING, binding(account)) == ["subjects[0].namespace: Required value"]

@@ -318,6 +318,9 @@ async def test_a_node_writes_only_what_is_its_own(registry: Registry) -> None:
         await registry.create(POD, "default", pod_on(node, node), options)
     status = {"status": {"phase": "Running"}}
     await registry.patch(POD, "node-1", "default", status, "merge", as_node, subresource="status")
+    labelled = {"metadata": {"labels": {"a": "b"}}}
+    with pytest.raises(Forbidden, match='node "node-1" cannot update labels through pod status'):
+        await registry.patch(POD, "node-1", "default", labelled, "merge", as_node, subresource="status")
     why = 'node "node-1" can only update pod status for pods with spec.nodeName set to itself'
     with pytest.raises(Forbidden, match=why):
         await registry.patch(POD, "node-2", "default", status, "merge", as_node, subresource="status")
