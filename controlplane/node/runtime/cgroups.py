@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from controlplane.node.errors import RuntimeFailure
 from controlplane.node.runtime.spawner import CGROUP_ROOT
 
 TOP = "/netsim"
@@ -30,6 +31,14 @@ def hierarchies() -> tuple[Path, ...]:
 def unified() -> bool:
     """Whether this is a pure v2 host, where containers get a cgroup namespace and see their own part."""
     return (CGROUP_ROOT / "cgroup.controllers").exists()
+
+
+def require() -> None:
+    """Raises RuntimeFailure, with what to do, where no cgroups are mounted."""
+    if not hierarchies():
+        raise RuntimeFailure(
+            f"containers need cgroups, and none are mounted at {CGROUP_ROOT}: mount -t cgroup2 none {CGROUP_ROOT}"
+        )
 
 
 @functools.cache

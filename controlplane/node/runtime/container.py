@@ -32,6 +32,8 @@ CREATE_SECONDS = 60.0
 KILL_SECONDS = 20.0
 SYNC_DESCRIPTOR = 3
 LOG_BYTES = 10 * 1024 * 1024
+DEVICE_PROGRAM_WORDS = ("memlock", "bpf")
+"""In what crun and runc say where device rules, on cgroup v2 an eBPF program, are not allowed."""
 LOST_EXIT_CODE = 137
 """The status of a container whose monitor went without leaving one, as upstream assumes."""
 
@@ -88,9 +90,9 @@ class ContainerRuntime:
         """Makes the container up to the point where its program would start; RuntimeFailure with crun's words."""
         bundle = self.bundle(plan.id)
         try:
+            cgroups.require()
             with _opened(plan.namespaces) as namespaces:
-                await self.spawner.files(self._write_bundle, bundle, replace(plan, namespaces=namespaces), record)
-                pid = await self._conmon(bundle, plan, record)
+                pid = await self._make(bundle, replace(plan, namespaces=namespaces), record)
         except (RuntimeFailure, OSError):
             self._discard(record, bundle)
             raise
@@ -205,10 +207,24 @@ class ContainerRuntime:
         container.ended.set()
         self._on_exit(container)
 
-    def _write_bundle(self, bundle: Path, plan: oci.ContainerPlan, record: Record) -> None:
+    async def _make(self, bundle: Path, plan: oci.ContainerPlan, record: Record) -> int:
+        limited = self.spawner.device_rules
+        try:
+            await self.spawner.files(self._write_bundle, bundle, plan, record, limited)
+            return await self._conmon(bundle, plan, record)
+        except RuntimeFailure as failure:
+            if not (limited and any(word in str(failure).lower() for word in DEVICE_PROGRAM_WORDS)):
+                raise
+            self.spawner.forgo_device_rules(str(failure))
+        await self.spawner.files(self._write_bundle, bundle, plan, record, False)
+        return await self._conmon(bundle, plan, record)
+
+    def _write_bundle(self, bundle: Path, plan: oci.ContainerPlan, record: Record, device_rules: bool) -> None:
         bundle.mkdir(parents=True, exist_ok=True)
         Path(record.log_path).parent.mkdir(parents=True, exist_ok=True)
-        document = oci.config(plan, unified_cgroup=cgroups.unified(), controllers=cgroups.controllers())
+        document = oci.config(
+            plan, unified_cgroup=cgroups.unified(), controllers=cgroups.controllers(), device_rules=device_rules
+        )
         (bundle / "config.json").write_bytes(orjson.dumps(document))
         record.write(bundle)
 

@@ -6,7 +6,7 @@ Capabilities, masked and read-only paths, mounts and sysctls are containerd's de
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -166,8 +166,15 @@ class ContainerPlan:
     oom_score: int = 0
 
 
-def config(plan: ContainerPlan, *, unified_cgroup: bool, controllers: Collection[str]) -> dict[str, Any]:
-    """The content of config.json. A limit whose controller is not among `controllers` is left out."""
+def config(
+    plan: ContainerPlan, *, unified_cgroup: bool, controllers: Collection[str], device_rules: bool = True
+) -> dict[str, Any]:
+    """The content of config.json. A limit whose controller is not among `controllers` is left out.
+
+    Where there can be no `device_rules`, CAP_MKNOD goes too: it would give a container the host's disks.
+    """
+    if not device_rules:
+        plan = replace(plan, security=_without_mknod(plan.security))
     document: dict[str, Any] = {
         "ociVersion": "1.0.2",
         "process": process(plan, plan.argv),
@@ -175,6 +182,8 @@ def config(plan: ContainerPlan, *, unified_cgroup: bool, controllers: Collection
         "mounts": _mounts(plan, unified_cgroup=unified_cgroup),
         "linux": _linux(plan, unified_cgroup=unified_cgroup, controllers=controllers),
     }
+    if not device_rules:
+        del document["linux"]["resources"]["devices"]
     if plan.hostname and plan.namespaces.uts is not None:
         document["hostname"] = plan.hostname
     return document
@@ -197,6 +206,11 @@ def process(plan: ContainerPlan, argv: Sequence[str], *, tty: bool | None = None
         "noNewPrivileges": security.no_new_privileges,
         "oomScoreAdj": plan.oom_score,
     }
+
+
+def _without_mknod(security: Security) -> Security:
+    kept = tuple(name for name in security.capabilities if name != "CAP_MKNOD")
+    return replace(security, capabilities=kept)
 
 
 def _linux(plan: ContainerPlan, *, unified_cgroup: bool, controllers: Collection[str]) -> dict[str, Any]:

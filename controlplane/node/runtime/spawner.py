@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import functools
+import logging
 import os
 import shutil
 import subprocess
@@ -27,6 +28,8 @@ from controlplane.node.errors import RuntimeFailure
 from controlplane.node.runtime.child import Child, spawn
 from netsim import syscalls
 from netsim.errors import NetsimError
+
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,7 +47,10 @@ class Spawner:
         self.runtime = shutil.which("crun") or _program("runc", "crun (or runc)")
         self.runtime_name = Path(self.runtime).name
         self.environment = {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")}
-        self._threads = ThreadPoolExecutor(1, "container-spawner", initializer=_enter_own_mounts)
+        self.device_rules = True
+        """Whether this machine lets the OCI runtime say which devices a container may use."""
+        self._threads = ThreadPoolExecutor(1, "container-spawner")
+        self._inside = False
         self._files = ThreadPoolExecutor(FILE_THREADS, "container-files")
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self._sealed: int | None = None
@@ -85,11 +91,20 @@ class Spawner:
         variables = {**self.environment, **(environment or {})}
 
         def start() -> Child:
+            if not self._inside:
+                _enter_own_mounts()
+                self._inside = True
             if overlay is not None:
                 syscalls.mount("overlay", overlay[0], flags=0, filesystem="overlay", data=overlay[1])
             return spawn(argv, variables, given)
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, start)
+
+    def forgo_device_rules(self, said: str) -> None:
+        """Has containers made without device rules from now on, and says so once."""
+        if self.device_rules:
+            self.device_rules = False
+            log.warning("containers run without device rules and without CAP_MKNOD", extra={"refused": said})
 
     def unmount(self, target: str) -> None:
         """Takes an overlay of `spawn` away from the thread's namespace, soon; absent is no error."""
