@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import product, starmap
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from controlplane.api.errors import Forbidden, NotFound
 from controlplane.api.kinds import (
@@ -96,6 +99,34 @@ def test_what_rules_cover() -> None:
         '{APIGroups:[""], Resources:["pods"], Verbs:["watch" "patch"]}',
         '{APIGroups:["apps"], Resources:["x"], Verbs:["get"]}',
     ]
+
+
+def some(*values: str, least: int = 1) -> st.SearchStrategy[tuple[str, ...]]:
+    return st.lists(st.sampled_from(values), min_size=least, max_size=2, unique=True).map(tuple)
+
+
+RULES = st.one_of(
+    st.builds(
+        Rule,
+        some("get", "list", "*"),
+        some("", "apps", "*"),
+        some("pods", "pods/log", "*/log", "*"),
+        some("a", "b", least=0),
+    ),
+    st.builds(lambda verbs, urls: Rule(verbs, urls=urls), some("get", "list", "*"), some("/api", "/api/*", "*")),
+)
+ACTIONS = [
+    *starmap(Action, product(("get", "list", "watch"), ("", "apps"), ("pods", "nodes"), ("", "log"), [""], ("", "a"))),
+    *(Action(verb, path=path) for verb in ("get", "list", "watch") for path in ("/api", "/api/v1", "/metrics")),
+]
+
+
+@given(st.lists(RULES, max_size=3), RULES)
+def test_what_is_covered_allows_nothing_new(held: list[Rule], wanted: Rule) -> None:
+    if not missing(held, [wanted]):
+        for action in ACTIONS:
+            if wanted.allows(action, action.full_resource):
+                assert any(rule.allows(action, action.full_resource) for rule in held), action
 
 
 async def test_bindings_give_and_take_at_once(registry: Registry) -> None:
