@@ -61,10 +61,11 @@ async def _update(registry: Registry, kind: Kind, obj: Object) -> None:
 
 
 async def _replace(registry: Registry, kind: Kind, obj: Object) -> None:
-    """A binding's role reference cannot change, so the binding is made anew."""
+    """A binding's role reference cannot change, so the binding is made anew; later, if finalizers hold the old one."""
     metadata = obj["metadata"]
-    await registry.delete(kind, metadata["name"], metadata.get("namespace", ""), DeleteOptions())
-    await _create(registry, kind, obj)
+    deleted = await registry.delete(kind, metadata["name"], metadata.get("namespace", ""), DeleteOptions())
+    if deleted.gone:
+        await _create(registry, kind, obj)
 
 
 def _mended(found: Object, wanted: Object) -> Object:

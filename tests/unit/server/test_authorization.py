@@ -287,6 +287,20 @@ async def test_default_roles_are_mended_at_the_next_start(tmp_path: Path) -> Non
         assert registry.store.revision == revision, "a start that finds all in order writes nothing"
 
 
+@pytest.mark.parametrize("finalizers", [[], ["example.com/held"]])
+async def test_a_default_binding_of_another_role_is_made_anew(tmp_path: Path, finalizers: list[str]) -> None:
+    database, name = tmp_path / "state.db", "system:discovery"
+    async with open_registry(database) as registry:
+        await registry.delete(CLUSTER_ROLE_BINDING, name, "", DeleteOptions())
+        metadata = {"name": name, "finalizers": finalizers}
+        body = {"metadata": metadata, "roleRef": {"kind": "ClusterRole", "name": "view"}}
+        await registry.create(CLUSTER_ROLE_BINDING, "", body, WriteOptions())
+    async with open_registry(database) as registry:
+        found = registry.get(CLUSTER_ROLE_BINDING, name).document
+        assert found["roleRef"]["name"] == ("view" if finalizers else name)
+        assert ("deletionTimestamp" in found["metadata"]) == bool(finalizers)
+
+
 async def test_a_decision_looks_only_at_what_binds_the_user(registry: Registry) -> None:
     for number in range(50):
         await make(registry, CLUSTER_ROLE_BINDING, f"b{number}", roleRef={"kind": "ClusterRole", "name": "view"})
