@@ -24,6 +24,7 @@ from controlplane.controllers.replicationcontroller import ReplicationController
 from controlplane.controllers.root_ca import RootCAController
 from controlplane.controllers.service_account import ServiceAccountController
 from controlplane.controllers.service_load_balancer import ServiceLoadBalancer
+from controlplane.controllers.statefulset import StatefulSetController
 from controlplane.controllers.taint_eviction import TaintEvictionController
 from controlplane.controllers.ttl_after_finished import TTLAfterFinished
 
@@ -50,6 +51,7 @@ def build_controllers(client: Client, informers: Informers, config: ControllerCo
         ReplicaSetController(client, informers),
         ReplicationControllerManager(client, informers),
         DaemonSetController(client, informers),
+        StatefulSetController(client, informers),
         JobController(client, informers),
         TTLAfterFinished(client, informers),
         CronJobController(client, informers),

@@ -35,10 +35,16 @@ class OwnedPods:
         await self._owners.wait_synced()
         await self._pods.wait_synced()
 
-    async def claimed(self, owner: Object) -> list[Object]:
-        """The pods of `owner`, after adopting orphans that it selects and releasing those that it does not."""
+    async def claimed(
+        self, owner: Object, is_member: Callable[[Object, Object], bool] = lambda owner, pod: True
+    ) -> list[Object]:
+        """The pods of `owner`, after adopting orphans that it selects and releasing those that it does not.
+
+        `is_member` (owner, pod) tells which orphans it could have made.
+        """
         namespace = owner["metadata"]["namespace"]
-        candidates = self.of(owner) + self._pods.by_index(ORPHANS, namespace)
+        orphans = [pod for pod in self._pods.by_index(ORPHANS, namespace) if is_member(owner, pod)]
+        candidates = self.of(owner) + orphans
         return await claim(self._client, POD, owner, candidates, compile_selector(selector_of(owner)))
 
     def of(self, owner: Object) -> list[Object]:

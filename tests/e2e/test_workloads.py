@@ -40,6 +40,21 @@ spec:
       containers: [{{name: main, image: busybox, command: [sh, -c, "{command}"]}}]
 """
 
+STATEFUL_SET = """
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: web}
+spec:
+  replicas: 2
+  serviceName: web
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers: [{name: main, image: "db:1"}]
+"""
+
 
 def lines(text: str) -> list[list[str]]:
     """The words of each line."""
@@ -134,3 +149,26 @@ def test_a_cron_job_starts_jobs(cluster: Cluster, namespace: str) -> None:
     cluster.out("-n", namespace, "wait", "job/now", "--for=condition=complete", "--timeout=30s")
     assert "cronjob.batch/tick" in cluster.out("-n", namespace, "get", "all")
     assert "SuccessfulCreate" in cluster.out("-n", namespace, "describe", "cj", "tick")
+
+
+def test_a_stateful_set_keeps_names(cluster: Cluster, namespace: str) -> None:
+    cluster.out("-n", namespace, "apply", "-f", "-", stdin=STATEFUL_SET)
+    cluster.out("-n", namespace, "rollout", "status", "sts/web", "--timeout=30s")
+    header, row = lines(cluster.out("-n", namespace, "get", "sts"))
+    assert header == ["NAME", "READY", "AGE"]
+    assert row[:2] == ["web", "2/2"]
+    assert cluster.out("-n", namespace, "exec", "web-1", "--", "hostname").strip() == "web-1"
+    cluster.out("-n", namespace, "scale", "sts", "web", "--replicas=3")
+    cluster.out("-n", namespace, "rollout", "status", "sts/web", "--timeout=30s")
+    cluster.out("-n", namespace, "set", "image", "sts/web", "main=db:2")
+    cluster.out("-n", namespace, "rollout", "status", "sts/web", "--timeout=60s")
+    cluster.out("-n", namespace, "rollout", "undo", "sts/web")
+    cluster.out("-n", namespace, "rollout", "status", "sts/web", "--timeout=60s")
+    pods = cluster.json("-n", namespace, "get", "pods")["items"]
+    assert {pod["metadata"]["name"]: pod["spec"]["containers"][0]["image"] for pod in pods} == {
+        f"web-{number}": "db:1" for number in range(3)
+    }
+    assert "REVISION" in cluster.out("-n", namespace, "rollout", "history", "sts/web")
+    assert "statefulset.apps/web" in cluster.out("-n", namespace, "get", "all")
+    described = cluster.out("-n", namespace, "describe", "sts", "web")
+    assert "create Pod web-0 in StatefulSet web successful" in described

@@ -35,6 +35,7 @@ from controlplane.api.kinds.scale import SCALE
 from controlplane.api.kinds.secret import SECRET
 from controlplane.api.kinds.service import SERVICE
 from controlplane.api.kinds.service_account import SERVICE_ACCOUNT, TOKEN_REQUEST
+from controlplane.api.kinds.stateful_set import STATEFUL_SET
 from controlplane.api.types import Kind
 
 SERVED: tuple[Kind, ...] = (
@@ -66,6 +67,7 @@ SERVED: tuple[Kind, ...] = (
     SELF_SUBJECT_RULES_REVIEW,
     SERVICE,
     SERVICE_ACCOUNT,
+    STATEFUL_SET,
     SUBJECT_ACCESS_REVIEW,
     TOKEN_REVIEW,
 )
@@ -105,6 +107,7 @@ __all__ = [
     "SERVED",
     "SERVICE",
     "SERVICE_ACCOUNT",
+    "STATEFUL_SET",
     "SUBJECT_ACCESS_REVIEW",
     "TOKEN_REQUEST",
     "TOKEN_REVIEW",

@@ -44,6 +44,13 @@ DAEMON_SET_COLUMNS = (
     *_WIDE,
 )
 
+STATEFUL_SET_COLUMNS = (
+    NAME,
+    Column("Ready", description="Number of the pod with ready state"),
+    AGE,
+    *_WIDE[:2],
+)
+
 REVISION_COLUMNS = (
     NAME,
     Column("Controller", description="Controller of the object"),
@@ -95,6 +102,17 @@ def daemon_set_row(obj: Object, now: float) -> list[Any]:
         age(obj, now),
         *container_cells(template),
         format_selector(spec.get("selector")),
+    ]
+
+
+def stateful_set_row(obj: Object, now: float) -> list[Any]:
+    """The cells of one StatefulSet."""
+    spec, status = obj["spec"], obj.get("status", {})
+    return [
+        obj["metadata"]["name"],
+        f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 0)}",
+        age(obj, now),
+        *container_cells(spec.get("template", {})),
     ]
 
 
