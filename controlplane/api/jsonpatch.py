@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import orjson
+
 from controlplane.api.errors import BadRequest, Invalid, RequestTooLarge
 
 MOST_OPERATIONS = 10_000
+MOST_COPIED_BYTES = 3 << 20
+"""What all copies of one patch may add, as JSON: copies of copies double each time."""
 
 
 class PatchFailed(Exception):
@@ -24,8 +28,14 @@ def apply_json_patch(document: Any, operations: Any) -> Any:
     if len(operations) > MOST_OPERATIONS:
         text = f"The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {len(operations)}"
         raise RequestTooLarge(text)
+    copied = 0
     try:
         for operation in operations:
+            if operation.get("op") == "copy":
+                copied += len(orjson.dumps(_lookup(document, _pointer(operation.get("from")))))
+                if copied > MOST_COPIED_BYTES:
+                    text = f"Unable to complete the copy, the accumulated size increase of copy is {copied}, "
+                    raise RequestTooLarge(f"{text}exceeding the limit {MOST_COPIED_BYTES}")
             document = _apply_one(document, operation)
     except PatchFailed as error:
         raise Invalid("the server rejected our request due to an error in our request") from error

@@ -29,6 +29,8 @@ ADDRESS_ANNOTATION = "netsim.io/load-balancer-ip"
 EXCLUDED_LABEL = "node.kubernetes.io/exclude-from-external-load-balancers"
 ROUTES = "routes"
 ROUTES_INTERVAL_SECONDS = 0.02
+RESYNC_SECONDS = 30.0
+"""How often the routes are compared with the kernel's, should somebody have taken one away."""
 RETRY_SECONDS = 5.0
 """How soon a Service without an address is tried again (upstream's minimum retry delay)."""
 
@@ -49,7 +51,6 @@ class ServiceLoadBalancer:
         self._throttle = Throttle(self._router.queue, ROUTES_INTERVAL_SECONDS)
         self._freshness = Freshness()
         self._given: dict[ObjectKey, str] = {}
-        self._routed: dict[str, tuple[str, ...]] | None = None
         self._services.add_handler(self._service_changed)
         self._nodes.add_handler(self._node_changed)
 
@@ -134,16 +135,15 @@ class ServiceLoadBalancer:
         shown = {key_of(one): address_of(one) for one in self._services.list()}
         return {address for key, address in {**shown, **self._given}.items() if address and key != but}
 
-    async def _set_routes(self, _: str) -> None:
+    async def _set_routes(self, _: str) -> float:
         nodes = tuple(sorted(target for node in self._nodes.list() if (target := _route_target(node)) is not None))
         routed = {
             address: nodes
             for service in self._services.list()
             if wants_load_balancer(service) and (address := address_of(service))
         }
-        if routed != self._routed:
-            await self._routes.set_load_balancers(routed)
-            self._routed = routed
+        await self._routes.set_load_balancers(routed)
+        return RESYNC_SECONDS
 
 
 def wants_load_balancer(service: Object) -> bool:

@@ -99,8 +99,16 @@ class Answerer:
         question = message.ask(answer.alias, query.qtype)
         reply = await self._forwarder.ask(tuple(answer.alias.split(".")), question, tcp=tcp)
         code, records = message.read(reply)
-        told = replace(answer, code=Code(code), authority=None)
+        told = replace(answer, code=_understood(code), authority=None)
         return message.encode(query, told, message.LARGEST_TCP if tcp else query.udp_limit, records)
+
+
+def _understood(code: int) -> Code:
+    """Upstream's code, or SERVFAIL for one that has no meaning in an answer."""
+    try:
+        return Code(code)
+    except ValueError:
+        return Code.SERVFAIL
 
 
 def _objection(query: Query) -> Code | None:

@@ -62,7 +62,9 @@ class ServiceTable:
         found = self._ports.get(key)
         if found is None:
             service = self._services.get(key[1], key[0])
-            found = self._ports[key] = read_service(service) if service is not None else ()
+            if service is None:
+                return ()
+            found = self._ports[key] = read_service(service)
         return found
 
     def endpoints(self, key: ServiceKey) -> EndpointMap:
@@ -70,6 +72,8 @@ class ServiceTable:
         found = self._endpoints.get(key)
         if found is None:
             slices = self._slices.by_index(_BY_SERVICE, "/".join(key))
+            if not slices:
+                return {}
             found = self._endpoints[key] = read_endpoints(slices)
         return found
 
@@ -85,7 +89,7 @@ class ServiceTable:
             of_port = endpoints.get(port.key, ())
             shared = shared and not port.source_ranges and not depends_on_node(port, of_port)
             written.append(port_rules(port, choose(port, of_port, node_name, zone), style, node_ip))
-        if shared:
+        if shared and written:
             self._rules[key] = (style, written)
         return written
 

@@ -19,6 +19,9 @@ Form = Literal["object", "table", "metadata", "discovery"]
 JSON = "application/json"
 YAML = ("application/yaml", "application/x-yaml", "text/yaml")
 
+ALIASED_VALUES = 100_000
+"""How many values the aliases of a YAML text may add to those that its length allows."""
+
 _MESSAGES = protobuf.Messages()
 
 _FORMS: dict[str, Form] = {
@@ -84,17 +87,23 @@ def parse_yaml(body: bytes) -> Any:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return _plain(yaml.load(body, Loader=loader))
+        return _plain(yaml.load(body, Loader=loader), [len(body) + ALIASED_VALUES])
     except yaml.YAMLError as error:
         raise BadRequest(f"error converting YAML to JSON: {error}") from error
 
 
-def _plain(value: Any) -> Any:
-    """YAML values that JSON does not have, as Kubernetes reads them: keys and dates are strings."""
+def _plain(value: Any, left: list[int]) -> Any:
+    """YAML values that JSON does not have, as Kubernetes reads them: keys and dates are strings.
+
+    `left` holds how many values there may yet be: aliases of aliases make billions of a few lines.
+    """
+    left[0] -= 1
+    if left[0] < 0:
+        raise BadRequest("error converting YAML to JSON: yaml: document contains excessive aliasing")
     if isinstance(value, dict):
-        return {_key(key): _plain(item) for key, item in value.items()}
+        return {_key(key): _plain(item, left) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_plain(item, left) for item in value]
     if value is None or isinstance(value, str | int | float | bool):
         return value
     return value.isoformat() if hasattr(value, "isoformat") else str(value)

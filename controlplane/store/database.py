@@ -8,6 +8,7 @@ survives kill -9 and power loss.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -140,8 +141,10 @@ class Database:
         self._connection.execute(_insert_statement(len(rows)), [value for row in rows for value in row])
 
     def _rollback(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        # Where even this fails the connection is broken, and the next write is refused for that.
+        with contextlib.suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
 
 @lru_cache(maxsize=64)

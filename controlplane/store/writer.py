@@ -116,9 +116,10 @@ class Writer:
         assert self._loop is not None
         try:
             self._database.append(rows)
-        except StorageError as error:
+        except Exception as error:  # noqa: BLE001 - the boundary: without a writer every write would wait for ever
+            failure = error if isinstance(error, StorageError) else StorageError(f"the store failed: {error!r}")
             refused = threading.Event()
-            self._loop.call_soon_threadsafe(self._refuse, batch, error, refused)
+            self._loop.call_soon_threadsafe(self._refuse, batch, failure, refused)
             refused.wait()
         else:
             self._loop.call_soon_threadsafe(self._committed, batch)

@@ -65,6 +65,18 @@ async def routed(world: World, routes: Routes, expected: dict[str, list[str]]) -
 BOTH = ["10.128.0.11", "10.128.0.12"]
 
 
+async def test_a_route_that_somebody_took_away_comes_back(
+    world: World, routes: Routes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controlplane.controllers.service_load_balancer.RESYNC_SECONDS", 0.05)
+    world.run(ServiceLoadBalancer(world.client, world.informers, RANGE, routes))
+    await world.add_nodes(2)
+    await world.client.create(SERVICE, service("web"), "default")
+    await routed(world, routes, {"203.0.113.1": BOTH})
+    routes.now = {}
+    await routed(world, routes, {"203.0.113.1": BOTH})
+
+
 async def test_an_address_at_once_and_a_route_to_every_ready_node(running: World, routes: Routes) -> None:
     await running.client.create(SERVICE, service("web"), "default")
     assert await address(running, "web") == "203.0.113.1"

@@ -76,6 +76,13 @@ def test_a_json_patch_that_does_not_fit(operation: dict[str, Any]) -> None:
         apply_json_patch({"list": [1], "map": {}}, [operation])
 
 
+def test_copies_of_copies_do_not_grow_without_bound() -> None:
+    operations = [{"op": "add", "path": "/a", "value": ["x" * 1000]}]
+    operations += [{"op": "copy", "from": "/a", "path": "/a/-"} for _ in range(30)]
+    with pytest.raises(RequestTooLarge, match="exceeding the limit"):
+        apply_json_patch({}, operations)
+
+
 def test_malformed_json_patches() -> None:
     with pytest.raises(BadRequest):
         apply_json_patch({}, {"op": "add"})

@@ -117,6 +117,18 @@ async def test_an_alias_to_a_name_that_is_not_there(world: World, resolv_conf: P
     assert (reply.rcode(), len(reply.answer)) == (dns.rcode.NXDOMAIN, 1)
 
 
+async def test_an_alias_whose_answer_has_a_code_of_no_meaning_fails(world: World, resolv_conf: Path) -> None:
+    def respond(query: dns.message.Message) -> dns.message.Message:
+        reply = dns.message.make_response(query)
+        reply.set_rcode(dns.rcode.NOTAUTH)
+        return reply
+
+    world.put(alias("www", "odd.example.com"))
+    async with upstream(respond) as (_, port), serving(world, resolv_conf, upstream_port=port) as asker:
+        reply = await asker.udp("www.default.svc.cluster.local")
+    assert reply.rcode() == dns.rcode.SERVFAIL
+
+
 NAME = ("www", "example", "com")
 QUERY = dns.message.make_query("www.example.com", "A").to_wire()
 

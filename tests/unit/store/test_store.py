@@ -237,6 +237,21 @@ async def test_a_failed_commit_refuses_it_and_what_stands_on_it(store: Store, mo
     assert [change.current.document["n"] for change in await changes_of(watcher, 2)] == [9, 3]
 
 
+async def test_a_bug_in_the_writer_refuses_the_write_and_the_store_goes_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Database.append
+
+    def break_once(self: Database, rows: Any) -> None:
+        monkeypatch.setattr(Database, "append", original)
+        raise RuntimeError("never thought of")
+
+    monkeypatch.setattr(Database, "append", break_once)
+    with pytest.raises(StorageError, match="never thought of"):
+        await put(store, POD, pod(n=1))
+    await put(store, POD, pod(n=2))
+
+
 async def test_a_second_process_cannot_open_the_file(tmp_path: Path) -> None:
     async with open_store(tmp_path / "state.db") as store:
         await put(store, POD, pod())
