@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from controlplane.api.kinds import NODE
@@ -33,6 +31,7 @@ from controlplane.server.http import ApiServer
 from controlplane.server.kubeconfig import kubeconfig
 from controlplane.server.pki import Pki
 from controlplane.server.streams import StreamDirectory
+from netsim import files
 from netsim.vpc import NodePlan, SubnetPlan, Vpc, VpcPlan
 
 log = logging.getLogger(__name__)
@@ -139,7 +138,7 @@ class Cluster:
         text = json.dumps(
             kubeconfig(self._config.name, self.api_url, self._pki.ca_certificate.read_bytes(), client=admin)
         )
-        _write_private(self._directories.admin_kubeconfig, text)
+        files.replace(self._directories.admin_kubeconfig, text.encode(), mode=0o600, durable=True)
 
     async def _listen(self) -> socket.socket:
         return socket.create_server((str(self._config.api_address), self._config.api_port), backlog=1024)
@@ -303,9 +302,3 @@ async def _until_or_failed(condition: Coroutine[Any, Any, None], work: asyncio.F
 async def _cancel(task: asyncio.Future[None]) -> None:
     task.cancel()
     await asyncio.wait({task})
-
-
-def _write_private(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)

@@ -1,6 +1,7 @@
 """Files that come into being whole: no reader, and no run after a kill, ever meets half of one.
 
-There is no fsync here. These files say what a running kernel holds, and do not outlive it.
+There is no fsync here unless it is asked for: most of these files say what a running kernel holds, and do not
+outlive it.
 """
 
 from __future__ import annotations
@@ -51,15 +52,19 @@ def create(path: Path, data: bytes, *, mode: int = 0o644, attributes: Mapping[st
         os.close(descriptor)
 
 
-def replace(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Makes a file or puts another in its place."""
+def replace(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = False) -> None:
+    """Makes a file or puts another in its place; `durable`, it is on the disk when this returns."""
     beside = _beside(path)
     descriptor = os.open(beside, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, mode)
     try:
         os.write(descriptor, data)
+        if durable:
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
     os.rename(beside, path)
+    if durable:
+        _sync_directory(path.parent)
 
 
 def overwrite(path: Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -68,6 +73,14 @@ def overwrite(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     try:
         os.write(descriptor, data)
         os.ftruncate(descriptor, len(data))
+    finally:
+        os.close(descriptor)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

@@ -8,7 +8,6 @@ imported only where something is made or signed.
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controlplane.server.expiry import expiry
+from netsim import files
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -53,7 +53,7 @@ class Pki:
         if not (self.ca_certificate.exists() and self._ca_key.exists()):
             self._create_ca()
         if not self.service_account_key.exists():
-            _write_private(self.service_account_key, _key_pem(_new_key()))
+            _keep(self.service_account_key, _key_pem(_new_key()))
         if not self._server_certificate_serves(names, addresses):
             self._create_server_certificate(names, addresses)
 
@@ -62,8 +62,8 @@ class Pki:
         certificate, key = self.directory / f"{file}.crt", self.directory / f"{file}.key"
         if not (certificate.exists() and key.exists()) or _expires_soon(certificate.read_bytes()):
             made = self.issue_client(user, groups)
-            _write_private(key, made.key)
-            certificate.write_bytes(made.certificate)
+            _keep(key, made.key)
+            _keep(certificate, made.certificate)
         return Pair(certificate.read_bytes(), key.read_bytes())
 
     def issue_client(self, user: str, groups: Sequence[str] = ()) -> Pair:
@@ -86,8 +86,8 @@ class Pki:
         key = _new_key()
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "netsim-ca")])
         builder = _builder(name, key, CA_DAYS, authority=True).issuer_name(name)
-        _write_private(self._ca_key, _key_pem(key))
-        self.ca_certificate.write_bytes(_certificate_pem(builder.sign(key, hashes.SHA256())))
+        _keep(self._ca_key, _key_pem(key))
+        _keep(self.ca_certificate, _certificate_pem(builder.sign(key, hashes.SHA256())))
 
     def _create_server_certificate(self, names: Sequence[str], addresses: Sequence[str]) -> None:
         from cryptography import x509
@@ -100,9 +100,9 @@ class Pki:
         builder = _builder(subject, key, LEAF_DAYS)
         builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        _write_private(self.server_key, _key_pem(key))
-        self.server_certificate.write_bytes(self._sign(builder))
-        (self.directory / "apiserver.names").write_text(_names_text(names, addresses))
+        _keep(self.server_key, _key_pem(key))
+        _keep(self.server_certificate, self._sign(builder))
+        _keep(self.directory / "apiserver.names", _names_text(names, addresses).encode())
 
     def _server_certificate_serves(self, names: Sequence[str], addresses: Sequence[str]) -> bool:
         known = self.directory / "apiserver.names"
@@ -182,10 +182,6 @@ def _expires_soon(pem: bytes) -> bool:
     return expiry(pem) - datetime.now(UTC) < timedelta(days=RENEW_DAYS)
 
 
-def _write_private(path: Path, data: bytes) -> None:
-    """Writes `data` so that it is never readable by others, and never half there."""
-    waiting = path.with_suffix(path.suffix + ".new")
-    descriptor = os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-    waiting.replace(path)
+def _keep(path: Path, data: bytes) -> None:
+    """Whole and on the disk, or not there: a torn certificate would pass for one at the next start."""
+    files.replace(path, data, mode=0o600, durable=True)
