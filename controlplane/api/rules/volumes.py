@@ -111,14 +111,16 @@ def _files(source: Fields, path: str) -> list[FieldError]:
 
 
 def _file_path(item: Fields, path: str) -> list[FieldError]:
-    target = item.get("path")
+    return _relative_path(item.get("path"), f"{path}.path") + _mode(item.get("mode"), f"{path}.mode")
+
+
+def _relative_path(target: str | None, path: str) -> list[FieldError]:
     if not target:
-        errors = [required(f"{path}.path")]
-    else:
-        errors = descending_path(target, f"{path}.path")
-        if not errors and target.startswith(".."):
-            errors.append(invalid(f"{path}.path", target, "must not start with '..'"))
-    return errors + _mode(item.get("mode"), f"{path}.mode")
+        return [required(path)]
+    errors = descending_path(target, path)
+    if not errors and target.startswith(".."):
+        errors.append(invalid(path, target, "must not start with '..'"))
+    return errors
 
 
 def _mode(mode: int | None, path: str) -> list[FieldError]:
@@ -162,8 +164,7 @@ def _projection(projection: Fields, path: str) -> list[FieldError]:
         if seconds < 600:
             text = "may not specify a duration less than 10 minutes"
             errors.append(invalid(f"{path}.serviceAccountToken.expirationSeconds", seconds, text))
-        if not token.get("path"):
-            errors.append(required(f"{path}.serviceAccountToken.path"))
+        errors += _relative_path(token.get("path"), f"{path}.serviceAccountToken.path")
     return errors
 
 

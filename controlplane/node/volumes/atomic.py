@@ -15,7 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from controlplane.node.errors import VolumeFailure
+
 DATA = "..data"
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +30,27 @@ class File:
 
 
 def write(directory: Path, files: Mapping[str, File], group: int | None = None) -> bool:
-    """Makes `directory` hold exactly `files` (relative paths); False if it did already."""
+    """Makes `directory` hold exactly `files` (relative paths); False if it did already.
+
+    Raises VolumeFailure for a path that leads elsewhere, or through another of the files.
+    """
+    files = {_inside(name): file for name, file in files.items()}
     where = str(directory)
     os.makedirs(where, exist_ok=True)
     current = f"{where}/{DATA}"
     previous = os.readlink(current) if os.path.islink(current) else None
+    if previous and ("/" in previous or not previous.startswith("..20")):
+        raise VolumeFailure(f"{DATA} of the volume was changed from outside")
     if previous and _holds(f"{where}/{previous}", files):
         return False
     fresh = f"{time.strftime('..%Y_%m_%d_%H_%M_%S', time.gmtime())}.{secrets.token_hex(4)}"
     os.mkdir(f"{where}/{fresh}", 0o755)
-    for name, file in files.items():
-        _write_one(f"{where}/{fresh}/{name}", file, group)
+    try:
+        for name, file in files.items():
+            _write_one(f"{where}/{fresh}/{name}", file, group)
+    except OSError as error:
+        shutil.rmtree(f"{where}/{fresh}", ignore_errors=True)
+        raise VolumeFailure(f"the files of the volume cannot be written: {error.strerror}") from error
     if previous:
         link = f"{where}/..data_tmp"
         with suppress(FileNotFoundError):
@@ -52,9 +65,16 @@ def write(directory: Path, files: Mapping[str, File], group: int | None = None) 
     return True
 
 
+def _inside(name: str) -> str:
+    path = os.path.normpath(name)
+    if path.startswith(("/", "..")) or ".." in name.split("/") or "\0" in name:
+        raise VolumeFailure(f"{name!r} is no path of a file inside the volume")
+    return path
+
+
 def _write_one(path: str, file: File, group: int | None) -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, _NEW_FILE, 0o600)
     try:
         os.write(descriptor, file.content)
         os.fchmod(descriptor, file.mode | (0o040 if group is not None else 0))
