@@ -33,9 +33,7 @@ _CONTAINER = {
 }
 
 POD_SPEC: dict[str, str] = {
-    "activeDeadlineSeconds": "is not applied by this version of netsim: the pod runs on past its deadline",
     "evictionResponders": _NOT_APPLIED,
-    "hostIPC": "is not applied by this version of netsim: the pod has an IPC namespace of its own",
     "hostUsers": _NOT_APPLIED,
     "hostnameOverride": _NOT_APPLIED,
     "resources": "is not applied by this version of netsim: limits of containers are",
@@ -49,7 +47,6 @@ POD_SPEC: dict[str, str] = {
     "securityContext.windowsOptions": _NOT_APPLIED,
     "setHostnameAsFQDN": _NOT_APPLIED,
     "shareProcessNamespace": "is not applied by this version of netsim: containers do not see each other's processes",
-    "volumes[].emptyDir.sizeLimit": _NOT_APPLIED,
     **{f"containers[].{name}": text for name, text in _CONTAINER.items()},
     **{f"initContainers[].{name}": text for name, text in _CONTAINER.items()},
 }

@@ -181,17 +181,20 @@ def _mounts(state: PodState, spec: Object, files: _Files) -> list[oci.Mount]:
     target = spec.get("terminationMessagePath") or DEFAULT_TERMINATION_PATH
     found = {mount.target: mount for mount in (*files.filesystem.mounts, *podfiles.mounts(_sandbox(state)))}
     found[target] = oci.Mount(files.termination, target, recursive=False)
+    if state.pod["spec"].get("hostIPC"):
+        found[podfiles.SHM] = oci.Mount(podfiles.SHM, podfiles.SHM)
     return list((found | {mount.target: mount for mount in files.volume_mounts}).values())
 
 
 def _namespaces(state: PodState, parts: NodeParts) -> oci.Namespaces:
     pod, sandbox = state.pod, _sandbox(state)
     if not sandbox.netns:
-        return oci.Namespaces(str(parts.config.namespace), "", "", None if pod["spec"].get("hostPID") else "")
+        ipc = None if pod["spec"].get("hostIPC") else ""
+        return oci.Namespaces(str(parts.config.namespace), "", ipc, None if pod["spec"].get("hostPID") else "")
     return oci.Namespaces(
         network=str(namespace_path(sandbox.netns)),
         uts=str(sandbox.path / "uts"),
-        ipc=str(sandbox.path / "ipc"),
+        ipc=None if pod["spec"].get("hostIPC") else str(sandbox.path / "ipc"),
         pid=None if pod["spec"].get("hostPID") else "",
     )
 

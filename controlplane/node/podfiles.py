@@ -16,6 +16,7 @@ from controlplane.node.sandbox import Sandbox
 
 MAX_NAMESERVERS = 3
 MAX_SEARCH = 32
+SHM = "/dev/shm"
 CLUSTER_OPTIONS = ("ndots:5",)
 HOST_RESOLV = Path("/etc/resolv.conf")
 SYSTEMD_RESOLV = Path("/run/systemd/resolve/resolv.conf")
@@ -144,4 +145,4 @@ def mounts(sandbox: Sandbox) -> list[Mount]:
     """The mounts of these files, for every container of the pod."""
     path = sandbox.path
     files = [Mount(str(path / name), f"/etc/{name}", recursive=False) for name in ("hosts", "hostname", "resolv.conf")]
-    return [*files, Mount(str(path / "shm"), "/dev/shm", options=("nosuid", "nodev", "noexec"))]
+    return [*files, Mount(str(path / "shm"), SHM, options=("nosuid", "nodev", "noexec"))]

@@ -53,7 +53,8 @@ class ContainerState:
 
 @dataclass(slots=True)
 class PodState:
-    """One pod of this node, by uid. `pod` is the newest object seen; `gone` once it left the API;
+    """One pod of this node, by uid. `pod` is the newest object seen; `gone` once it left the API; `failure` is the
+    reason and message for which the node ends it;
     `volumes_due` when what its volumes show may have changed, `standins_due` likewise for the ports of stand-ins."""
 
     pod: Object
@@ -62,6 +63,7 @@ class PodState:
     files_written: bool = False
     start_time: str = ""
     gone: bool = False
+    failure: tuple[str, str] | None = None
     ended: bool = False
     volumes: dict[str, Any] = field(default_factory=dict)
     volumes_due: bool = True

@@ -12,6 +12,7 @@ from controlplane.node.runtime.container import Container
 from controlplane.node.state import ContainerState, PodState
 
 RUNTIME_NAME = "crun"
+ENDED_PHASES = ("Succeeded", "Failed")
 OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 
 
@@ -23,7 +24,7 @@ def timestamp(seconds: float) -> str:
 def build(state: PodState, config: NodeConfig, now: float) -> Object:
     """The whole status of a pod; transition times are kept where nothing changed."""
     pod, old = state.pod, state.written or state.pod.get("status") or {}
-    phase = _phase(state)
+    phase = phase_of(state)
     status: Object = {
         "phase": phase,
         "observedGeneration": pod["metadata"].get("generation", 1),
@@ -44,6 +45,8 @@ def build(state: PodState, config: NodeConfig, now: float) -> Object:
     for key in ("reason", "message", "nominatedNodeName"):
         if old.get(key):
             status[key] = old[key]
+    if state.failure is not None and phase == "Failed":
+        status["reason"], status["message"] = state.failure
     return status
 
 
@@ -61,7 +64,13 @@ def may_restart(container: ContainerState, policy: str) -> bool:
     return policy == "Always" or (policy == "OnFailure" and not container.succeeded)
 
 
-def _phase(state: PodState) -> str:
+def phase_of(state: PodState) -> str:
+    """The phase: what its containers say, unless it has reached its last one already."""
+    before = (state.written or state.pod.get("status") or {}).get("phase")
+    if before in ENDED_PHASES and not state.alive:
+        return str(before)
+    if state.failure is not None and not state.alive:
+        return "Failed"
     if state.ended:
         return "Succeeded" if all(c.succeeded for c in state.of_role("main")) else "Failed"
     policy = state.pod["spec"].get("restartPolicy", "Always")

@@ -21,6 +21,7 @@ from controlplane.node import status as pod_status
 from controlplane.node.errors import NodeError, VolumeFailure
 from controlplane.node.hooks import Hooks
 from controlplane.node.launch import FIRST_DELAY, LONGEST_DELAY, Launcher
+from controlplane.node.limits import Limits
 from controlplane.node.parts import NodeParts
 from controlplane.node.plan import addresses_of, spec_hash
 from controlplane.node.probes import ProbeKind, ProbeSet
@@ -48,6 +49,7 @@ class PodWorker:
         self._launcher = Launcher(parts)
         self._hooks = Hooks(parts)
         self._stopper = Stopper(parts, self._launcher, self._hooks)
+        self._limits = Limits(parts)
 
     async def step(self, state: PodState) -> float | None:
         """One step; seconds until the next is due anyway, or None. When `state.gone` is left with no container and no
@@ -59,11 +61,15 @@ class PodWorker:
         if not state.start_time:
             old = state.pod.get("status") or {}
             state.start_time = old.get("startTime") or pod_status.timestamp(time.time())
-        phase = (state.pod.get("status") or {}).get("phase")
-        if phase in ("Succeeded", "Failed") and not state.alive:
+        phase = (state.written or state.pod.get("status") or {}).get("phase")
+        if phase in pod_status.ENDED_PHASES and not state.alive:
             await self._release(state)
             return None
-        due = await self._advance(state)
+        check = await self._limits.check(state)
+        if state.failure is not None:
+            await self._fail(state)
+            return None
+        due = _soonest([await self._advance(state), check])
         self._watch_probes(state)
         await self.write_status(state)
         await self._update_standins(state)
@@ -81,6 +87,9 @@ class PodWorker:
             # The pod has just gone, or another of its name has come; the informer will say so.
             return
         state.written = written.get("status") or wanted
+        if wanted["phase"] in pod_status.ENDED_PHASES:
+            # What it held is released in the next step; nothing else would ask for one.
+            self._wake(state.uid)
 
     async def discard(self, state: PodState) -> None:
         """Removes every trace of a pod, running or not."""
@@ -305,6 +314,13 @@ class PodWorker:
         await self.discard(state)
         if not state.gone:
             await self._delete(state)
+
+    async def _fail(self, state: PodState) -> None:
+        """Ends a pod that has gone past a limit; it stays in the API, Failed."""
+        if state.alive and (state.stopping is None or state.stopping.done()):
+            state.deadline = time.time() + self._grace(state)
+            state.stopping = asyncio.get_running_loop().create_task(self._stop(state), name=f"stop-{state.name}")
+        await self.write_status(state)
 
     async def _stop(self, state: PodState) -> None:
         await self._stopper.stop_pod(state)

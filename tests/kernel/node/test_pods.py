@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
+
+import pytest
 
 from controlplane.api.kinds import CONFIG_MAP, NODE, POD, SECRET, SERVICE
 from tests.kernel.node.conftest import Node, sandbox_files
@@ -298,3 +301,60 @@ async def test_the_links_of_pods_go_with_their_namespaces(node: Node) -> None:
         return not await node.ports()
 
     await node.eventually(gone)
+
+
+async def test_a_pod_past_its_deadline_is_ended(node: Node) -> None:
+    await node.create("late", shell("trap 'exit 0' TERM; sleep 60 & wait"), activeDeadlineSeconds=1)
+    await node.until_ready("late")
+    await node.until(lambda: node.status("late").get("phase") == "Failed")
+    message = "Pod was active on the node longer than the specified deadline"
+    assert (node.status("late")["reason"], node.status("late")["message"]) == ("DeadlineExceeded", message)
+    assert node.container("late")["state"]["terminated"]["exitCode"] == 0
+    assert not node.ready("late")
+    await node.until_event("late", "DeadlineExceeded", message)
+
+    async def released() -> bool:
+        return not await node.ports()
+
+    await node.eventually(released)
+    await node.kill()
+    node.start()
+    await node.delete("late")
+    await node.until(lambda: not sandbox_files(node))
+
+
+async def test_a_pod_that_ended_before_its_deadline_stays_as_it_is(node: Node) -> None:
+    await node.create("done", shell("exit 0"), activeDeadlineSeconds=1, restartPolicy="Never")
+    await node.until(lambda: node.status("done").get("phase") == "Succeeded")
+    before = node.status("done")
+    await asyncio.sleep(1.2)
+    await node.client.patch(POD, "done", "default", body={"metadata": {"labels": {"look": "again"}}})
+    await node.until(lambda: node.pod("done")["metadata"]["labels"].get("look"))
+    assert node.status("done") == before
+    await node.delete("done")
+
+
+async def test_a_pod_that_fills_its_volume_is_evicted(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controlplane.node.limits.MEASURE_SECONDS", 0.1)
+    script = "head -c 3000000 /dev/zero > /small/file; sleep 60"
+    mounts = [{"name": "small", "mountPath": "/small"}, {"name": "large", "mountPath": "/large"}]
+    small = {"name": "small", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}
+    large = {"name": "large", "emptyDir": {"sizeLimit": "1Gi"}}
+    await node.create(
+        "full", shell(script, volumeMounts=mounts), volumes=[small, large], terminationGracePeriodSeconds=1
+    )
+    await node.until(lambda: node.status("full").get("phase") == "Failed")
+    assert node.status("full")["reason"] == "Evicted"
+    message = 'Usage of EmptyDir volume "small" exceeds the limit "1Mi". '
+    assert node.status("full")["message"] == message
+    await node.until_event("full", "Evicted", message)
+
+
+async def test_host_ipc_shares_the_hosts(node: Node) -> None:
+    await node.create("shared", SERVER, hostIPC=True)
+    await node.create("own", SERVER)
+    host = os.readlink("/proc/self/ns/ipc").encode()
+    for name, same in (("shared", True), ("own", False)):
+        await node.until_ready(name)
+        ran = await node.execute(name, "readlink", "/proc/self/ns/ipc")
+        assert (ran.out.strip() == host) is same

@@ -19,10 +19,10 @@ def test_a_plain_pod_has_no_warning(create: Make, pod: Make) -> None:
 
 def test_every_place_is_named(create: Make, pod: Make, deployment: Make) -> None:
     container = {"name": "a", "image": "b", "ports": [{"containerPort": 1}, {"containerPort": 2, "hostPort": 2}]}
-    spec = pod(containers=[container], volumes=[{"name": "v", "nfs": {"server": "s", "path": "/p"}}], hostIPC=True)
+    spec = pod(containers=[container], volumes=[{"name": "v", "nfs": {"server": "s", "path": "/p"}}], setHostnameAsFQDN=True)
     forwarded = "is reserved by the scheduler, but the port is not forwarded by this version of netsim"
     expected = [
-        "spec.hostIPC: is not applied by this version of netsim: the pod has an IPC namespace of its own",
+        "spec.setHostnameAsFQDN: is not applied by this version of netsim",
         f"spec.containers[0].ports[1].hostPort: {forwarded}",
         "spec.volumes[0].nfs: is not supported by this version of netsim: the pod waits for it",
     ]
@@ -34,7 +34,7 @@ def test_every_place_is_named(create: Make, pod: Make, deployment: Make) -> None
 
 
 def test_false_and_empty_say_nothing(create: Make, pod: Make, service: Make) -> None:
-    assert POD.strategy.warnings(create(POD, pod(hostIPC=False, runtimeClassName=""))) == []
+    assert POD.strategy.warnings(create(POD, pod(setHostnameAsFQDN=False, runtimeClassName=""))) == []
     [warning] = SERVICE.strategy.warnings(create(SERVICE, service(trafficDistribution="PreferClose")))
     assert warning.startswith("spec.trafficDistribution: is not applied")
 

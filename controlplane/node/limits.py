@@ -1,0 +1,77 @@
+"""Limits for which a node ends a pod: activeDeadlineSeconds, and sizeLimit of its emptyDir volumes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Literal
+
+from controlplane.api.quantity import whole
+from controlplane.api.types import Object
+from controlplane.node import status as pod_status
+from controlplane.node.parts import NodeParts
+from controlplane.node.state import PodState
+
+MEASURE_SECONDS = 10.0
+"""How often volumes are measured; the kubelet's local storage eviction has the same period."""
+BLOCK = 512
+DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
+
+
+class Limits:
+    """Finds the pods of one node that are past a limit."""
+
+    def __init__(self, parts: NodeParts) -> None:
+        self._parts = parts
+
+    async def check(self, state: PodState) -> float | None:
+        """Sets `state.failure` of a pod that is past a limit, and says so in an event; else seconds until it is to be
+        looked at again, None if never."""
+        if state.failure is not None:
+            return None
+        left = _time_left(state)
+        if left is not None and left <= 0 and pod_status.phase_of(state) not in pod_status.ENDED_PHASES:
+            self._fail(state, "Normal", "DeadlineExceeded", DEADLINE_MESSAGE)
+            return None
+        sized = list(_sized(state.pod))
+        for name, limit in sized:
+            directory = state.volumes.get(name)
+            if directory is not None and await self._parts.spawner.files(_used, str(directory)) > whole(limit):
+                message = f'Usage of EmptyDir volume "{name}" exceeds the limit "{limit}". '
+                self._fail(state, "Warning", "Evicted", message)
+                return None
+        if not sized:
+            return left
+        return MEASURE_SECONDS if left is None else min(left, MEASURE_SECONDS)
+
+    def _fail(self, state: PodState, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
+        state.failure = (reason, message)
+        self._parts.recorder.event(state.pod, kind, reason, message)
+
+
+def _time_left(state: PodState) -> float | None:
+    seconds = state.pod["spec"].get("activeDeadlineSeconds")
+    if seconds is None:
+        return None
+    return float(datetime.fromisoformat(state.start_time).timestamp() + seconds - time.time())
+
+
+def _sized(pod: Object) -> Iterator[tuple[str, str]]:
+    for volume in pod["spec"].get("volumes") or []:
+        limit = str((volume.get("emptyDir") or {}).get("sizeLimit") or "0")
+        if whole(limit):
+            yield volume["name"], limit
+
+
+def _used(directory: str) -> int:
+    """Bytes on disk below a directory; what goes away meanwhile is not counted."""
+    total = 0
+    for where, _, names in os.walk(directory):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(where, name)).st_blocks * BLOCK
+            except FileNotFoundError:
+                continue
+    return total
