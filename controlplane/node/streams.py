@@ -83,7 +83,7 @@ class Streams:
             except OSError as error:
                 raise InternalError(
                     f"failed to connect to localhost:{port} inside namespace of pod "
-                    f'"{pod["metadata"]["name"]}": {error.strerror}'
+                    f'"{pod["metadata"]["name"]}": {os.strerror(error.errno or 0).lower()}'
                 ) from error
 
             async def forward() -> None:
@@ -92,13 +92,13 @@ class Streams:
                 with contextlib.suppress(OSError):
                     made.shutdown(socket.SHUT_WR)
 
-            async def back() -> None:
+            forwarding = asyncio.ensure_future(forward())
+            try:
                 while chunk := await loop.sock_recv(made, CHUNK):
                     await send(chunk)
-
-            async with asyncio.TaskGroup() as group:
-                group.create_task(forward())
-                group.create_task(back())
+            finally:
+                forwarding.cancel()
+                await asyncio.gather(forwarding, return_exceptions=True)
 
     async def _pod_socket(self, pod: Object) -> socket.socket:
         state = self._stream_states.get(pod["metadata"]["uid"])

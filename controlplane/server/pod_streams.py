@@ -1,4 +1,4 @@
-"""`pods/NAME/log`, `exec` and `attach`: finds pod, container and node, and joins them to the caller."""
+"""`pods/NAME/log`, `exec`, `attach` and `portforward`: finds pod, container and node, and joins them to the caller."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from controlplane.api.types import Object
 from controlplane.server import parameters
 from controlplane.server.channels import STDERR, STDOUT, Channels, exit_status, failure_status
 from controlplane.server.exchange import Exchange
+from controlplane.server.port_forward import forward
 from controlplane.server.registry import Registry
 from controlplane.server.routes import Target
 from controlplane.server.streams import LogOptions, NodeStreams, ProcessStreams, StreamDirectory
@@ -34,6 +35,8 @@ class PodStreams:
     async def answer(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """Streams until one side has ended."""
         pod = self._registry.get(POD, target.name, target.namespace).document
+        if target.subresource == "portforward":
+            return await self._port_forward(exchange, pod)
         container = _container(pod, exchange.request.query.get("container", ""))
         if target.subresource == "log":
             return await self._log(exchange, pod, container)
@@ -64,6 +67,11 @@ class PodStreams:
             async for chunk in chunks:
                 await _write(stream, chunk)
         return stream
+
+    async def _port_forward(self, exchange: Exchange, pod: Object) -> web.StreamResponse:
+        if not pod["spec"].get("nodeName"):
+            raise BadRequest(f"pod {pod['metadata']['name']} does not have a host assigned")
+        return await forward(exchange.request, pod, self._directory.for_node(pod["spec"]["nodeName"]))
 
     async def _process(self, exchange: Exchange, pod: Object, container: str, subresource: str) -> web.StreamResponse:
         query = exchange.request.query

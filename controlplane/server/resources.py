@@ -34,7 +34,7 @@ NOT_ALLOWED = "the server does not allow this method on the requested resource"
 RETURN_DELETED = frozenset(("pods", "services", "serviceaccounts", "persistentvolumeclaims", "persistentvolumes"))
 """Kinds of which a delete returns the object and not a Status, as upstream's storage options say."""
 
-STREAMS = frozenset(("log", "exec", "attach"))
+STREAMS = frozenset(("log", "exec", "attach", "portforward"))
 UPGRADES = frozenset(("exec", "attach", "portforward"))
 
 COLLECTION_VERBS = frozenset(("list", "watch", "deletecollection"))

@@ -96,7 +96,7 @@ class NodeStreams(Protocol):
 
     async def port_forward(self, pod: Object, port: int, data: AsyncIterator[bytes], send: Output) -> None:
         """One TCP connection to `port` on the pod's localhost: `data` goes in, what comes back is
-        sent; returns when both directions have ended. InternalError when nothing listens."""
+        sent; returns when that has ended. InternalError when nothing listens."""
         ...
 
 

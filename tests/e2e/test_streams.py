@@ -1,4 +1,4 @@
-"""exec, attach, run and cp through the real kubectl: input, output, terminals, sizes and exit codes."""
+"""exec, attach, run, cp and port-forward through the real kubectl: input, output, terminals, sizes and exit codes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ import struct
 import subprocess
 import termios
 import time
+import urllib.error
+import urllib.request
+import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -83,11 +87,12 @@ def terminal(argv: list[str]) -> Iterator[Terminal]:
 
 
 @pytest.fixture
-def shell(cluster: Cluster, namespace: str) -> str:
+def shell(cluster: Cluster, namespace: str) -> Iterator[str]:
     """A pod `shell` that sleeps; the name of its namespace."""
     cluster.out("-n", namespace, "run", "shell", "--image=busybox", "--", "sleep", "3600")
     cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/shell", "--timeout=30s")
-    return namespace
+    yield namespace
+    cluster.out("-n", namespace, "delete", "pod", "shell", "--now", "--wait=false")
 
 
 def test_a_pod_run_with_a_terminal_is_a_shell_of_its_own(cluster: Cluster, namespace: str) -> None:
@@ -143,6 +148,7 @@ def test_input_that_is_not_once_only_stays_open_for_the_next_caller(cluster: Clu
             attached.kill()
     (status,) = cluster.json("-n", namespace, "get", "pod", "memory")["status"]["containerStatuses"]
     assert (status["ready"], status["restartCount"]) == (True, 0)
+    cluster.out("-n", namespace, "delete", "pod", "memory", "--now", "--wait=false")
 
 
 @pytest.mark.parametrize("code", [0, 3])
@@ -161,3 +167,66 @@ def test_files_and_directories_are_copied_both_ways(cluster: Cluster, shell: str
     assert listed == "file\n"
     cluster.out("-n", shell, "cp", "shell:/tmp/copied/deep/file", str(tmp_path / "back"))
     assert (tmp_path / "back").read_bytes() == content
+
+
+@contextmanager
+def port_forward(cluster: Cluster, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A running `kubectl port-forward`, and the local port that it has chosen."""
+    argv = cluster.argv("port-forward", *arguments)
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as forwarding:
+        try:
+            assert forwarding.stdout is not None
+            said = forwarding.stdout.readline()
+            assert said.startswith("Forwarding from 127.0.0.1:"), said
+            yield forwarding, int(said.split(":")[1].split()[0])
+        finally:
+            forwarding.kill()
+
+
+def fetch(port: int, path: str = "/") -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+@pytest.fixture(scope="module")
+def web(cluster: Cluster) -> Iterator[str]:
+    """A Deployment and a Service `web`; the name of their namespace."""
+    name = f"test-{uuid.uuid4().hex[:6]}"
+    cluster.out("create", "namespace", name)
+    cluster.out("-n", name, "create", "deployment", "web", "--image=nginx", "--port=80")
+    cluster.out("-n", name, "expose", "deployment", "web", "--port=8000", "--target-port=80")
+    cluster.out("-n", name, "wait", "--for=condition=Available", "deployment/web", "--timeout=30s")
+    yield name
+    cluster.out("delete", "namespace", name)
+
+
+@pytest.mark.parametrize("websockets", ["true", "false"])
+@pytest.mark.parametrize("what", [("deployment/web", ":80"), ("service/web", ":8000")], ids=["deployment", "service"])
+def test_a_port_is_forwarded(
+    cluster: Cluster, web: str, what: tuple[str, str], websockets: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECTL_PORT_FORWARD_WEBSOCKETS", websockets)
+    with port_forward(cluster, "-n", web, *what) as (_, port):
+        for number in range(5):
+            assert f"request: GET /{number} HTTP/1.1" in fetch(port, f"/{number}")
+        with ThreadPoolExecutor(8) as people:
+            answers = list(people.map(lambda number: fetch(port, f"/{number}"), range(40)))
+        assert [f"GET /{number} " in answer for number, answer in enumerate(answers)] == [True] * 40
+
+
+@pytest.mark.parametrize("websockets", ["true", "false"])
+def test_a_port_on_which_nothing_listens_is_named(
+    cluster: Cluster, web: str, websockets: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECTL_PORT_FORWARD_WEBSOCKETS", websockets)
+    with port_forward(cluster, "-n", web, "deployment/web", ":81") as (forwarding, port):
+        with pytest.raises((urllib.error.URLError, ConnectionError)):
+            fetch(port)
+        assert forwarding.stdout is not None
+        seen = ""
+        while "error forwarding port 81 to pod web-" not in seen:
+            line = forwarding.stdout.readline()
+            assert line, seen
+            seen += line
+        assert "failed to connect to localhost:81" in seen
+        assert "connection refused" in seen
