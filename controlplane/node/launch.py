@@ -48,13 +48,15 @@ class Launcher:
         except NodeError as failure:
             self._waits(state, container, "CreateContainerConfigError", str(failure))
             return False
-        if container.current is not None:
-            await self._supersede(container)
         try:
+            if container.current is not None:
+                await self._supersede(container)
             container.current = await self._start(pod, container, prepared)
         except RuntimeFailure as failure:
             self._start_failed(state, container, prepared, failure)
             return True
+        finally:
+            self._planner.release(prepared)
         container.waiting, container.image_failures = None, 0
         return True
 

@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,28 +19,35 @@ from controlplane.api.rules.qos import qos_class
 from controlplane.api.types import Object
 from controlplane.node import environment, podfiles, security, standin_ports
 from controlplane.node.errors import ConfigFailure
-from controlplane.node.images.standin import STANDARD_DIRECTORIES, StandInConfig, write_config
+from controlplane.node.images.standin import StandInConfig, write_config
 from controlplane.node.images.store import Image, ImageSource, RootFilesystem
 from controlplane.node.parts import NodeParts
 from controlplane.node.runtime import cgroups, oci
 from controlplane.node.runtime.record import Record
 from controlplane.node.sandbox import Sandbox
 from controlplane.node.state import ContainerState, PodState
+from controlplane.node.subpath import SubPath
 from controlplane.node.values import expand
 from netsim.namespace import namespace_path
 
 DEFAULT_TERMINATION_PATH = "/dev/termination-log"
+_WRITTEN_BY_NODE = frozenset({"configMap", "secret", "downwardAPI", "projected"})
+"""Volumes that containers only read, as upstream: the node follows the links in them when it writes."""
 SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
 """What containerd sets, so that ping and low ports need no privilege."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What is to be run; `listens` when it is the stand-in server, which says when its ports are open."""
+    """What is to be run; `listens` when it is the stand-in server, which says when its ports are open.
+
+    `parts` of volumes are bound for it until `Planner.release`, which comes once the container is created.
+    """
 
     plan: oci.ContainerPlan
     record: Record
     listens: bool
+    parts: Sequence[SubPath]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,7 @@ class _Files:
     filesystem: RootFilesystem
     termination: str
     volume_mounts: list[oci.Mount]
+    parts: list[SubPath]
 
 
 class Planner:
@@ -65,10 +74,43 @@ class Planner:
         self, state: PodState, container: ContainerState, image: Image, source: ImageSource, attempt: int
     ) -> Prepared:
         """Makes the files of a container and says how to run it; raises ConfigFailure and other NodeErrors."""
-        spec, container_id = container.spec, secrets.token_hex(32)
+        container_id = secrets.token_hex(32)
+        bundle = self._parts.runtime.bundle(container_id)
+        try:
+            prepared = await self._prepare(state, container, image, source, attempt=attempt, container_id=container_id)
+            await self._bind(prepared)
+        except BaseException:
+            await self._parts.spawner.files(shutil.rmtree, bundle, ignore_errors=True)
+            raise
+        return prepared
+
+    def release(self, prepared: Prepared) -> None:
+        """Lets go of what was bound for the container's creation."""
+        for part in prepared.parts:
+            self._parts.spawner.unmount(str(part.target))
+
+    async def _bind(self, prepared: Prepared) -> None:
+        try:
+            for part in prepared.parts:
+                await self._parts.spawner.inside(part.bind)
+        except BaseException:
+            self.release(prepared)
+            raise
+
+    async def _prepare(
+        self,
+        state: PodState,
+        container: ContainerState,
+        image: Image,
+        source: ImageSource,
+        *,
+        attempt: int,
+        container_id: str,
+    ) -> Prepared:
+        spec = container.spec
         variables = await self._variables(state, spec)
         who = security.security(state.pod, spec, image.user)
-        cwd = spec.get("workingDir") or image.working_dir
+        cwd = working_directory(spec, image)
         directory = self.data_dir(state) / f"{container.name}_{attempt}"
         bundle = self._parts.runtime.bundle(container_id)
         server = self._server(state, spec, image)
@@ -76,14 +118,11 @@ class Planner:
         def make() -> _Files:
             _fresh(directory)
             bundle.mkdir(parents=True)
-            mounts = _volume_mounts(spec, state.volumes, variables)
+            mounts, parts = _volume_mounts(spec, state, variables, bundle / "parts")
             filesystem = source.unpack(image, bundle, directory, [cwd, *(mount.target for mount in mounts)])
             if server is not None:
                 write_config(bundle, server)
-            if image.standin and not cwd.startswith("/usr/"):
-                # The image would have it.
-                _make_inside(filesystem.upper, cwd)
-            return _Files(filesystem, _termination_file(bundle), mounts)
+            return _Files(filesystem, _termination_file(bundle), mounts, parts)
 
         files = await self._parts.spawner.files(make)
         config = self._parts.config
@@ -124,7 +163,7 @@ class Planner:
             stdin_once=bool(spec.get("stdinOnce")),
             oom_score=self._oom_score(state, spec),
         )
-        return Prepared(plan, record, listens=server is not None)
+        return Prepared(plan, record, listens=server is not None, parts=files.parts)
 
     def _server(self, state: PodState, spec: Object, image: Image) -> StandInConfig | None:
         if not standin_ports.is_server(spec, image.id):
@@ -154,6 +193,14 @@ def addresses_of(state: PodState, host: str) -> dict[str, Any]:
     """The addresses that the downward API shows."""
     addresses = list(state.sandbox.addresses) if state.sandbox else []
     return {"podIP": addresses[0] if addresses else "", "podIPs": addresses, "hostIP": host, "hostIPs": [host]}
+
+
+def working_directory(spec: Object, image: Image) -> str:
+    """Where the container's program begins. The OCI runtime makes it, inside the root, where it is not there."""
+    cwd = str(spec.get("workingDir") or image.working_dir)
+    if ".." in cwd.split("/") or "\0" in cwd:
+        raise ConfigFailure(f"the working directory {cwd!r} must not contain '..'")
+    return os.path.normpath(cwd)
 
 
 def spec_hash(spec: Object) -> str:
@@ -207,28 +254,24 @@ def _sysctls(pod: Object) -> dict[str, str]:
     return SYSCTLS | {sysctl["name"]: sysctl["value"] for sysctl in own}
 
 
-def _volume_mounts(spec: Object, volumes: dict[str, Path], variables: dict[str, str]) -> list[oci.Mount]:
-    mounts = []
+def _volume_mounts(
+    spec: Object, state: PodState, variables: dict[str, str], bound: Path
+) -> tuple[list[oci.Mount], list[SubPath]]:
+    """The mounts, and what has to be bound below `bound` for those of a part of a volume."""
+    mounts, parts = list[oci.Mount](), list[SubPath]()
+    written = {v["name"] for v in state.pod["spec"].get("volumes") or [] if not _WRITTEN_BY_NODE.isdisjoint(v)}
     for mount in spec.get("volumeMounts") or []:
-        if mount["name"] not in volumes:
-            raise ConfigFailure(f'cannot find volume "{mount["name"]}" to mount into container "{spec["name"]}"')
-        source = volumes[mount["name"]]
+        name = mount["name"]
+        if name not in state.volumes:
+            raise ConfigFailure(f'cannot find volume "{name}" to mount into container "{spec["name"]}"')
+        source = state.volumes[name]
         sub = mount.get("subPath") or expand(mount.get("subPathExpr") or "", variables)
         if sub:
-            source = _inside(source, sub)
-        mounts.append(
-            oci.Mount(str(source), os.path.normpath(mount["mountPath"]), read_only=bool(mount.get("readOnly")))
-        )
-    return mounts
-
-
-def _inside(volume: Path, sub: str) -> Path:
-    source = volume / sub
-    if not source.exists():
-        source.mkdir(parents=True, exist_ok=True)
-    if not source.resolve().is_relative_to(volume.resolve()):
-        raise ConfigFailure(f"subPath {sub} leads out of the volume")
-    return source.resolve()
+            parts.append(SubPath(source, sub, bound / str(len(parts))))
+            source = parts[-1].target
+        read_only = bool(mount.get("readOnly")) or name in written
+        mounts.append(oci.Mount(str(source), os.path.normpath(mount["mountPath"]), read_only=read_only))
+    return mounts, parts
 
 
 def _termination_file(directory: Path) -> str:
@@ -236,11 +279,6 @@ def _termination_file(directory: Path) -> str:
     path.touch()
     path.chmod(0o666)
     return str(path)
-
-
-def _make_inside(upper: Path, cwd: str) -> None:
-    if cwd.strip("/") not in STANDARD_DIRECTORIES:
-        (upper / cwd.strip("/")).mkdir(parents=True, exist_ok=True)
 
 
 def _fresh(directory: Path) -> None:

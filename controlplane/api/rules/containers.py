@@ -95,6 +95,8 @@ def _validate_common(container: Fields, path: str, volumes: set[str]) -> list[Fi
         errors += validate_env(container["env"], f"{path}.env")
     if "envFrom" in container:
         errors += validate_env_from(container["envFrom"], f"{path}.envFrom")
+    if ".." in container.get("workingDir", "").split("/"):
+        errors.append(invalid(f"{path}.workingDir", container["workingDir"], "must not contain '..'"))
     if "volumeMounts" in container:
         errors += _validate_mounts(container["volumeMounts"], f"{path}.volumeMounts", volumes)
     if container["imagePullPolicy"] not in PULL_POLICIES:

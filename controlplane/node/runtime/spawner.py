@@ -91,14 +91,21 @@ class Spawner:
         variables = {**self.environment, **(environment or {})}
 
         def start() -> Child:
-            if not self._inside:
-                _enter_own_mounts()
-                self._inside = True
+            self._enter()
             if overlay is not None:
                 syscalls.mount("overlay", overlay[0], flags=0, filesystem="overlay", data=overlay[1])
             return spawn(argv, variables, given)
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, start)
+
+    async def inside(self, function: Callable[[], T]) -> T:
+        """Runs `function` in the thread, so that it mounts where the next program sees it and the host does not."""
+
+        def call() -> T:
+            self._enter()
+            return function()
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     def forgo_device_rules(self, said: str) -> None:
         """Has containers made without device rules from now on, and says so once."""
@@ -107,7 +114,7 @@ class Spawner:
             log.warning("containers run without device rules and without CAP_MKNOD", extra={"refused": said})
 
     def unmount(self, target: str) -> None:
-        """Takes an overlay of `spawn` away from the thread's namespace, soon; absent is no error."""
+        """Takes a mount away from the thread's namespace, soon; absent is no error."""
 
         def take_away() -> None:
             with suppress(NetsimError):
@@ -119,6 +126,11 @@ class Spawner:
         """Runs blocking file work off the event loop."""
         call = functools.partial(function, *args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(self._files, call)
+
+    def _enter(self) -> None:
+        if not self._inside:
+            _enter_own_mounts()
+            self._inside = True
 
 
 @functools.cache

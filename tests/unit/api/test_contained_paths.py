@@ -26,3 +26,9 @@ def test_the_path_of_a_token_stays_in_its_volume(errors: Make, path: str, expect
     spec = {"containers": [{"name": "c", "image": "i"}], "volumes": [volume]}
     field = "spec.volumes[0].projected.sources[0].serviceAccountToken.path"
     assert errors(POD, {"metadata": {"name": "p"}, "spec": spec}) == [f"{field}: {expected}"]
+
+
+def test_a_working_directory_may_not_climb(errors: Make) -> None:
+    spec = {"containers": [{"name": "c", "image": "i", "workingDir": "/../../x"}]}
+    expected = "spec.containers[0].workingDir: Invalid value: \"/../../x\": must not contain '..'"
+    assert errors(POD, {"metadata": {"name": "p"}, "spec": spec}) == [expected]
