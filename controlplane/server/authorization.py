@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from controlplane.api.errors import Forbidden
+from controlplane.api.selectors import FieldSelector
 from controlplane.api.types import Object
 from controlplane.server.requests import MASTERS, User
 
@@ -14,7 +15,8 @@ from controlplane.server.requests import MASTERS, User
 class Action:
     """What is asked for: a verb on a resource, or, with `path`, on a path that is no resource.
 
-    `field_selector` narrows a list, a watch or a deletecollection.
+    `fields` narrows a list, a watch or a deletecollection: parsed, as what is selected is parsed,
+    so that both read the same.
     """
 
     verb: str
@@ -24,7 +26,7 @@ class Action:
     namespace: str = ""
     name: str = ""
     path: str = ""
-    field_selector: str = ""
+    fields: FieldSelector | None = None
 
     @property
     def full_resource(self) -> str:

@@ -12,6 +12,7 @@ from controlplane.api import decode as decoding
 from controlplane.api.errors import BadRequest, MethodNotAllowed, NotFound
 from controlplane.api.kinds import NAMESPACE
 from controlplane.api.patch import PatchType, patch_type_of
+from controlplane.api.selectors import FieldSelector, parse_fields
 from controlplane.api.subresources import SUBRESOURCES
 from controlplane.api.tables import include_of
 from controlplane.api.types import Kind, Object
@@ -191,11 +192,18 @@ def _action(request: web.BaseRequest, target: Target, verb: str) -> Action:
     """What is asked for, as rules name it: a namespace lies within itself."""
     kind, name = target.kind, target.name
     namespace = name if kind is NAMESPACE else target.namespace
-    fields = request.query.get("fieldSelector", "") if verb in COLLECTION_VERBS else ""
-    if fields and not name:
-        named = next((term for term in fields.split(",") if term.startswith("metadata.name=")), "")
-        name = named.removeprefix("metadata.name=").removeprefix("=")
-    return Action(verb, kind.group, kind.plural, target.subresource, namespace, name, field_selector=fields)
+    fields = _fields(request, kind) if verb in COLLECTION_VERBS else None
+    if fields is not None and not name:
+        name = fields.exact("metadata.name") or ""
+    return Action(verb, kind.group, kind.plural, target.subresource, namespace, name, fields=fields)
+
+
+def _fields(request: web.BaseRequest, kind: Kind) -> FieldSelector | None:
+    """What a collection is narrowed to; a selector that cannot be read narrows nothing, and is refused later."""
+    try:
+        return parse_fields(kind, request.query.get("fieldSelector", ""))
+    except BadRequest:
+        return None
 
 
 def _write_options(

@@ -141,6 +141,15 @@ async def test_a_list_by_name_is_of_that_name(kubectl: Kubectl) -> None:
     assert (await kubectl("get", "configmaps", "--as=jane")).status == 1
 
 
+async def test_a_comma_within_a_value_ends_no_term(kubectl: Kubectl, session: aiohttp.ClientSession) -> None:
+    await kubectl("create", "role", "one", "--verb=list", "--resource=configmaps", "--resource-name=one")
+    await kubectl("create", "rolebinding", "one", "--role=one", "--user=jane")
+    path, jane = "/api/v1/namespaces/default/configmaps", {"Impersonate-User": "jane"}
+    for fields, code in ((r"metadata.namespace!=x\,metadata.name=one", 403), ("metadata.name==one", 200)):
+        async with session.get(path, params={"fieldSelector": fields}, headers=jane) as response:
+            assert response.status == code, fields
+
+
 async def test_nodes_by_name(kubectl: Kubectl, served: Any) -> None:
     node = ("--as=system:node:node-1", "--as-group=system:nodes")
     done = await kubectl("get", "secret", "x", *node)

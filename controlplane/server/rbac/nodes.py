@@ -77,7 +77,7 @@ class NodeAuthorizer:
             return ALLOWED if verb in allowed else DENIED
         if verb in ("create", "delete"):
             return ALLOWED
-        if verb in ("list", "watch") and f"spec.nodeName={node}" in action.field_selector.replace("==", "=").split(","):
+        if verb in ("list", "watch") and action.fields is not None and action.fields.exact("spec.nodeName") == node:
             return ALLOWED
         if verb in READS and action.name:
             pod = self._store.latest(Key(POD.resource, action.namespace, action.name))

@@ -22,6 +22,7 @@ from controlplane.api.kinds import (
     ROLE,
     ROLE_BINDING,
 )
+from controlplane.api.selectors import parse_fields
 from controlplane.api.types import Kind, Object
 from controlplane.server.assembly import open_registry
 from controlplane.server.authorization import Action, authorize
@@ -64,7 +65,9 @@ def user(name: str) -> Object:
 
 def may(registry: Registry, who: User, verb: str, resource: str, **more: str) -> bool:
     resource, _, subresource = resource.partition("/")
-    action = Action(verb, resource=resource, subresource=subresource, **({"namespace": "default"} | more))
+    fields = parse_fields(POD, more.pop("fields")) if "fields" in more else None
+    more = {"namespace": "default"} | more
+    action = Action(verb, resource=resource, subresource=subresource, fields=fields, **more)
     return registry.authorizer.decide(who, action).allowed
 
 
@@ -343,7 +346,9 @@ async def test_a_node_reads_what_its_pods_refer_to(registry: Registry) -> None:
     assert not may(registry, NODE_1, "create", "serviceaccounts/token", name="robot")
     assert may(registry, NODE_1, "get", "pods", name="a")
     assert not may(registry, NODE_1, "get", "pods", name="b")
-    assert may(registry, NODE_1, "list", "pods", namespace="", field_selector="spec.nodeName=node-1")
+    assert may(registry, NODE_1, "list", "pods", namespace="", fields="spec.nodeName==node-1")
+    assert not may(registry, NODE_1, "list", "pods", namespace="", fields="spec.nodeName!=node-1")
+    assert not may(registry, NODE_1, "list", "pods", namespace="", fields=r"spec.nodeName!=x\,spec.nodeName=node-1")
     assert not may(registry, NODE_1, "list", "pods", namespace="")
     assert may(registry, NODE_1, "get", "nodes", namespace="", name="node-1")
     assert not may(registry, NODE_1, "get", "nodes", namespace="", name="node-2")
