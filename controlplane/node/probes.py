@@ -1,6 +1,6 @@
 """Startup, readiness and liveness probes of one container.
 
-http and tcp go out from the node's namespace, exec into the container. One task per probe; what they find is
+http, tcp and grpc go out from the node's namespace, exec into the container. One task per probe; what they find is
 told to the worker, which acts. Where a container has just been started and its port is not open yet, the first
 seconds are probed again at once instead of a whole period later: that is all that differs from the kubelet.
 """
@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Literal
 
 from controlplane.api.types import Object
+from controlplane.node import grpc_health
 from netsim.namespace import NamespaceExecutor
 
 ProbeKind = Literal["Startup", "Liveness", "Readiness"]
@@ -132,6 +133,8 @@ class ProbeSet:
         elif "tcpSocket" in probe:
             _, writer = await self._connect(probe["tcpSocket"], None)
             writer.close()
+        elif "grpc" in probe:
+            await self._grpc(probe["grpc"])
         else:
             raise ProbeFailure("probes of this type are not supported: " + ", ".join(sorted(probe)))
 
@@ -160,6 +163,18 @@ class ProbeSet:
         if not 200 <= status < 400:
             raise ProbeFailure(f"HTTP probe failed with statuscode: {status}")
 
+    async def _grpc(self, action: Object) -> None:
+        reader, writer = await self._connect(action, None)
+        service = action.get("service") or ""
+        try:
+            said = await grpc_health.check(reader, writer, service, USER_AGENT)
+        finally:
+            writer.close()
+        if not said:
+            raise ProbeFailure(f'the server does not say over grpc.health.v1.Health how service "{service}" is')
+        if said != "SERVING":
+            raise ProbeFailure(f'service unhealthy (responded with "{said}")')
+
     async def _connect(
         self, action: Object, context: ssl.SSLContext | None
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -184,7 +199,7 @@ class ProbeSet:
         raise ProbeFailure(f"couldn't find port: {port}")
 
     def _target(self, probe: Object) -> str:
-        action = probe.get("httpGet") or probe.get("tcpSocket") or {}
+        action = probe.get("httpGet") or probe.get("tcpSocket") or probe.get("grpc") or {}
         address = f"{action.get('host') or self._address}:{action.get('port')}"
         if "httpGet" in probe:
             return f'Get "{action.get("scheme", "HTTP").lower()}://{address}{action.get("path") or "/"}"'

@@ -358,3 +358,13 @@ async def test_host_ipc_shares_the_hosts(node: Node) -> None:
         await node.until_ready(name)
         ran = await node.execute(name, "readlink", "/proc/self/ns/ipc")
         assert (ran.out.strip() == host) is same
+
+
+async def test_a_grpc_probe_of_another_protocol_fails_with_what_is_wrong(node: Node) -> None:
+    await node.create("web", {**SERVER, "readinessProbe": {"grpc": {"port": 80, "service": ""}, "periodSeconds": 1}})
+
+    async def message() -> str:
+        return dict(await node.events("web")).get("Unhealthy", "")
+
+    assert "HTTP/2" in await node.eventually(message)
+    assert not node.ready("web")
