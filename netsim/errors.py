@@ -11,6 +11,7 @@ NetsimError
 │   └── Unsupported        EOPNOTSUPP, EAFNOSUPPORT, EPROTONOSUPPORT, ENOSYS
 ├── CommandFailed          a program that we ran failed; shows argv, exit status and what it printed
 │   └── RulesRejected      iptables-restore or nft refused a line; shows the line
+├── LockTimeout            a lock of the host is held by someone else for too long; names the holder
 ├── RangeConflict          two address ranges overlap; names both
 ├── MissingRequirement     this host lacks a program, a kernel feature or a right; says how to get it
 └── RemovalIncomplete      some marked things could not be removed; names them
@@ -87,6 +88,18 @@ class RulesRejected(CommandFailed):
         self.line = line
         if line:
             self.args = (f"{self.args[0]}\nthe rejected line: {line}",)
+
+
+class LockTimeout(NetsimError):
+    """The lock on a directory of the host was not to be had in time."""
+
+    def __init__(self, directory: str, seconds: float, holders: Sequence[str]) -> None:
+        by = " and ".join(holders) or "a process that /proc/locks does not name"
+        super().__init__(
+            f"the lock on directory {directory}, which netsim takes to change what clusters share, was not free for"
+            f" {seconds:.0f} s: it is held by {by}; end that process and try again"
+        )
+        self.holders = list(holders)
 
 
 class RangeConflict(NetsimError):

@@ -8,13 +8,12 @@ way, and note on the directory what of it we made, to take it back when the last
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from netsim import files, syscalls
+from netsim import files, hostlock, syscalls
 from netsim.errors import Busy, InvalidRequest, NotFound, kernel_error, translated
 
 NETNS_DIR = Path("/run/netns")
@@ -36,7 +35,7 @@ def ensure_netns_directory() -> None:
     """Makes /run/netns a shared mount, unless it is."""
     if _propagates(NETNS_DIR):
         return
-    with _locked(_LOCK):
+    with hostlock.held(_LOCK):
         if not NETNS_DIR.exists():
             with translated(f"make {NETNS_DIR}"):
                 _make_directory()
@@ -49,7 +48,7 @@ def ensure_netns_directory() -> None:
 def netns_directory_held() -> Iterator[None]:
     """/run/netns is a shared mount inside the block, and nobody takes it back meanwhile."""
     while True:
-        with _locked(_LOCK, fcntl.LOCK_SH):
+        with hostlock.held(_LOCK, shared=True):
             if _propagates(NETNS_DIR):
                 yield
                 return
@@ -59,7 +58,7 @@ def netns_directory_held() -> Iterator[None]:
 def remove_netns_directory() -> bool:
     """Takes back what `ensure_netns_directory` made, once no namespace is pinned there; says whether it did."""
     try:
-        with _locked(_LOCK), translated(f"remove {NETNS_DIR}"):
+        with hostlock.held(_LOCK), translated(f"remove {NETNS_DIR}"):
             _remove_staging()
             made = _read_note(NETNS_DIR)
             return bool(made) and _take_back(made)
@@ -137,13 +136,6 @@ def _propagates(directory: Path) -> bool:
     except (InvalidRequest, NotFound):
         return False
     return True
-
-
-@contextmanager
-def _locked(directory: Path, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
-    with syscalls.opened(str(directory)) as descriptor:
-        fcntl.flock(descriptor, kind)
-        yield
 
 
 def _make_directory() -> None:

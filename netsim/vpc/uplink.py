@@ -8,14 +8,14 @@ was before is noted in the alias before it is changed, so it can be put back by 
 from __future__ import annotations
 
 import errno
-import fcntl
 import itertools
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, suppress
 from ipaddress import IPv4Network
+from pathlib import Path
 
-from netsim import address, firewall, link, route, syscalls, sysctl
+from netsim import address, firewall, hostlock, link, route, syscalls, sysctl
 from netsim.errors import AlreadyExists, NotFound, RangeConflict
 from netsim.link import Link
 from netsim.mark import Mark
@@ -41,12 +41,9 @@ def table_name(cluster: str) -> str:
     return f"{_TABLE_PREFIX}{cluster}"
 
 
-@contextmanager
-def host_locked() -> Iterator[None]:
-    """Only one process at a time changes what clusters share in the host; the lock leaves no file behind."""
-    with syscalls.opened("/run") as directory:
-        fcntl.flock(directory, fcntl.LOCK_EX)
-        yield
+def host_locked() -> AbstractContextManager[None]:
+    """Only one process at a time changes what clusters share in the host. Raises `LockTimeout`."""
+    return hostlock.held(Path("/run"))
 
 
 def ensure_uplink(host: Netlink, router: Netlink, plan: VpcPlan) -> None:
