@@ -55,12 +55,12 @@ class PodWorker:
         """One step; seconds until the next is due anyway, or None. When `state.gone` is left with no container and no
         sandbox, the pod can be forgotten."""
         self._note_ends(state)
-        if state.gone or state.pod["metadata"].get("deletionTimestamp"):
-            await self._end(state)
-            return None
         if not state.start_time:
             old = state.pod.get("status") or {}
             state.start_time = old.get("startTime") or pod_status.timestamp(time.time())
+        if state.gone or state.pod["metadata"].get("deletionTimestamp"):
+            await self._end(state)
+            return None
         phase = (state.written or state.pod.get("status") or {}).get("phase")
         if phase in pod_status.ENDED_PHASES and not state.alive:
             await self._release(state)

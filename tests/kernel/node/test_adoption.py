@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from controlplane.api.errors import NotFound
 from controlplane.api.kinds import POD, SERVICE
 from tests.kernel.node.conftest import Node, sandbox_files
 
@@ -59,6 +60,19 @@ async def test_one_that_was_deleted_meanwhile_is_removed(node: Node) -> None:
 
     node.start()
     await node.until(lambda: not Path(f"/proc/{pid}").exists() and not sandbox_files(node))
+
+
+async def test_one_that_was_ending_goes_on_ending(node: Node) -> None:
+    await node.create("web", SERVER)
+    await node.until_ready("web")
+    pid = _pid(node, "web")
+    await node.client.delete(POD, "web", "default")
+    await node.kill()
+
+    node.start()
+    await node.until(lambda: not Path(f"/proc/{pid}").exists() and not sandbox_files(node))
+    with pytest.raises(NotFound):
+        await node.client.get(POD, "web", "default")
 
 
 async def test_a_dead_monitor_is_noticed(node: Node) -> None:
