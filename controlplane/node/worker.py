@@ -10,6 +10,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from cni.errors import CniError
@@ -54,7 +55,7 @@ class PodWorker:
     async def step(self, state: PodState) -> float | None:
         """One step; seconds until the next is due anyway, or None. When `state.gone` is left with no container and no
         sandbox, the pod can be forgotten."""
-        self._note_ends(state)
+        await self._note_ends(state)
         if not state.start_time:
             old = state.pod.get("status") or {}
             state.start_time = old.get("startTime") or pod_status.timestamp(time.time())
@@ -110,7 +111,7 @@ class PodWorker:
 
     # What ended since last time.
 
-    def _note_ends(self, state: PodState) -> None:
+    async def _note_ends(self, state: PodState) -> None:
         for container in state.containers.values():
             current = container.current
             if current is None or current.exit is None:
@@ -120,7 +121,7 @@ class PodWorker:
                 container.probes = None
             container.ready = container.started = False
             if not current.message and not current.start_error:
-                current.message = _termination_message(current, container.spec)
+                current.message = await self._parts.spawner.files(termination_message, current, container.spec)
 
     # Towards running.
 
@@ -369,9 +370,11 @@ def _duration(seconds: float) -> str:
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"
 
 
-def _termination_message(container: Container, spec: Object) -> str:
-    path = Path(container.record.termination_path)
-    text = path.read_bytes()[:MESSAGE_BYTES].decode(errors="replace") if path.exists() else ""
+def termination_message(container: Container, spec: Object) -> str:
+    """What an ended container left to say, of its file or of its log; blocking, and the file may be huge."""
+    text = ""
+    with suppress(FileNotFoundError), open(container.record.termination_path, "rb") as file:
+        text = file.read(MESSAGE_BYTES).decode(errors="replace")
     failed = container.exit is not None and container.exit.code != 0
     if not text and failed and spec.get("terminationMessagePolicy") == "FallbackToLogsOnError":
         text = logs.last_of(Path(container.record.log_path), MESSAGE_LINES, LOG_MESSAGE_BYTES)

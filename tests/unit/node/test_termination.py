@@ -1,0 +1,44 @@
+"""The last words of a container."""
+
+from __future__ import annotations
+
+import os
+import tracemalloc
+from pathlib import Path
+
+from controlplane.node.runtime.container import Container
+from controlplane.node.runtime.record import Record
+from controlplane.node.worker import MESSAGE_BYTES, termination_message
+
+
+async def test_of_a_huge_termination_log_only_the_beginning_is_read(tmp_path: Path) -> None:
+    written = tmp_path / "termination-log"
+    written.write_bytes(b"x" * 10_000)
+    os.truncate(written, 64 * 1024 * 1024)
+    container = Container(_record(written), tmp_path, 0)
+    tracemalloc.start()
+    try:
+        assert termination_message(container, {}) == "x" * MESSAGE_BYTES
+        assert tracemalloc.get_traced_memory()[1] < 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+def _record(termination: Path) -> Record:
+    return Record(
+        id="0",
+        pod_uid="u",
+        pod_namespace="default",
+        pod_name="p",
+        container="c",
+        attempt=0,
+        init=False,
+        image="i",
+        image_id="i",
+        created=0.0,
+        cgroup="/netsim/none",
+        log_path="/nowhere",
+        data_dir="/nowhere",
+        termination_path=str(termination),
+        spec_hash="",
+    )
