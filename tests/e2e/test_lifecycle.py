@@ -87,6 +87,9 @@ def test_a_second_up_changes_nothing_and_a_second_down_is_fine(own: Cluster) -> 
     daemon = own.status()["daemon"]["pid"]
     again = own.netsim("up", "--nodes", "1")
     assert "already" in again.stdout + again.stderr
+    other = own.netsim("up", "--nodes", "2", check=False)
+    assert other.returncode == 1
+    assert "nothing was changed" in other.stderr
     assert own.status()["daemon"]["pid"] == daemon
     own.netsim("down")
     own.netsim("down")

@@ -1,7 +1,8 @@
 """`netsim up`: settle the configuration of a cluster, start its daemon, and say what to type next.
 
-A cluster that runs is left as it is. One that is stopped, by a reboot or because its daemon died, is started from its
-own cluster.json, so it has the same addresses as before, and the daemon adopts the pods that still run.
+A cluster that runs is left as it is; to ask for another configuration of it is an error. One that is stopped, by a
+reboot or because its daemon died, is started from its own cluster.json, so it has the same addresses as before, and
+the daemon adopts the pods that still run.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from controlplane.directories import Directories
 from controlplane.pidfile import running_pid
 from netsim import probe
 from workbench.cli import launch
-from workbench.cli.errors import require_root
+from workbench.cli.errors import UserError, require_root
 from workbench.cli.locks import locked
 from workbench.cli.options import name_option
 from workbench.cli.progress import steps
@@ -94,11 +95,15 @@ def _bring_up(directories: Directories, config: ClusterConfig) -> tuple[Resolved
 
 
 def _tell_running(directories: Directories, pid: int, config: ClusterConfig) -> None:
-    click.echo(f"cluster {directories.name} is already running (pid {pid}); nothing was changed")
+    """Say that the cluster runs; UserError if it is not what was asked for."""
     other = differences(config, ResolvedCluster.load(directories.state))
     if other:
-        click.echo("it is not what was asked for:\n  " + "\n  ".join(other), err=True)
-        click.echo(f"to have that, remove it first: sudo netsim down --name {directories.name}", err=True)
+        raise UserError(
+            f"cluster {directories.name} runs (pid {pid}) with another configuration; nothing was changed:\n  "
+            + "\n  ".join(other),
+            f"leave it as it is; or remove it first: sudo netsim down --name {directories.name}",
+        )
+    click.echo(f"cluster {directories.name} is already running (pid {pid}); nothing was changed")
 
 
 def _report(cluster: ResolvedCluster, started: launch.Started, seconds: float) -> None:
