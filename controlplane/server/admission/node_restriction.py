@@ -9,7 +9,8 @@ from controlplane.api.kinds import LEASE, NODE, POD
 from controlplane.api.types import Object
 from controlplane.server import wording
 from controlplane.server.admission import Attributes
-from controlplane.server.rbac.nodes import LEASES, PREFIX, is_node
+from controlplane.server.admission.service_account import projects_token
+from controlplane.server.rbac.nodes import LEASES, PREFIX, is_node, references
 from controlplane.store import Store
 
 MIRROR = "kubernetes.io/config.mirror"
@@ -56,7 +57,9 @@ def _pod(node: str, request: Attributes) -> str:
         case "CREATE":
             if MIRROR not in pod["metadata"].get("annotations", {}):
                 return f'pod does not have "{MIRROR}" annotation, node "{node}" can only create mirror pods'
-            return "" if its_own else f'node "{node}" can only create pods with spec.nodeName set to itself'
+            if not its_own:
+                return f'node "{node}" can only create pods with spec.nodeName set to itself'
+            return _refers(node, pod["spec"])
         case "DELETE":
             return "" if its_own else f'node "{node}" can only delete pods with spec.nodeName set to itself'
     if not its_own:
@@ -64,6 +67,14 @@ def _pod(node: str, request: Attributes) -> str:
     if _labels(request.obj) != _labels(pod):
         return f'node "{node}" cannot update labels through pod status'
     return ""
+
+
+def _refers(node: str, spec: Object) -> str:
+    """A node reads what its pods refer to: a pod of its own making may refer to nothing."""
+    found = sorted(plural for plural, _ in references(spec))
+    if projects_token(spec):
+        found.append("serviceaccounts (via projected volumes)")
+    return f'node "{node}" can not create pods that reference {found[0]}' if found else ""
 
 
 def _taints(node: Object) -> object:

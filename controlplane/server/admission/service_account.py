@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from controlplane.api.kinds import POD, SERVICE_ACCOUNT
+from controlplane.api.kinds import POD, SECRET, SERVICE_ACCOUNT
 from controlplane.api.meta import generate_name
 from controlplane.api.types import Object
 from controlplane.server import wording
 from controlplane.server.admission import Attributes
+from controlplane.server.rbac.nodes import references
 from controlplane.store import Key, Store
 
 DEFAULT_ACCOUNT = "default"
@@ -28,6 +29,9 @@ class ServiceAccountAdmission:
         pod = request.obj
         spec = pod.setdefault("spec", {})
         if MIRROR_ANNOTATION in pod["metadata"].get("annotations", {}):
+            why = _mirror_refers(spec)
+            if why:
+                raise wording.forbidden(POD, request.name, why)
             return
         name = spec.setdefault("serviceAccountName", DEFAULT_ACCOUNT)
         spec["serviceAccount"] = name
@@ -42,6 +46,21 @@ class ServiceAccountAdmission:
             _mount_token(spec)
         if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
             spec["imagePullSecrets"] = [dict(secret) for secret in account["imagePullSecrets"]]
+
+
+def projects_token(spec: Object) -> bool:
+    """Whether a volume of the pod holds a token."""
+    sources = (one for volume in spec.get("volumes", ()) for one in volume.get("projected", {}).get("sources", ()))
+    return any("serviceAccountToken" in source for source in sources)
+
+
+def _mirror_refers(spec: Object) -> str:
+    """What a mirror pod, which its node writes and nobody else decides about, refers to and may not."""
+    if spec.get("serviceAccountName"):
+        return "a mirror pod may not reference service accounts"
+    if any(plural == SECRET.plural for plural, _ in references(spec)):
+        return "a mirror pod may not reference secrets"
+    return "a mirror pod may not use ServiceAccountToken volume projections" if projects_token(spec) else ""
 
 
 def _wants_token(spec: Object, account: Object) -> bool:

@@ -91,7 +91,7 @@ class NodeAuthorizer:
         wanted = (action.resource, action.name)
         for revision in self._store.objects(POD.resource, action.namespace):
             pod = revision.document
-            if _node_of(pod) == node and wanted in _references(pod["spec"]):
+            if _node_of(pod) == node and wanted in references(pod["spec"]):
                 return ALLOWED
         return _unrelated(node)
 
@@ -126,9 +126,10 @@ def _node_of(pod: Object) -> str:
     return name
 
 
-def _references(spec: Object) -> set[tuple[str, str]]:
-    """The secrets, config maps and the account that a pod cannot do without."""
-    found = {(SERVICE_ACCOUNT.plural, spec.get("serviceAccountName", ""))}
+def references(spec: Object) -> set[tuple[str, str]]:
+    """The secrets, config maps and the account that a pod cannot do without, as resource and name."""
+    account = spec.get("serviceAccountName", "")
+    found = {(SERVICE_ACCOUNT.plural, account)} if account else set()
     found |= {(SECRET.plural, one.get("name", "")) for one in spec.get("imagePullSecrets", ())}
     for source in _sources(spec):
         for field, plural in _SOURCE_FIELDS:

@@ -380,3 +380,33 @@ async def test_a_node_writes_only_what_is_its_own(registry: Registry) -> None:
     taint = {"spec": {"taints": [{"key": "a", "effect": "NoSchedule"}]}}
     with pytest.raises(Forbidden, match='node "node-1" is not allowed to modify taints'):
         await registry.patch(NODE, "node-1", "", taint, "merge", as_node)
+
+
+@pytest.mark.parametrize(
+    ("spec", "what"),
+    [
+        ({"serviceAccountName": "robot"}, "serviceaccounts"),
+        ({"serviceAccount": "robot"}, "serviceaccounts"),
+        ({"volumes": [{"name": "s", "secret": {"secretName": "tls"}}]}, "secrets"),
+        ({"imagePullSecrets": [{"name": "pull"}]}, "secrets"),
+        (
+            {"volumes": [{"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]},
+            r"serviceaccounts \(via projected volumes\)",
+        ),
+        ({"volumes": [{"name": "c", "configMap": {"name": "settings"}}]}, "configmaps"),
+        ({}, ""),
+    ],
+)
+async def test_a_mirror_pod_refers_to_nothing(registry: Registry, spec: Any, what: str) -> None:
+    pod = pod_on("node-1", "mirror", **spec)
+    pod["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "x"}
+    as_node, as_anybody = WriteOptions(user=NODE_1), WriteOptions()
+    if what:
+        with pytest.raises(Forbidden, match=f'node "node-1" can not create pods that reference {what}$'):
+            await registry.create(POD, "default", pod, as_node)
+    if what not in ("", "configmaps"):
+        with pytest.raises(Forbidden, match="a mirror pod may not"):
+            await registry.create(POD, "default", pod, as_anybody)
+        assert not may(registry, NODE_1, "create", "serviceaccounts/token", name="robot")
+    else:
+        await registry.create(POD, "default", pod, as_anybody if what else as_node)
