@@ -150,3 +150,17 @@ def test_readiness_gates_count() -> None:
     status = build(state, CONFIG, NOW)
     assert conditions(status)["Ready"] == ("True", "")
     assert conditions(status)["example.com/gate"] == ("True", "")
+
+
+def test_the_node_ends_a_pod_with_its_reason_and_the_phase_is_final() -> None:
+    state = pod("app")
+    run(state, "app")
+    state.failure = ("DeadlineExceeded", "too long")
+    assert build(state, CONFIG, NOW)["phase"] == "Running", "until its containers have ended"
+    run(state, "app", code=0)
+    status = build(state, CONFIG, NOW)
+    assert (status["phase"], status["reason"], status["message"]) == ("Failed", "DeadlineExceeded", "too long")
+    again = pod("app")
+    again.pod["status"], again.ended = status, True
+    run(again, "app", code=0)
+    assert build(again, CONFIG, NOW)["phase"] == "Failed", "for an agent that knows only what is stored"
