@@ -5,7 +5,7 @@ from __future__ import annotations
 from controlplane.api.quantity import milli, whole
 from controlplane.api.types import Object
 from controlplane.node.errors import ConfigFailure
-from controlplane.node.runtime.oci import ALL_CAPABILITIES, DEFAULT_CAPABILITIES, Resources, Security
+from controlplane.node.runtime.oci import DEFAULT_CAPABILITIES, Resources, Security, held_capabilities
 
 CPU_PERIOD = 100_000
 SMALLEST_QUOTA = 1000
@@ -45,7 +45,7 @@ def _capabilities(wanted: Object) -> tuple[str, ...]:
     add, drop = ([_capability(name) for name in wanted.get(key) or []] for key in ("add", "drop"))
     base: tuple[str, ...] = () if "CAP_ALL" in drop else DEFAULT_CAPABILITIES
     if "CAP_ALL" in add:
-        base = ALL_CAPABILITIES
+        base = held_capabilities()
     kept = [name for name in base if name not in drop]
     return tuple(dict.fromkeys([*kept, *(name for name in add if name != "CAP_ALL")]))
 

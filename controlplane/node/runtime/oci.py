@@ -5,6 +5,7 @@ Capabilities, masked and read-only paths, mounts and sysctls are containerd's de
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,48 +31,49 @@ DEFAULT_CAPABILITIES = (
 )
 
 ALL_CAPABILITIES = (
-    "CAP_AUDIT_CONTROL",
-    "CAP_AUDIT_READ",
-    "CAP_AUDIT_WRITE",
-    "CAP_BLOCK_SUSPEND",
-    "CAP_BPF",
-    "CAP_CHECKPOINT_RESTORE",
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
     "CAP_DAC_READ_SEARCH",
     "CAP_FOWNER",
     "CAP_FSETID",
-    "CAP_IPC_LOCK",
-    "CAP_IPC_OWNER",
     "CAP_KILL",
-    "CAP_LEASE",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETPCAP",
     "CAP_LINUX_IMMUTABLE",
-    "CAP_MAC_ADMIN",
-    "CAP_MAC_OVERRIDE",
-    "CAP_MKNOD",
-    "CAP_NET_ADMIN",
     "CAP_NET_BIND_SERVICE",
     "CAP_NET_BROADCAST",
+    "CAP_NET_ADMIN",
     "CAP_NET_RAW",
-    "CAP_PERFMON",
-    "CAP_SETFCAP",
-    "CAP_SETGID",
-    "CAP_SETPCAP",
-    "CAP_SETUID",
-    "CAP_SYSLOG",
+    "CAP_IPC_LOCK",
+    "CAP_IPC_OWNER",
+    "CAP_SYS_MODULE",
+    "CAP_SYS_RAWIO",
+    "CAP_SYS_CHROOT",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_PACCT",
     "CAP_SYS_ADMIN",
     "CAP_SYS_BOOT",
-    "CAP_SYS_CHROOT",
-    "CAP_SYS_MODULE",
     "CAP_SYS_NICE",
-    "CAP_SYS_PACCT",
-    "CAP_SYS_PTRACE",
-    "CAP_SYS_RAWIO",
     "CAP_SYS_RESOURCE",
     "CAP_SYS_TIME",
     "CAP_SYS_TTY_CONFIG",
+    "CAP_MKNOD",
+    "CAP_LEASE",
+    "CAP_AUDIT_WRITE",
+    "CAP_AUDIT_CONTROL",
+    "CAP_SETFCAP",
+    "CAP_MAC_OVERRIDE",
+    "CAP_MAC_ADMIN",
+    "CAP_SYSLOG",
     "CAP_WAKE_ALARM",
+    "CAP_BLOCK_SUSPEND",
+    "CAP_AUDIT_READ",
+    "CAP_PERFMON",
+    "CAP_BPF",
+    "CAP_CHECKPOINT_RESTORE",
 )
+"""By number, as in linux/capability.h."""
 
 MASKED_PATHS = (
     "/proc/acpi",
@@ -91,6 +93,14 @@ READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysr
 
 _DEVICE_RULES = [{"allow": False, "access": "rwm"}]
 _PSEUDO = ["nosuid", "noexec", "nodev"]
+
+
+@functools.cache
+def held_capabilities() -> tuple[str, ...]:
+    """All capabilities that this process may hand on, which is what "all" and "privileged" mean, as in containerd."""
+    status = Path("/proc/self/status").read_text()
+    bounding = int(status.partition("CapBnd:")[2].split()[0], 16)
+    return tuple(name for number, name in enumerate(ALL_CAPABILITIES) if bounding >> number & 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +202,7 @@ def config(
 def process(plan: ContainerPlan, argv: Sequence[str], *, tty: bool | None = None) -> dict[str, Any]:
     """The process part, for the container's own process or for one executed in it."""
     security = plan.security
-    capabilities = ALL_CAPABILITIES if security.privileged else security.capabilities
+    capabilities = held_capabilities() if security.privileged else security.capabilities
     granted = {"bounding": capabilities}
     if security.uid == 0:
         granted |= {"effective": capabilities, "permitted": capabilities}

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from controlplane.node.errors import ConfigFailure
-from controlplane.node.runtime.oci import ALL_CAPABILITIES, DEFAULT_CAPABILITIES
+from controlplane.node.runtime.oci import DEFAULT_CAPABILITIES, held_capabilities
 from controlplane.node.security import oom_score, resources, security
 
 
@@ -32,7 +34,7 @@ def test_capabilities_are_added_and_dropped() -> None:
     assert of(drop=["ALL"]) == ()
     assert of(drop=["ALL"], add=["NET_BIND_SERVICE"]) == ("CAP_NET_BIND_SERVICE",)
     assert "CAP_NET_ADMIN" in of(add=["net_admin"])
-    assert set(of(add=["ALL"])) == set(ALL_CAPABILITIES)
+    assert set(of(add=["ALL"])) == set(held_capabilities())
     assert "CAP_NET_RAW" not in of(drop=["NET_RAW"])
 
 
@@ -48,3 +50,11 @@ def test_oom_scores_follow_the_class() -> None:
     assert oom_score("BestEffort", {}, 1024**3) == 1000
     assert oom_score("Burstable", half, 1024**3) == 500
     assert oom_score("Burstable", {}, 1024**3) == 999
+
+
+def test_all_is_what_this_process_may_hand_on() -> None:
+    held = set(held_capabilities())
+    assert {"CAP_CHOWN", "CAP_NET_RAW"} <= held
+    shown = subprocess.run(["capsh", "--print"], capture_output=True, text=True, check=True).stdout
+    bounding = shown.partition("Bounding set =")[2].partition("\n")[0]
+    assert held == {name.upper() for name in bounding.split(",")}
