@@ -1,12 +1,14 @@
 """The walk-through of the README, played for a person: `make demo`.
 
 Every command is shown as it would be typed, run for real, and its answer printed. What follows a command is waited
-for by its condition, never by time. The cluster is called `demo`, stands beside any other, and is taken down at the
-end, also when a step fails or the demo is interrupted. It is not a test: tests/e2e asserts more than this shows.
+for by its condition, never by time. The cluster is called `demo`, stands beside any other, and is taken down however
+the demo ends: by a step that fails, a signal, a terminal that is closed, or a reader of its output that goes away. It
+is not a test: tests/e2e asserts more than this shows.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
@@ -32,6 +34,8 @@ KUBECONFIG = Path(f"/var/lib/netsim/clusters/{CLUSTER}/admin.kubeconfig")
 COMMAND_SECONDS = 90
 WAIT_SECONDS = 30.0
 POLL_SECONDS = 0.1
+NOBODY_READS = (errno.EPIPE, errno.EIO)
+ENDING_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 Value = TypeVar("Value")
 
@@ -41,8 +45,22 @@ class StepFailed(Exception):
 
 
 def main() -> int:
-    """Play it all; 0 if every step worked, 1 if one did not, 130 if interrupted."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    """Play it all; 0 if every step worked, 1 if one did not or nobody reads any more, 130 if interrupted."""
+    for number in ENDING_SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+    try:
+        return _play()
+    except OSError as error:
+        if error.errno not in NOBODY_READS:
+            raise
+        # What is still buffered would be written at the exit, and fail again.
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        return 1
+
+
+def _play() -> int:
     begun = time.monotonic()
     try:
         with _cluster():
@@ -67,9 +85,13 @@ def _cluster() -> Iterator[None]:
         _netsim("up", "--name", CLUSTER)
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave half a cluster
-        _say("Taking the cluster down.")
-        _netsim("down", "--name", CLUSTER)
+        _ignore_signals()
+        try:
+            _say("Taking the cluster down.")
+        finally:
+            # Also when that could not be said; so nothing is shown before it is done.
+            done = _netsim("down", "--name", CLUSTER, quiet=True)
+        click.echo(done.rstrip())
 
 
 def _deploy() -> None:
@@ -241,9 +263,9 @@ def _say(text: str) -> None:
     click.secho(f"\n# {text}", fg="cyan", bold=True)
 
 
-def _netsim(*arguments: str, quiet: bool = False) -> None:
+def _netsim(*arguments: str, quiet: bool = False) -> str:
     command = shlex.join([str(BIN / "netsim"), *arguments])
-    _run(command, shown=None if quiet else f"sudo netsim {shlex.join(arguments)}")
+    return _run(command, shown=None if quiet else f"sudo netsim {shlex.join(arguments)}")
 
 
 def _kubectl(arguments: str, *, stdin: str | None = None) -> None:
@@ -282,7 +304,14 @@ def _run(command: str, *, shown: str | None = "", stdin: str | None = None) -> s
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
+    _ignore_signals()  # a second one must not leave half a cluster
     raise KeyboardInterrupt
+
+
+def _ignore_signals() -> None:
+    """From here on; what is started from here on ignores them too."""
+    for number in ENDING_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 if __name__ == "__main__":
