@@ -9,7 +9,6 @@ import errno
 import functools
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from controlplane.node.errors import RuntimeFailure
@@ -72,10 +71,11 @@ def remove(cgroup: str) -> None:
 
 
 def processes(cgroup: str) -> list[int]:
-    """The processes of a cgroup in the first hierarchy that has it."""
+    """The processes of a cgroup and of those below it, in the first hierarchy that has it."""
     for root in hierarchies():
-        with suppress(FileNotFoundError):
-            return [int(line) for line in (root / cgroup.lstrip("/") / "cgroup.procs").read_text().split()]
+        directory = os.path.join(root, cgroup.lstrip("/"))
+        if os.path.isdir(directory):
+            return [pid for below in _deepest_first(directory) for pid in _members(below)]
     return []
 
 
@@ -86,6 +86,16 @@ def holds(pid: int, cgroup: str) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return any(line.split(":", 2)[2].startswith(cgroup) for line in text.splitlines())
+
+
+def _members(directory: str) -> list[int]:
+    try:
+        return [int(line) for line in Path(directory, "cgroup.procs").read_text().split()]
+    except OSError as error:
+        # Gone meanwhile, or threaded: the processes of those are listed above it.
+        if error.errno not in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):
+            raise
+        return []
 
 
 def _deepest_first(directory: str) -> Iterator[str]:

@@ -124,7 +124,8 @@ class ContainerRuntime:
         if number == signal.SIGKILL:
             for pid in cgroups.processes(container.record.cgroup):
                 send_signal(pid, signal.SIGKILL)
-        elif cgroups.holds(container.pid, container.record.cgroup):
+        # The first process also when it has moved to a cgroup of its own making.
+        if cgroups.holds(container.pid, container.record.cgroup):
             send_signal(container.pid, number)
 
     async def remove(self, container: Container) -> None:

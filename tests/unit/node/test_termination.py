@@ -15,7 +15,7 @@ async def test_of_a_huge_termination_log_only_the_beginning_is_read(tmp_path: Pa
     written = tmp_path / "termination-log"
     written.write_bytes(b"x" * 10_000)
     os.truncate(written, 64 * 1024 * 1024)
-    container = Container(_record(written), tmp_path, 0)
+    container = Container(record(written), tmp_path, 0)
     tracemalloc.start()
     try:
         assert termination_message(container, {}) == "x" * MESSAGE_BYTES
@@ -24,7 +24,8 @@ async def test_of_a_huge_termination_log_only_the_beginning_is_read(tmp_path: Pa
         tracemalloc.stop()
 
 
-def _record(termination: Path) -> Record:
+def record(termination: Path) -> Record:
+    """A record of no real container."""
     return Record(
         id="0",
         pod_uid="u",
