@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from netsim.errors import MissingRequirement
 from netsim.probe import features, limits, programs
+from netsim.probe.capabilities import capabilities
 from netsim.probe.check import Check
 
 __all__ = ["DEFAULT_PODS", "Check", "checks", "require"]
@@ -21,7 +22,7 @@ def checks(pods: int = DEFAULT_PODS) -> list[Check]:
     found = [root, *programs.programs()]
     if root.ok:
         found += [*features.features(), limits.host_forwarding()]
-    return [*found, limits.cgroups(), *limits.limits(pods)]
+    return [*found, *capabilities(), limits.cgroups(), *limits.limits(pods)]
 
 
 def require() -> None:

@@ -23,7 +23,7 @@ Examples:
 @click.option("--pods", type=click.IntRange(0), default=probe.DEFAULT_PODS, show_default=True, help="Number of pods.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format.")
 def command(pods: int, output: str) -> int:
-    """Check root, programs, kernel features, limits and address ranges; say for each how to get what is missing.
+    """Check root, programs, kernel, capabilities, limits and address ranges; say for each how to get what is missing.
 
     Ends with status 1 if something is missing without which no cluster starts.
     """
