@@ -31,9 +31,17 @@ def test_scripts_can_be_run(script: str) -> None:
     assert os.access(ROOT / script, os.X_OK)
 
 
+def test_the_vagrantfile_is_ruby() -> None:
+    if shutil.which("ruby") is None:
+        pytest.skip("ruby is not installed, so the Vagrantfile's syntax cannot be checked")
+    done = run("ruby", "-c", str(ROOT / "vagrant" / "Vagrantfile"))
+    assert done.returncode == 0, done.stderr
+    assert "Syntax OK" in done.stdout
+
+
 def test_the_vagrantfile_is_valid(tmp_path: Path) -> None:
     if shutil.which("vagrant") is None:
-        pytest.skip("vagrant is not installed, and this distribution may not have it")
+        pytest.skip("vagrant is not installed, and this distribution may not have it; its syntax is checked by ruby")
     shutil.copy(ROOT / "vagrant" / "Vagrantfile", tmp_path)
     shutil.copy(ROOT / "vagrant" / "provision.sh", tmp_path)
     home = {"VAGRANT_HOME": str(tmp_path / "home"), "VAGRANT_CHECKPOINT_DISABLE": "1"}
