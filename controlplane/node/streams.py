@@ -188,6 +188,8 @@ async def _converse(execution: Execution, streams: ProcessStreams) -> int:
 
 _ATTACH_STDERR = 3
 _RESIZE = 1
+_RESIZE_SECONDS = 0.1
+"""Between two sizes: of orders that conmon reads at once it follows only the first."""
 
 
 async def _attached(made: socket.socket, attempt: Container, streams: ProcessStreams) -> None:
@@ -212,6 +214,7 @@ async def _attached(made: socket.socket, attempt: Container, streams: ProcessStr
         if streams.resize is not None:
             async for size in streams.resize:
                 _resize(attempt.bundle, size)
+                await asyncio.sleep(_RESIZE_SECONDS)
 
     helpers = [asyncio.ensure_future(feed()), asyncio.ensure_future(resize())]
     try:

@@ -40,7 +40,7 @@ class Channels:
         """Upgrades the request; BadRequest when it asks for no WebSocket or no protocol that is spoken here."""
         asked = [one.strip() for one in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
         if request.headers.get("Upgrade", "").lower() != "websocket":
-            raise BadRequest("Upgrade request required: this server streams over WebSocket")
+            raise BadRequest("Upgrade request required")
         if not set(asked) & set(PROTOCOLS):
             raise BadRequest(f"unable to upgrade: none of the subprotocols {asked} is one of {list(PROTOCOLS)}")
         socket = web.WebSocketResponse(protocols=PROTOCOLS, heartbeat=HEARTBEAT_SECONDS, max_msg_size=MESSAGE_BOUND)
@@ -56,7 +56,9 @@ class Channels:
             if channel == STDIN and self._stdin_open and data:
                 await self._stdin.put(data)
             elif channel == RESIZE:
-                await self._resize(data)
+                size = terminal_size(data)
+                if size is not None:
+                    await self._sizes.put(size)
             elif channel == CLOSE and data == bytes([STDIN]):
                 await self._end_stdin()
         await self._end_stdin()
@@ -96,13 +98,14 @@ class Channels:
             self._stdin_open = False
             await self._stdin.put(None)
 
-    async def _resize(self, data: bytes) -> None:
-        try:
-            size = orjson.loads(data)
-            found = TerminalSize(int(size["Width"]), int(size["Height"]))
-        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-            return  # a size that cannot be read is no reason to end a shell
-        await self._sizes.put(found)
+
+def terminal_size(data: bytes) -> TerminalSize | None:
+    """The size in a message about it; None when it cannot be read, which is no reason to end a shell."""
+    try:
+        size = orjson.loads(data)
+        return TerminalSize(int(size["Width"]), int(size["Height"]))
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        return None
 
 
 def exit_status(code: int) -> Object:

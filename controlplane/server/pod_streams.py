@@ -19,7 +19,9 @@ from controlplane.server.exchange import Exchange
 from controlplane.server.port_forward import forward
 from controlplane.server.registry import Registry
 from controlplane.server.routes import Target
+from controlplane.server.spdy_channels import SpdyChannels, accepted
 from controlplane.server.streams import LogOptions, NodeStreams, ProcessStreams, StreamDirectory
+from controlplane.server.upgrades import Upgraded, wants
 
 FIRST_CHUNK_SECONDS = 0.5
 """How long an answer waits for the first bytes of a log, which may still turn out to be an error."""
@@ -87,22 +89,40 @@ class PodStreams:
         if not any(parameters.flag(query, one) for one in ("stdin", "stdout", "stderr")):
             raise BadRequest("you must specify at least 1 of stdin, stdout, stderr")
         node = self._directory.for_node(pod["spec"]["nodeName"])
+        wanted = _wanted(query)
+
+        async def run(channels: Channels | SpdyChannels) -> None:
+            streams = _streams(channels, wanted)
+            process = (
+                node.exec(pod, container, command, streams)
+                if subresource == "exec"
+                else _attach(node, pod, container, streams)
+            )
+            await _join(channels, asyncio.ensure_future(process))
+
+        if wants(exchange.request) == "spdy/3.1":
+            async with accepted(exchange.request, wanted | {"error"}) as spoken:
+                await run(spoken)
+            return Upgraded()
         channels = await Channels.accept(exchange.request)
-        tty = parameters.flag(query, "tty")
-        streams = ProcessStreams(
-            tty=tty,
-            stdin=channels.stdin() if parameters.flag(query, "stdin") else None,
-            stdout=channels.output(STDOUT) if parameters.flag(query, "stdout") else None,
-            stderr=channels.output(STDERR) if parameters.flag(query, "stderr") and not tty else None,
-            resize=channels.sizes() if tty else None,
-        )
-        process = (
-            node.exec(pod, container, command, streams)
-            if subresource == "exec"
-            else _attach(node, pod, container, streams)
-        )
-        await _join(channels, asyncio.ensure_future(process))
+        await run(channels)
         return channels.socket
+
+
+def _wanted(query: parameters.Query) -> set[str]:
+    """The streams that the caller asks for; a terminal has sizes, and no standard error of its own."""
+    wanted = {name for name in ("stdin", "stdout", "stderr") if parameters.flag(query, name)}
+    return (wanted - {"stderr"}) | {"resize"} if parameters.flag(query, "tty") else wanted
+
+
+def _streams(channels: Channels | SpdyChannels, wanted: set[str]) -> ProcessStreams:
+    return ProcessStreams(
+        tty="resize" in wanted,
+        stdin=channels.stdin() if "stdin" in wanted else None,
+        stdout=channels.output(STDOUT) if "stdout" in wanted else None,
+        stderr=channels.output(STDERR) if "stderr" in wanted else None,
+        resize=channels.sizes() if "resize" in wanted else None,
+    )
 
 
 async def _attach(node: NodeStreams, pod: Object, container: str, streams: ProcessStreams) -> int:
@@ -110,7 +130,7 @@ async def _attach(node: NodeStreams, pod: Object, container: str, streams: Proce
     return 0  # upstream too says only that it went well; kubectl takes the exit code from the pod
 
 
-async def _join(channels: Channels, process: asyncio.Future[int]) -> None:
+async def _join(channels: Channels | SpdyChannels, process: asyncio.Future[int]) -> None:
     """Runs both until the process has ended or the caller has gone, which cancels the process."""
     receiving = asyncio.ensure_future(channels.run())
     both: list[asyncio.Future[Any]] = [process, receiving]
@@ -124,7 +144,7 @@ async def _join(channels: Channels, process: asyncio.Future[int]) -> None:
         await asyncio.wait(both)
 
 
-async def _finish(channels: Channels, process: asyncio.Future[int]) -> None:
+async def _finish(channels: Channels | SpdyChannels, process: asyncio.Future[int]) -> None:
     try:
         status = exit_status(process.result())
     except ApiError as error:

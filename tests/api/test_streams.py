@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 
 from controlplane.api.errors import BadRequest
@@ -121,6 +122,38 @@ async def test_exec_passes_stdin_and_its_end(kubectl: Kubectl, host: HostStreams
     text = "x" * 300_000
     done = await kubectl("exec", "-i", "one", "--", "wc", "-c", stdin=text)
     assert done.stdout.strip() == "300000", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("headers", "code", "message"),
+    [
+        ({}, 400, "Upgrade request required"),
+        (
+            {"Connection": "Upgrade", "Upgrade": "SPDY/3.1", "X-Stream-Protocol-Version": "v9.channel.k8s.io"},
+            403,
+            "unable to upgrade: unable to negotiate protocol: "
+            "client supports [v9.channel.k8s.io], server accepts [v4.channel.k8s.io]",
+        ),
+    ],
+    ids=["no upgrade", "unknown protocol"],
+)
+async def test_exec_in_a_protocol_that_is_not_spoken(
+    session: aiohttp.ClientSession, host: HostStreams, headers: dict[str, str], code: int, message: str
+) -> None:
+    path = "/api/v1/namespaces/default/pods/one/exec?command=true&stdout=true"
+    async with session.post(path, headers=headers) as answer:
+        assert answer.status == code
+        assert (await answer.json())["message"] == message
+    async with session.get("/version") as answer:
+        assert answer.status == 200
+
+
+async def test_exec_over_spdy(kubectl: Kubectl, host: HostStreams, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "false")
+    done = await kubectl("exec", "-i", "one", "--", "sh", "-c", "cat; echo err >&2; exit 3", stdin="given\n")
+    assert done.stdout == "given\n"
+    assert done.stderr == "err\ncommand terminated with exit code 3\n"
+    assert done.status == 3
 
 
 async def test_exec_that_cannot_start(kubectl: Kubectl, host: HostStreams) -> None:

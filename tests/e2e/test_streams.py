@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Eventually
 from tests.e2e.conftest import Cluster
 
 WAIT_SECONDS = 30.0
@@ -95,13 +96,21 @@ def shell(cluster: Cluster, namespace: str) -> Iterator[str]:
     cluster.out("-n", namespace, "delete", "pod", "shell", "--now", "--wait=false")
 
 
-def test_a_pod_run_with_a_terminal_is_a_shell_of_its_own(cluster: Cluster, namespace: str) -> None:
+@pytest.fixture(params=["websocket", "spdy"])
+def protocol(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What kubectl speaks: that of today, or that of versions before 1.31."""
+    monkeypatch.setenv("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "true" if request.param == "websocket" else "false")
+    return str(request.param)
+
+
+def test_a_pod_run_with_a_terminal_is_a_shell_of_its_own(cluster: Cluster, namespace: str, protocol: str) -> None:
     run = ("-n", namespace, "run", "mine", "-it", "--rm", "--restart=Never", "--image=busybox", "--", "sh")
     with terminal(cluster.argv(*run)) as person:
         person.expect("If you don't see a command prompt")
-        person.type("tty; stty size; echo answer=$((6*7))\n")
+        # kubectl first sends a size that is too large by one, so that programs draw themselves anew.
+        person.type("tty; until stty size | grep '40 100'; do sleep 0.1; done; echo answer=$((6*7))\n")
         person.expect("/dev/pts/0")
-        person.expect("40 100")
+        person.expect("\n40 100")
         person.expect("answer=42")
         person.resize(90, 30)
         person.type("until stty size | grep '30 90'; do sleep 0.1; done; hostname; exit 5\n")
@@ -111,7 +120,7 @@ def test_a_pod_run_with_a_terminal_is_a_shell_of_its_own(cluster: Cluster, names
     assert cluster.out("-n", namespace, "get", "pods", "-o", "name") == ""
 
 
-def test_input_of_a_run_pod_ends_with_its_callers(cluster: Cluster, namespace: str) -> None:
+def test_input_of_a_run_pod_ends_with_its_callers(cluster: Cluster, namespace: str, protocol: str) -> None:
     text = "".join(f"line {number}\n" for number in range(20_000))
     count = ("sh", "-c", "wc -c; exit 4")
     run = ("-n", namespace, "run", "count", "-i", "--rm", "--restart=Never", "--image=busybox", "--", *count)
@@ -152,13 +161,41 @@ def test_input_that_is_not_once_only_stays_open_for_the_next_caller(cluster: Clu
 
 
 @pytest.mark.parametrize("code", [0, 3])
-def test_a_command_that_ends_at_once_has_its_exit_code(cluster: Cluster, shell: str, code: int) -> None:
+def test_a_command_that_ends_at_once_has_its_exit_code(cluster: Cluster, shell: str, protocol: str, code: int) -> None:
     for _ in range(5):
         with terminal(cluster.argv("-n", shell, "exec", "-it", "shell", "--", "sh", "-c", f"exit {code}")) as person:
             assert person.exit_status() == code, person.seen
 
 
-def test_files_and_directories_are_copied_both_ways(cluster: Cluster, shell: str, tmp_path: Path) -> None:
+def test_exec_carries_all_streams_and_the_exit_code(cluster: Cluster, shell: str, protocol: str) -> None:
+    argv = ("-n", shell, "exec", "-i", "shell", "--", "sh", "-c", "wc -c; echo bad >&2; exit 7")
+    done = cluster.kubectl(*argv, stdin="x" * 1_000_000, check=False)
+    assert (done.stdout.strip(), done.returncode) == ("1000000", 7)
+    assert done.stderr == "bad\ncommand terminated with exit code 7\n"
+    assert len(cluster.out("-n", shell, "exec", "shell", "--", "head", "-c", "3000000", "/dev/zero")) == 3_000_000
+    unread = cluster.kubectl("-n", shell, "exec", "-i", "shell", "--", "true", stdin="x" * 1_000_000)
+    assert unread.stdout == ""
+    missing = cluster.kubectl("-n", shell, "exec", "shell", "--", "no-such-program", check=False)
+    assert "no-such-program" in missing.stderr
+
+
+def test_a_command_ends_when_its_caller_goes(
+    cluster: Cluster, shell: str, protocol: str, eventually: Eventually
+) -> None:
+    def running() -> bool:
+        return "sleep 4242" in cluster.out(
+            "-n", shell, "exec", "shell", "--", "sh", "-c", "cat /proc/*/cmdline | tr '\\0' ' '"
+        )
+
+    with subprocess.Popen(cluster.argv("-n", shell, "exec", "shell", "--", "sleep", "4242")) as caller:
+        eventually(running)
+        caller.kill()
+    eventually(lambda: not running())
+
+
+def test_files_and_directories_are_copied_both_ways(
+    cluster: Cluster, shell: str, protocol: str, tmp_path: Path
+) -> None:
     content = os.urandom(3_000_000)
     (tmp_path / "there" / "deep").mkdir(parents=True)
     (tmp_path / "there" / "deep" / "file").write_bytes(content)
