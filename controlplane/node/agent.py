@@ -213,7 +213,8 @@ class NodeAgent(Streams):
     async def _let_go(self) -> None:
         self._working = False
         for state in self._states.values():
-            for task in (state.stopping, *(c.stopping for c in state.containers.values())):
+            tasks = [task for c in state.containers.values() for task in (c.stopping, c.post_start)]
+            for task in (state.stopping, *tasks):
                 if task is not None:
                     task.cancel()
             for container in state.containers.values():

@@ -10,8 +10,11 @@ from controlplane.node.errors import NodeError
 from controlplane.node.parts import NodeParts
 from controlplane.node.runtime.execution import output_of
 from controlplane.node.state import ContainerState, PodState
+from netsim.errors import NetsimError
 
 LONGEST_SECONDS = 3600.0
+HOOK_FAILURES = (NodeError, NetsimError, OSError, ValueError, OverflowError)
+"""What `Hooks.run` raises: a line of an answer may be too long or a header no text, and a program may not start."""
 
 
 class HookFailure(NodeError):
@@ -25,7 +28,11 @@ class Hooks:
         self._parts = parts
 
     async def run(self, state: PodState, container: ContainerState, hook: Object) -> None:
-        """Runs one hook; HookFailure when it fails."""
+        """Runs one hook; one of HOOK_FAILURES when it fails, TimeoutError after an hour."""
+        async with asyncio.timeout(LONGEST_SECONDS):
+            await self._run(state, container, hook)
+
+    async def _run(self, state: PodState, container: ContainerState, hook: Object) -> None:
         if "exec" in hook:
             assert container.current is not None
             command = list(hook["exec"].get("command") or [])
@@ -46,13 +53,15 @@ class Hooks:
         try:
             await asyncio.get_running_loop().sock_connect(made, (address, port))
             reader, writer = await asyncio.open_connection(sock=made)
+        except BaseException:
+            made.close()
+            raise
+        try:
             path = action.get("path") or "/"
             writer.write(f"GET {path} HTTP/1.1\r\nHost: {address}:{port}\r\nConnection: close\r\n\r\n".encode())
             words = (await reader.readline()).split()
+        finally:
             writer.close()
-        except OSError as error:
-            made.close()
-            raise HookFailure(str(error)) from error
         if len(words) < 2 or not words[1].startswith((b"2", b"3")):
             raise HookFailure("the HTTP request was not answered with success")
 

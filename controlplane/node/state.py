@@ -35,6 +35,7 @@ class ContainerState:
     ready: bool = False
     started: bool = False
     probes: ProbeSet | None = None
+    post_start: asyncio.Task[None] | None = None
     stopping: asyncio.Task[None] | None = None
 
     @property

@@ -8,8 +8,7 @@ import signal
 import time
 
 from controlplane.api.types import Object
-from controlplane.node.errors import NodeError
-from controlplane.node.hooks import Hooks
+from controlplane.node.hooks import HOOK_FAILURES, Hooks
 from controlplane.node.launch import Launcher
 from controlplane.node.parts import NodeParts
 from controlplane.node.runtime.container import KILL_SECONDS, Container
@@ -61,7 +60,7 @@ class Stopper:
                 await self._hooks.run(state, container, hook)
         except TimeoutError:
             log.info("preStop hook outlasted the grace period", extra={"pod": state.name, "container": container.name})
-        except NodeError:
+        except HOOK_FAILURES:
             self._launcher.event(state, container, "FailedPreStopHook", "PreStopHook failed", warn=True)
 
 

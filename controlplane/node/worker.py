@@ -20,7 +20,7 @@ from controlplane.api.types import Object
 from controlplane.node import logs, podfiles, standins, volumes
 from controlplane.node import status as pod_status
 from controlplane.node.errors import NodeError, VolumeFailure
-from controlplane.node.hooks import Hooks
+from controlplane.node.hooks import HOOK_FAILURES, Hooks
 from controlplane.node.launch import FIRST_DELAY, LONGEST_DELAY, Launcher
 from controlplane.node.limits import Limits
 from controlplane.node.parts import NodeParts
@@ -119,6 +119,9 @@ class PodWorker:
             if container.probes is not None:
                 container.probes.stop()
                 container.probes = None
+            if container.post_start is not None:
+                container.post_start.cancel()
+                container.post_start = None
             container.ready = container.started = False
             if not current.message and not current.start_error:
                 current.message = await self._parts.spawner.files(termination_message, current, container.spec)
@@ -147,6 +150,9 @@ class PodWorker:
                 return _soonest(dues)
         for container in state.of_role("main"):
             dues.append(await self._ensure_container(state, container, policy))
+            if container.post_start is not None:
+                # The next ones wait for it, as manifests rely on.
+                break
         return _soonest(dues)
 
     async def _ensure_sandbox(self, state: PodState) -> None:
@@ -234,20 +240,32 @@ class PodWorker:
             return
         hook = (container.spec.get("lifecycle") or {}).get("postStart")
         if hook:
-            try:
-                await self._hooks.run(state, container, hook)
-            except (NodeError, TimeoutError):
-                self._launcher.event(state, container, "FailedPostStartHook", "PostStartHook failed", warn=True)
-                await self._stopper.stop(state, container, self._grace(state), "FailedPostStartHook")
-                return
-        container.ready = container.running and not container.spec.get("readinessProbe")
-        container.started = container.running and not container.spec.get("startupProbe")
+            # A task: it may take an hour, and a worker is for all pods of the node.
+            task = self._post_start(state, container, hook)
+            container.post_start = asyncio.get_running_loop().create_task(task, name=f"post-start-{container.name}")
+            return
+        _begins(container)
+
+    async def _post_start(self, state: PodState, container: ContainerState, hook: Object) -> None:
+        try:
+            await self._hooks.run(state, container, hook)
+        except HOOK_FAILURES:
+            self._launcher.event(state, container, "FailedPostStartHook", "PostStartHook failed", warn=True)
+            if container.stopping is None:
+                self._stop_soon(state, container, self._grace(state), "FailedPostStartHook")
+        else:
+            _begins(container)
+        finally:
+            container.post_start = None
+            self._wake(state.uid)
 
     # Probes.
 
     def _watch_probes(self, state: PodState) -> None:
         for container in state.containers.values():
             if container.role == "init" or not container.running or container.probes is not None:
+                continue
+            if container.post_start is not None:
                 continue
             probes = self._probe_set(state, container)
             if probes.kinds:
@@ -289,8 +307,10 @@ class PodWorker:
 
     def _stop_soon(self, state: PodState, container: ContainerState, grace: float, message: str) -> None:
         async def stop() -> None:
-            await self._stopper.stop(state, container, grace, message)
-            container.stopping = None
+            try:
+                await self._stopper.stop(state, container, grace, message)
+            finally:
+                container.stopping = None
 
         container.stopping = asyncio.get_running_loop().create_task(stop(), name=f"stop-{container.name}")
 
@@ -300,8 +320,12 @@ class PodWorker:
         state.stop_began = state.stop_began or time.time()
         deadline = 0.0 if state.gone else state.stop_began + self._deletion_grace(state)
         if state.stopping is not None and (state.stopping.done() or deadline < state.deadline):
-            state.stopping.cancel()
-            state.stopping = None
+            stopped, state.stopping = state.stopping, None
+            if not stopped.done():
+                stopped.cancel()
+            elif not stopped.cancelled() and (error := stopped.exception()) is not None:
+                # Said here, so that the next attempt comes after a pause.
+                raise NodeError(f"the containers of pod {state.name} cannot be stopped") from error
         if state.alive and state.stopping is None:
             state.deadline = deadline
             state.stopping = asyncio.get_running_loop().create_task(self._stop(state), name=f"stop-{state.name}")
@@ -324,8 +348,10 @@ class PodWorker:
         await self.write_status(state)
 
     async def _stop(self, state: PodState) -> None:
-        await self._stopper.stop_pod(state)
-        self._wake(state.uid)
+        try:
+            await self._stopper.stop_pod(state)
+        finally:
+            self._wake(state.uid)
 
     async def _delete(self, state: PodState) -> None:
         try:
@@ -357,6 +383,12 @@ class PodWorker:
     def _grace(self, state: PodState) -> float:
         grace = state.pod["spec"].get("terminationGracePeriodSeconds")
         return float(DEFAULT_GRACE if grace is None else grace)
+
+
+def _begins(container: ContainerState) -> None:
+    """It has started; with probes those say the rest."""
+    container.ready = container.running and not container.spec.get("readinessProbe")
+    container.started = container.running and not container.spec.get("startupProbe")
 
 
 def _soonest(dues: list[float | None]) -> float | None:
