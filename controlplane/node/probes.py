@@ -17,6 +17,7 @@ from typing import Literal
 
 from controlplane.api.types import Object
 from controlplane.node import grpc_health
+from netsim.errors import NetsimError
 from netsim.namespace import NamespaceExecutor
 
 ProbeKind = Literal["Startup", "Liveness", "Readiness"]
@@ -121,6 +122,9 @@ class ProbeSet:
             return f"command timed out after {limit}s" if "exec" in probe else f"timed out after {limit}s"
         except (OSError, ssl.SSLError) as error:
             return f"{self._target(probe)}: {error.strerror or error}"
+        except (NetsimError, ValueError, LookupError, OverflowError) as error:
+            # An answer that cannot be read, or a program that cannot be started, is no reason to stop probing.
+            return str(error)
         return None
 
     async def _attempt(self, probe: Object, limit: float) -> None:
