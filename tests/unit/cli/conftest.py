@@ -16,5 +16,5 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Directories:
     monkeypatch.setattr(directories, "STATE_ROOT", tmp_path / "state")
     monkeypatch.setattr(directories, "RUN_ROOT", tmp_path / "run")
     found = Directories("lab")
-    found.state.mkdir(parents=True)
+    found.ensure()
     return found

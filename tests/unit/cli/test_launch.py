@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -99,6 +98,5 @@ def test_an_interrupted_start_leaves_no_daemon(lab: Directories) -> None:
 
 
 def test_a_stale_pid_file_is_not_taken_for_a_daemon(lab: Directories) -> None:
-    Path(lab.run).mkdir(parents=True)
     lab.pid_file.write_text(f"{os.getpid()}\n")
     assert launch.stop(lab) is None

@@ -35,7 +35,6 @@ def running(lab: Directories) -> Iterator[Directories]:
         ClusterConfig(nodes=numbered_nodes(3)), taken=[], port_owner=lambda address, port: None, name=lab.name
     )
     (lab.state / CLUSTER_FILE).write_text(cluster.to_json())
-    lab.run.mkdir(parents=True)
     argv = [sys.executable, "-c", HOLDER, str(lab.pid_file)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
