@@ -7,6 +7,8 @@ directory holds a copy.
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -50,19 +52,43 @@ def export(directories: Directories, owner: Owner) -> Path:
     return path
 
 
-def merge(directories: Directories, owner: Owner) -> Path:
-    """Merge the cluster's entries into the owner's ~/.kube/config and make them current; returns the file."""
-    path = owner.home / ".kube" / "config"
+def merge(directories: Directories, owner: Owner, variable: str = "") -> Path:
+    """Merge the cluster's entries into the file that the owner's kubectl writes, and make them current; returns it.
+
+    `variable` is what KUBECONFIG says.
+    """
     own = kubeconfigs.parse(content(directories), file=str(directories.admin_kubeconfig))
     added = kubeconfigs.under_one_name(own, kubeconfigs.entry_name(directories.name))
+    made = _made_by_us(directories.state.parent)
     with acting_as(owner):
-        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path = written_by_kubectl(owner, variable, made)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         text = _read(path, owner)
     before = kubeconfigs.parse(text or "", file=str(path))
     _remember(directories, Export(str(path), owner.uid, merged=True, created=text is None))
     with acting_as(owner):
         write_atomically(path, kubeconfigs.dump(kubeconfigs.merged(before, added)))
     return path
+
+
+def written_by_kubectl(owner: Owner, variable: str, made: Collection[Path] = ()) -> Path:
+    """The file that `kubectl config` writes to: of those in KUBECONFIG the first that exists, or else the last.
+
+    Without any it is ~/.kube/config. Files `made` by netsim itself, which `kubeconfig --export` puts into KUBECONFIG,
+    are passed over: they go with their cluster.
+    """
+    named = [Path(each).absolute() for each in variable.split(os.pathsep) if each]
+    files = [path for path in named if path not in made]
+    if not files:
+        return owner.home / ".kube" / "config"
+    return next((path for path in files if path.exists()), files[-1])
+
+
+def _made_by_us(state_root: Path) -> set[Path]:
+    """The kubeconfigs of all clusters, and the copies of them."""
+    clusters = [Directories(path.name) for path in state_root.iterdir() if path.is_dir()]
+    copies = {Path(item.path) for each in clusters for item in exported(each) if not item.merged}
+    return copies | {each.admin_kubeconfig for each in clusters}
 
 
 def exported(directories: Directories) -> list[Export]:

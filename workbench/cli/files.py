@@ -11,7 +11,7 @@ import pwd
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 
@@ -32,11 +32,16 @@ class Owner:
 
 
 def invoking_owner() -> Owner:
-    """Who called: the user behind sudo, or the user of this process."""
+    """Who called: the user behind sudo, or the user of this process, whose home is then what `HOME` says, if anything.
+
+    Behind sudo `HOME` may be root's or the user's, as sudo is set up; so there the user database is asked.
+    """
     behind_sudo = os.environ.get("SUDO_UID", "")
-    if os.geteuid() == 0 and behind_sudo.isdecimal():
+    if os.geteuid() == 0 and behind_sudo.isdecimal() and int(behind_sudo) != 0:
         return Owner.of(int(behind_sudo))
-    return Owner.of(os.geteuid())
+    owner = Owner.of(os.geteuid())
+    home = Path(os.environ.get("HOME", ""))
+    return replace(owner, home=home) if home.is_absolute() else owner
 
 
 @contextmanager

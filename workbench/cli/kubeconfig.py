@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import sys
 from pathlib import Path
 
@@ -18,18 +17,19 @@ from workbench.cli.options import existing, name_option
 EPILOG = """\b
 Examples:
   eval "$(sudo netsim kubeconfig --export)"      kubectl in this shell
-  sudo netsim kubeconfig --merge                 kubectl in every shell, by ~/.kube/config
+  sudo netsim kubeconfig --merge                 in every shell, by ~/.kube/config
   sudo netsim kubeconfig --name lab > lab.yaml   the file itself"""
 
 
 @click.command("kubeconfig", epilog=EPILOG)
 @name_option()
-@click.option("--export", is_flag=True, help="Print the line `export KUBECONFIG=…` for a file that you can read.")
-@click.option("--merge", is_flag=True, help="Merge into your ~/.kube/config and make it the current context.")
+@click.option("--export", is_flag=True, help="Print `export` lines for a file that you can read, and for PATH.")
+@click.option("--merge", is_flag=True, help="Merge into the file that your kubectl uses; make it the current context.")
 def command(name: str, export: bool, merge: bool) -> None:
-    """Print the cluster's kubeconfig, or hand it to your shell or to your ~/.kube/config.
+    """Print the cluster's kubeconfig, or hand it to your shell or to your kubectl's own file.
 
-    Under sudo, "you" is who called sudo: the file is yours, with mode 0600. `netsim down` takes back what this made.
+    That file is the one in KUBECONFIG, else ~/.kube/config. Under sudo, "you" is who called sudo: the file is yours,
+    with mode 0600. `netsim down` takes back what this made.
     """
     if export and merge:
         raise click.UsageError("--export and --merge exclude each other", click.get_current_context())
@@ -40,15 +40,14 @@ def command(name: str, export: bool, merge: bool) -> None:
         _echo_path()
     elif merge:
         owner = invoking_owner()
-        path = exports.merge(directories, owner)
+        path = exports.merge(directories, owner, os.environ.get("KUBECONFIG", ""))
         click.echo(f"merged into {path}, owned by {owner.name}; it is the current context", err=True)
     else:
         click.echo(exports.content(directories), nl=False)
 
 
 def _echo_path() -> None:
-    """A line that puts our kubectl at the end of the caller's PATH, where the shell finds no other."""
+    """A line that puts our kubectl before others of the caller's: it is the one that the cluster is tested with."""
     here = Path(sys.executable).parent
-    path = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/bin"))
-    if shutil.which("kubectl", path=path) is None and (here / "kubectl").exists():
-        click.echo(f'command -v kubectl >/dev/null || export PATH="$PATH":{shlex.quote(str(here))}')
+    if (here / "kubectl").exists():
+        click.echo(f'export PATH={shlex.quote(str(here))}:"$PATH"')

@@ -15,6 +15,7 @@ from controlplane.directories import Directories
 from workbench.cli import exports, kubeconfigs
 from workbench.cli.errors import UserError
 from workbench.cli.files import Owner, acting_as, invoking_owner, write_atomically
+from workbench.cli.main import run
 from workbench.cli.options import existing
 
 KUBECTL = str(Path(sys.executable).parent / "kubectl")
@@ -161,6 +162,64 @@ def test_the_invoking_user_is_who_called_sudo(monkeypatch: pytest.MonkeyPatch) -
     assert invoking_owner().name == expected
     monkeypatch.delenv("SUDO_UID")
     assert invoking_owner().uid == os.geteuid()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="behind sudo is root")
+def test_home_counts_without_sudo_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    assert invoking_owner().home == tmp_path
+    monkeypatch.setenv("SUDO_UID", str(pwd.getpwnam("nobody").pw_uid))
+    assert invoking_owner().home == Path(pwd.getpwnam("nobody").pw_dir)
+    monkeypatch.delenv("SUDO_UID")
+    monkeypatch.setenv("HOME", "")
+    assert invoking_owner().home == Path(pwd.getpwuid(0).pw_dir)
+
+
+def test_the_file_is_the_one_that_kubectl_itself_writes(tmp_path: Path) -> None:
+    owner = Owner("me", os.geteuid(), os.getegid(), tmp_path)
+    (tmp_path / "second").write_text("")
+    for variable in ("", "first", "first:second:third", "first:third", ":second"):
+        wanted = ":".join(str(tmp_path / name) if name else "" for name in variable.split(":"))
+        subprocess.run(
+            [KUBECTL, "config", "set-context", "mark"],
+            env={"HOME": str(tmp_path), "KUBECONFIG": wanted},
+            capture_output=True,
+            check=True,
+        )
+        found = [path for path in tmp_path.rglob("*") if path.is_file() and "mark" in path.read_text()]
+        assert found == [exports.written_by_kubectl(owner, wanted)], variable
+        found[0].write_text("") if found[0].name == "second" else found[0].unlink()
+
+
+@needs_root
+def test_merge_follows_kubeconfig_and_passes_over_what_export_made(ready: Directories, person: Owner) -> None:
+    own = person.home / "own" / "config"
+    copy = exports.export(ready, person)
+    assert exports.merge(ready, person, f"{ready.admin_kubeconfig}:{copy}:{own}") == own
+    assert (own.stat().st_uid, own.stat().st_mode & 0o777) == (person.uid, 0o600)
+    assert exports.merge(ready, person, str(copy)) == person.home / ".kube" / "config"
+    assert yaml.safe_load(ready.admin_kubeconfig.read_text()) == OURS
+    assert exports.take_back(exports.exported(ready), "lab") == []
+    assert not own.exists()
+
+
+@needs_root
+def test_export_puts_our_kubectl_before_others(
+    ready: Directories, person: Owner, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "kubectl").write_text("#!/bin/sh\n")
+    (tmp_path / "kubectl").chmod(0o755)
+    assert run(["kubeconfig", "--name", "lab", "--export"]) == 0
+    script = capsys.readouterr().out + 'command -v kubectl; echo "$KUBECONFIG"'
+    shell = subprocess.run(
+        ["/bin/sh", "-ec", script],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shell.stdout.splitlines()[0] == KUBECTL
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
