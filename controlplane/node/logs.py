@@ -1,6 +1,6 @@
 """Container logs: the CRI files that conmon writes, read as the kubelet serves them.
 
-A line is `TIME STREAM F|P TEXT`; P marks a part of a longer line. Following watches one file with the
+A line is `TIME STREAM F|P TEXT`; P marks a part of a longer line. Followers share the
 process's one inotify descriptor, because the default limit on those is low.
 """
 
@@ -10,7 +10,7 @@ import asyncio
 import ctypes
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -21,7 +21,7 @@ BLOCK = 65536
 SAFETY_SECONDS = 5.0
 """How long a follower sleeps at most, should a notification have been lost."""
 
-_IN_MODIFY, _IN_MOVE_SELF, _IN_DELETE_SELF = 0x2, 0x800, 0x400
+_IN_MODIFY, _IN_ATTRIB, _IN_MOVE_SELF, _IN_DELETE_SELF = 0x2, 0x4, 0x800, 0x400
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -60,7 +60,8 @@ class LogWatcher:
             if self._descriptor < 0:
                 raise OSError(ctypes.get_errno(), "inotify: raise the sysctl fs.inotify.max_user_instances")
             asyncio.get_running_loop().add_reader(self._descriptor, self._read)
-        mask = _IN_MODIFY | _IN_MOVE_SELF | _IN_DELETE_SELF
+        # The attribute that changes is the number of names, when another file is renamed over one that is open.
+        mask = _IN_MODIFY | _IN_ATTRIB | _IN_MOVE_SELF | _IN_DELETE_SELF
         number: int = _libc.inotify_add_watch(self._descriptor, os.fsencode(path), mask)
         if number < 0:
             raise OSError(ctypes.get_errno(), f"inotify watch of {path}")
@@ -96,29 +97,42 @@ async def read(
 async def _lines(
     path: Path, options: LogOptions, watcher: LogWatcher, ended: Callable[[], bool], wake: asyncio.Event
 ) -> AsyncIterator[bytes]:
-    with path.open("rb") as file:
+    with ExitStack() as stack:
+        file = stack.enter_context(path.open("rb"))
         if options.tail_lines is not None:
             _seek_tail(file, options.tail_lines)
         if not options.follow:
             while block := file.readlines(BLOCK):
                 yield b"".join(_format(line, options) for line in block)
             return
-        with watcher.watch(path) as changed:
-            while True:
-                last = ended()
-                changed.clear()
-                async for chunk in _available(file, options):
-                    yield chunk
-                if last:
-                    return
+        changed = stack.enter_context(watcher.watch(path))
+        while True:
+            last, replaced = ended(), _replaced(file, path)
+            changed.clear()
+            async for chunk in _available(file, options):
+                yield chunk
+            if replaced:
+                stack.close()
+                file, changed = stack.enter_context(path.open("rb")), stack.enter_context(watcher.watch(path))
+            elif last:
+                return
+            else:
                 await _either(changed, wake)
+
+
+def _replaced(file: BinaryIO, path: Path) -> bool:
+    """Whether conmon has renamed a new file over this one, as it does at the largest size."""
+    try:
+        return not os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 async def _available(file: BinaryIO, options: LogOptions) -> AsyncIterator[bytes]:
     while True:
         where = file.tell()
         if where > os.fstat(file.fileno()).st_size:
-            # The log reached its largest size and began anew.
+            # Somebody emptied it.
             file.seek(0)
         block = file.readlines(BLOCK)
         if block and not block[-1].endswith(b"\n"):

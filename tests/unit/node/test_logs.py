@@ -70,3 +70,30 @@ async def test_following_gives_what_is_appended_until_the_end(log_file: Path) ->
         await task
     watcher.close()
     assert b"".join(got) == b"more\n"
+
+
+async def test_following_goes_on_in_the_file_that_conmon_renames_over_a_full_one(log_file: Path) -> None:
+    watcher, wake, over = logs.LogWatcher(), asyncio.Event(), False
+    got: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def follow() -> None:
+        async for chunk in logs.read(log_file, LogOptions(follow=True, tail_lines=1), watcher, lambda: over, wake):
+            got.put_nowait(chunk)
+
+    task = asyncio.create_task(follow())
+    async with asyncio.timeout(3):
+        assert await got.get() == b"ee\n"
+        with log_file.open("a") as file:
+            file.write("2026-11-22T05:42:38.000000000+00:00 stdout F last of the old\n")
+        fresh = log_file.with_suffix(".log.tmp")
+        fresh.write_text("")
+        fresh.rename(log_file)
+        assert await got.get() == b"last of the old\n"
+        for word in ("one", "two"):
+            with log_file.open("a") as file:
+                file.write(f"2026-11-22T05:42:39.000000000+00:00 stdout F {word}\n")
+            assert await got.get() == f"{word}\n".encode()
+        over = True
+        wake.set()
+        await task
+    watcher.close()
