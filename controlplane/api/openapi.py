@@ -64,20 +64,18 @@ def document_v3(scheme: Scheme, group: str, version: str) -> bytes | None:
     )
 
 
-def document_v2(scheme: Scheme) -> bytes:
+def document_v2(scheme: Scheme) -> Document:
     """The v2 document of everything served."""
     raw = read_definitions()
     kinds = scheme.served()
     paths = operations(kinds, raw, V2_DEFINITIONS)
     definitions = {name: _schema_v2(name, raw[name]) for name in _reached(_references(paths), raw)}
-    return orjson.dumps(
-        {
-            "swagger": "2.0",
-            "info": {"title": TITLE, "version": VERSION},
-            "paths": {path: _path_v2(item) for path, item in paths.items()},
-            "definitions": definitions,
-        }
-    )
+    return {
+        "swagger": "2.0",
+        "info": {"title": TITLE, "version": VERSION},
+        "paths": {path: _path_v2(item) for path, item in paths.items()},
+        "definitions": definitions,
+    }
 
 
 def _hash(kinds: Iterable[Kind]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -35,6 +36,11 @@ class Exchange:
         """The form that the caller wants."""
         return wanted(self.request.headers.get("Accept", ""))
 
+    def accepts(self, media_types: Iterable[str]) -> bool:
+        """Whether the caller names one of `media_types`."""
+        named = {part.partition(";")[0].strip() for part in self.request.headers.get("Accept", "").split(",")}
+        return not named.isdisjoint(media_types)
+
     def warn(self, text: str) -> None:
         """Adds a text that kubectl shows; each is sent once."""
         if text not in self._warnings:
@@ -54,11 +60,11 @@ class Exchange:
             return web.Response(body=body, status=status, headers=self.headers(), content_type=JSON)
         return self._zipped(await asyncio.to_thread(_gzip, body), status)
 
-    def compressed(self, body: bytes) -> web.Response:
+    def compressed(self, body: bytes, content_type: str = JSON) -> web.Response:
         """As `answer`, but compressed on the spot: for documents that a client asks for once."""
         if not self._compresses(body):
-            return self.plain(body)
-        return self._zipped(_gzip(body), 200)
+            return self.plain(body, content_type=content_type)
+        return self._zipped(_gzip(body), 200, content_type)
 
     def plain(self, body: Any, status: int = 200, *, content_type: str = JSON) -> web.Response:
         """A document that is made on the spot; text when `content_type` says so."""
@@ -68,11 +74,11 @@ class Exchange:
     def _compresses(self, body: bytes) -> bool:
         return len(body) >= COMPRESS_FROM and "gzip" in self.request.headers.get("Accept-Encoding", "")
 
-    def _zipped(self, body: bytes, status: int) -> web.Response:
+    def _zipped(self, body: bytes, status: int, content_type: str = JSON) -> web.Response:
         headers = self.headers()
         headers["Content-Encoding"] = "gzip"
         headers["Vary"] = "Accept-Encoding"
-        return web.Response(body=body, status=status, headers=headers, content_type=JSON)
+        return web.Response(body=body, status=status, headers=headers, content_type=content_type)
 
     def refuse(self, error: ApiError) -> web.Response:
         """The `Status` of an error."""

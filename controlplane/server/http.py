@@ -116,7 +116,7 @@ class ApiServer:
             return await self._resources.answer(exchange, target)
         action = Action(request.method.lower(), path=request.path)
         authorize(self._registry.authorizer, exchange.user, action)
-        document = self._documents.answer(exchange)
+        document = await self._documents.answer(exchange)
         if document is None:
             raise NotFound("the server could not find the requested resource")
         if request.method not in ("GET", "HEAD"):

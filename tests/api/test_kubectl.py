@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 from controlplane.api.kinds import CONFIG_MAP, DEPLOYMENT, POD, SECRET, SERVICE
 from tests.api.conftest import Kubectl, Served
@@ -103,3 +104,25 @@ async def test_what_is_not_honoured_is_printed(kubectl: Kubectl) -> None:
         "spec.securityContext.seccompProfile",
         "spec.shareProcessNamespace",
     ]
+
+
+async def test_kinds_that_are_not_served_are_named_and_hold_up_nothing(kubectl: Kubectl, served: Served) -> None:
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c"}, "spec": {}}
+    old = {"apiVersion": "apps/v1beta1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {}}
+    map_ = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
+    done = await kubectl("apply", "-f", "-", stdin={"apiVersion": "v1", "kind": "List", "items": [claim, old, map_]})
+    assert (done.status, done.stdout) == (1, "configmap/a created\n")
+    assert 'no matches for kind "PersistentVolumeClaim" in version "v1"' in done.stderr
+    assert 'no matches for kind "Deployment" in version "apps/v1beta1"' in done.stderr
+    map_["metadata"] = {"name": "b"}
+    done = await kubectl("apply", "-f", "-", stdin="".join(f"---\n{json.dumps(one)}\n" for one in (claim, map_)))
+    assert (done.status, done.stdout) == (1, "configmap/b created\n"), done.stderr
+    assert 'no matches for kind "PersistentVolumeClaim" in version "v1"' in done.stderr
+    assert "wire-format" not in done.stderr
+
+
+async def test_the_schemas_in_protobuf_are_those_in_json(kubectl: Kubectl) -> None:
+    wrong = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "dat": {}}
+    done = await kubectl("apply", "-f", "-", stdin={"apiVersion": "v1", "kind": "List", "items": [wrong]})
+    assert done.status == 1
+    assert 'unknown field "dat" in io.k8s.api.core.v1.ConfigMap' in done.stderr

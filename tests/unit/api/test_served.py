@@ -136,8 +136,8 @@ def test_openapi_v3_has_what_kubectl_looks_for() -> None:
 
 
 def test_openapi_v2_is_closed() -> None:
-    document = openapi.document_v2(SCHEME)
-    parsed = orjson.loads(document)
+    parsed = openapi.document_v2(SCHEME)
+    document = orjson.dumps(parsed)
     assert {found.decode() for found in re.findall(rb'"#/definitions/([^"]+)"', document)} <= set(parsed["definitions"])
     post = parsed["paths"]["/api/v1/namespaces/{namespace}/pods"]["post"]
     assert post["parameters"][-1]["schema"] == {"$ref": "#/definitions/io.k8s.api.core.v1.Pod"}
