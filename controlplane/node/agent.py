@@ -29,8 +29,7 @@ from controlplane.node.registration import Registration
 from controlplane.node.runtime.container import Container, ContainerRuntime
 from controlplane.node.runtime.spawner import shared_spawner
 from controlplane.node.sandbox import Sandboxes
-from controlplane.node.state import ContainerState, PodState, container_states, uses_source
-from controlplane.node.status import OWN_CONDITIONS
+from controlplane.node.state import OWN_CONDITIONS, ContainerState, PodState, container_states, uses_source
 from controlplane.node.streams import Streams
 from controlplane.node.tokens import Tokens
 from controlplane.node.values import Sources
@@ -146,7 +145,10 @@ class NodeAgent(Streams):
         elif new is None:
             state.gone = True
         else:
-            if old is not None and _only_status(old, new):
+            if state.overwritten(new):
+                # What was said in this node's name while it was not heard of has to be taken back.
+                state.written = None
+            elif old is not None and _only_status(old, new):
                 state.pod = new
                 return
             state.renew(new)

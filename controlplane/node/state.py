@@ -13,6 +13,8 @@ from controlplane.node.runtime.container import Container
 from controlplane.node.sandbox import Sandbox
 
 Role = Literal["init", "sidecar", "main"]
+OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+"""The conditions of a pod that the node writes."""
 
 
 @dataclass(slots=True)
@@ -70,9 +72,16 @@ class PodState:
     volumes_due: bool = True
     standins_due: bool = False
     written: Object | None = None
+    written_version: int = 0
     stopping: asyncio.Task[None] | None = None
     stop_began: float = 0.0
     deadline: float = 0.0
+
+    def overwritten(self, pod: Object) -> bool:
+        """Whether somebody else has changed the node's own conditions since they were written."""
+        if self.written is None or int(pod["metadata"].get("resourceVersion", 0)) <= self.written_version:
+            return False
+        return _own_conditions(pod.get("status") or {}) != _own_conditions(self.written)
 
     def renew(self, pod: Object) -> None:
         """Takes a newer version of the object over."""
@@ -102,6 +111,10 @@ class PodState:
 
     def of_role(self, *roles: Role) -> list[ContainerState]:
         return [c for c in self.containers.values() if c.role in roles]
+
+
+def _own_conditions(status: Object) -> dict[str, str]:
+    return {c["type"]: c["status"] for c in status.get("conditions") or [] if c["type"] in OWN_CONDITIONS}
 
 
 def uses_source(pod: Object, kind: Kind, name: str) -> bool:

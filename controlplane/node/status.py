@@ -9,11 +9,10 @@ from controlplane.api.rules.qos import qos_class
 from controlplane.api.types import Object
 from controlplane.node.config import NodeConfig
 from controlplane.node.runtime.container import Container
-from controlplane.node.state import ContainerState, PodState
+from controlplane.node.state import OWN_CONDITIONS, ContainerState, PodState
 
 RUNTIME_NAME = "crun"
 ENDED_PHASES = ("Succeeded", "Failed")
-OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 
 
 def timestamp(seconds: float) -> str:

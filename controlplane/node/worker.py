@@ -82,12 +82,17 @@ class PodWorker:
         if wanted == (state.written or state.pod.get("status")):
             return
         body = {"metadata": {"uid": state.uid}, "status": wanted}
+        before, state.written = state.written, wanted
         try:
             written = await self._parts.client.patch(POD, state.name, state.namespace, body=body, subresource="status")
         except (NotFound, Conflict):
             # The pod has just gone, or another of its name has come; the informer will say so.
             return
+        except BaseException:
+            state.written = before
+            raise
         state.written = written.get("status") or wanted
+        state.written_version = int(written["metadata"]["resourceVersion"])
         if wanted["phase"] in pod_status.ENDED_PHASES:
             # What it held is released in the next step; nothing else would ask for one.
             self._wake(state.uid)
