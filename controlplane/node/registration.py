@@ -127,8 +127,9 @@ class Registration:
         while True:
             try:
                 await self._renew()
-                if time.monotonic() - written > STATUS_SECONDS:
-                    await self._write_status(await self._client.get(NODE, self._config.name))
+                node = await self._client.get(NODE, self._config.name)
+                if time.monotonic() - written > STATUS_SECONDS or self._overwritten(node):
+                    await self._write_status(node)
                     written = time.monotonic()
             except NotFound:
                 await self.register()
@@ -139,6 +140,11 @@ class Registration:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             await asyncio.sleep(RENEW_SECONDS)
+
+    def _overwritten(self, node: Object) -> bool:
+        """Whether somebody else has said something of it meanwhile: that it is not heard of, when it was slow."""
+        said = {c["type"]: c["status"] for c in (node.get("status") or {}).get("conditions") or []}
+        return any(said.get(kind) != "False" for kind, *_ in _HEALTHY) or said.get("Ready") != "True"
 
     async def _renew(self) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
