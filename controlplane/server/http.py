@@ -17,7 +17,8 @@ from socket import socket
 
 from aiohttp import web
 
-from controlplane.api.errors import ApiError, InternalError, MethodNotAllowed, NotFound, RequestTooLarge
+from controlplane.api.errors import ApiError, InternalError, MethodNotAllowed, RequestTooLarge
+from controlplane.server import wording
 from controlplane.server.authentication import Authenticator, impersonated
 from controlplane.server.authorization import Action, authorize
 from controlplane.server.documents import Documents
@@ -118,7 +119,7 @@ class ApiServer:
         authorize(self._registry.authorizer, exchange.user, action)
         document = await self._documents.answer(exchange)
         if document is None:
-            raise NotFound("the server could not find the requested resource")
+            raise wording.not_served(request.path)
         if request.method not in ("GET", "HEAD"):
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         return document

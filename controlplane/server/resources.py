@@ -9,14 +9,14 @@ import orjson
 from aiohttp import web
 
 from controlplane.api import decode as decoding
-from controlplane.api.errors import BadRequest, MethodNotAllowed, NotFound
+from controlplane.api.errors import BadRequest, MethodNotAllowed
 from controlplane.api.kinds import NAMESPACE
 from controlplane.api.patch import PatchType, patch_type_of
 from controlplane.api.selectors import FieldSelector, parse_fields
 from controlplane.api.subresources import SUBRESOURCES
 from controlplane.api.tables import include_of
 from controlplane.api.types import Kind, Object
-from controlplane.server import parameters, rendering, reviews
+from controlplane.server import parameters, rendering, reviews, wording
 from controlplane.server.authentication import Authenticator
 from controlplane.server.authorization import Action, authorize
 from controlplane.server.exchange import Exchange
@@ -30,7 +30,6 @@ from controlplane.server.streams import StreamDirectory
 from controlplane.server.watch_stream import WatchStreams
 from controlplane.store import Key, Revision
 
-NOT_SERVED = "the server could not find the requested resource"
 NOT_ALLOWED = "the server does not allow this method on the requested resource"
 RETURN_DELETED = frozenset(("pods", "services", "serviceaccounts", "persistentvolumeclaims", "persistentvolumes"))
 """Kinds of which a delete returns the object and not a Status, as upstream's storage options say."""
@@ -83,7 +82,7 @@ class Resources:
 
     async def _subresource(self, exchange: Exchange, target: Target, verb: str) -> web.StreamResponse:
         if target.subresource not in target.kind.subresources:
-            raise NotFound(NOT_SERVED)
+            raise wording.not_served(exchange.request.path)
         if verb not in SUBRESOURCES[target.subresource].verbs:
             raise MethodNotAllowed(NOT_ALLOWED)
         if target.subresource in STREAMS:

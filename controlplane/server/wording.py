@@ -7,6 +7,7 @@ from typing import Any
 from controlplane.api.errors import AlreadyExists, Conflict, Forbidden, NotFound
 from controlplane.api.types import Kind
 
+NOT_SERVED = "the server could not find the requested resource"
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 
 
@@ -18,6 +19,21 @@ def details(kind: Kind, name: str) -> dict[str, Any]:
 
 def not_found(kind: Kind, name: str) -> NotFound:
     return NotFound(f'{kind.resource} "{name}" not found', details=details(kind, name))
+
+
+def not_served(path: str) -> NotFound:
+    """Of a path that names nothing here. There are always details: kubectl looks into them without asking."""
+    parts = path.strip("/").split("/")
+    prefix = {"api": 2, "apis": 3}.get(parts[0], len(parts))
+    group, rest = parts[1] if parts[0] == "apis" and len(parts) > 1 else "", parts[prefix:]
+    if rest[:1] == ["namespaces"] and len(rest) > 2:
+        rest = rest[2:]
+    if not rest:
+        return NotFound(NOT_SERVED, details={"causes": [{"reason": "UnexpectedServerResponse", "message": path}]})
+    resource = f"{rest[0]}.{group}" if group else rest[0]
+    shown = f"{resource}/{rest[2]}" if len(rest) > 2 else resource
+    found = {"group": group, "kind": rest[0]} if group else {"kind": rest[0]}
+    return NotFound(f"{NOT_SERVED}: this version of netsim does not serve {shown}", details=found)
 
 
 def already_exists(kind: Kind, name: str) -> AlreadyExists:

@@ -126,3 +126,19 @@ async def test_the_schemas_in_protobuf_are_those_in_json(kubectl: Kubectl) -> No
     done = await kubectl("apply", "-f", "-", stdin={"apiVersion": "v1", "kind": "List", "items": [wrong]})
     assert done.status == 1
     assert 'unknown field "dat" in io.k8s.api.core.v1.ConfigMap' in done.stderr
+
+
+async def test_what_netsim_does_not_serve_it_says(kubectl: Kubectl, served: Served) -> None:
+    pod = {"metadata": {"name": "web"}, "spec": {"containers": [{"name": "c", "image": "nginx"}]}}
+    await served.local.create(POD, pod, "default")
+    done = await kubectl("debug", "web", "--image=busybox", "--profile=general")
+    assert done.status == 1
+    assert "ephemeral containers are disabled for this cluster" in done.stderr
+    assert "this version of netsim does not serve pods/ephemeralcontainers" in done.stderr
+    done = await kubectl("create", "quota", "q", "--hard=pods=1")
+    assert "could not find the requested resource" in done.stderr
+    assert "this version of netsim does not serve resourcequotas" in done.stderr
+    done = await kubectl("create", "ingress", "i", "--rule=a/b=c:80")
+    assert "this version of netsim does not serve ingresses.networking.k8s.io" in done.stderr
+    done = await kubectl("get", "--raw=/nothing")
+    assert done.stderr == "Error from server (NotFound): the server could not find the requested resource\n"
