@@ -1,7 +1,7 @@
 """What there is to know of a cluster now, as the document that `netsim status -o json` prints.
 
 The keys are described in docs/cli.md and stay. What the cluster was given comes from cluster.json, what it is doing
-from the API, and the daemon from its pid file and /proc.
+from the API, the daemon from its pid file and /proc, and whether the namespaces are there from the kernel.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from controlplane.config import ResolvedCluster
 from controlplane.directories import Directories
 from controlplane.pidfile import running_pid
+from workbench.cli import kernelstate
 from workbench.cli.apiclient import ApiReader, ApiUnreachable
 
 Document = dict[str, Any]
@@ -24,7 +25,8 @@ HEALTHY, DEGRADED, STOPPED = "healthy", "degraded", "stopped"
 def collect(directories: Directories) -> Document:
     """The whole document. A cluster whose daemon does not run has health "stopped" and nothing from the API.
 
-    Health is that of daemon, API and nodes; a pod that fails is its owner's matter and only has its `reason` told.
+    Health is that of daemon, API, nodes and the namespaces in the kernel; a pod that fails is its owner's matter and
+    only has its `reason` told.
     """
     cluster = ResolvedCluster.load(directories.state)
     pid = running_pid(directories.pid_file)
@@ -50,6 +52,7 @@ def collect(directories: Directories) -> Document:
         _ask_api(document, directories.admin_kubeconfig)
     except (ApiUnreachable, FileNotFoundError) as error:
         document["problems"].append(str(error))
+    document["problems"] += kernelstate.problems(cluster, directories)
     document["health"] = DEGRADED if document["problems"] else HEALTHY
     return document
 

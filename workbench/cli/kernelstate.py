@@ -1,0 +1,82 @@
+"""Whether the namespaces that a cluster should have are in the kernel, and connected: for `netsim status`.
+
+The API cannot tell: the node agents report over no network, so a node whose NIC is down is Ready all the same. What
+should be there is taken from cluster.json, and for pods from what the node agents noted of their sandboxes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from controlplane.config import ResolvedCluster
+from controlplane.directories import Directories
+from netsim import link, namespace
+from netsim.errors import KernelError, NotFound
+from netsim.mark import Mark
+from netsim.netlink import Netlink
+from netsim.vpc.plan import NODE_NIC, ROUTER, UPLINK, NodePlan, SubnetPlan
+
+SANDBOXES = "nodes/*/sandboxes/*/sandbox.json"
+
+
+def problems(cluster: ResolvedCluster, directories: Directories) -> list[str]:
+    """A line for each namespace or link that is missing, down or someone else's. Needs root."""
+    return [*_router(cluster), *_nodes(cluster), *_pods(directories)]
+
+
+def _router(cluster: ResolvedCluster) -> Iterator[str]:
+    ports = [NodePlan(node.name, node.subnet, str(node.address), str(node.pod_range)).port for node in cluster.nodes]
+    bridges = [
+        SubnetPlan(subnet.name, str(subnet.range), str(subnet.gateway), str(subnet.pod_range)).bridge
+        for subnet in cluster.subnets
+    ]
+    yield from _faults("the router", Mark(cluster.name, ROUTER, ROUTER), [UPLINK, *bridges, *ports])
+
+
+def _nodes(cluster: ResolvedCluster) -> Iterator[str]:
+    for node in cluster.nodes:
+        yield from _faults(f"node {node.name}", Mark(cluster.name, "node", node.name), [NODE_NIC])
+
+
+def _pods(directories: Directories) -> Iterator[str]:
+    for file in sorted(directories.run.glob(SANDBOXES)):
+        sandbox = _read(file)
+        # Without addresses it is still being made; without a namespace it is on its node's.
+        if not sandbox or not sandbox["addresses"] or not sandbox["netns"]:
+            continue
+        # One that is being removed loses its namespace first: it is looked at again.
+        if not namespace.exists(sandbox["netns"]) and file.exists():
+            pod = f"{sandbox['pod_namespace']}/{sandbox['pod_name']}"
+            yield f"pod {pod}: its network namespace {sandbox['netns']} is gone"
+
+
+def _faults(what: str, mark: Mark, links: list[str]) -> list[str]:
+    """What is wrong with a namespace and with links that it should have, in words."""
+    name = f"{mark.cluster}-{mark.name}"
+    if not namespace.exists(name):
+        return [f"{what}: its network namespace {name} is gone"]
+    try:
+        with namespace.entered(namespace.namespace_path(name)), Netlink() as netlink:
+            if Mark.parse(link.get_loopback(netlink).alias) != mark:
+                return [f"{what}: network namespace {name} is not this cluster's"]
+            found = {each.ifname: each for each in link.list_links(netlink)}
+    except NotFound:
+        return [f"{what}: its network namespace {name} is gone"]
+    except KernelError as error:
+        return [f"{what}: its network namespace {name} cannot be entered: {error}"]
+    return [
+        f"{what}: its link {ifname} is {'missing' if ifname not in found else 'down'}"
+        for ifname in links
+        if ifname not in found or not found[ifname].up
+    ]
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    try:
+        sandbox: dict[str, Any] = json.loads(file.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return sandbox
