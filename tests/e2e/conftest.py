@@ -98,8 +98,9 @@ def cluster(nothing_left_behind: None) -> Iterator[Cluster]:
 
 @pytest.fixture
 def namespace(cluster: Cluster) -> Iterator[str]:
-    """A fresh namespace."""
+    """A fresh namespace; at its end a program that ignores SIGTERM, as any process 1 may, gets no 30 s."""
     name = f"test-{uuid.uuid4().hex[:6]}"
     cluster.out("create", "namespace", name)
     yield name
+    cluster.out("-n", name, "delete", "pods", "--all", "--now", "--wait=false")
     cluster.out("delete", "namespace", name, "--wait=true")
