@@ -139,3 +139,11 @@ class FieldError:
 
     def __str__(self) -> str:
         return f"{self.field}: {self.body}"
+
+
+def namespace_terminates(error: ApiError) -> bool:
+    """Whether a create failed because its namespace is on its way out, or gone, which is nobody's fault."""
+    details = error.details or {}
+    if isinstance(error, NotFound):
+        return bool(details.get("kind") == "namespaces")
+    return any(cause.get("reason") == "NamespaceTerminating" for cause in details.get("causes") or ())

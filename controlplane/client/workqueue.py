@@ -14,7 +14,7 @@ import math
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
-from controlplane.api.errors import Conflict
+from controlplane.api.errors import ApiError, Conflict, namespace_terminates
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +127,10 @@ class Reconciler(Generic[Key]):
                 self.queue.done(key)
 
     def _retry(self, key: Key, error: Exception) -> None:
+        if isinstance(error, ApiError) and namespace_terminates(error):
+            # What it was for goes too, and its going calls for the key again.
+            self._failures.pop(key, None)
+            return
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         delay = min(FIRST_RETRY_SECONDS * 2**failures, LONGEST_RETRY_SECONDS)

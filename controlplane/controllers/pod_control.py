@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from controlplane.api.errors import AlreadyExists, ApiError, NotFound
+from controlplane.api.errors import AlreadyExists, ApiError, NotFound, namespace_terminates
 from controlplane.api.kinds import POD
 from controlplane.api.meta import generate_name
 from controlplane.api.types import Object
@@ -118,9 +118,3 @@ def pod_of_template(owner: Object) -> Object:
         if wanted.get(field):
             metadata[field] = wanted[field]
     return {"apiVersion": POD.api_version, "kind": POD.name, "metadata": metadata, "spec": template["spec"]}
-
-
-def namespace_terminates(error: ApiError) -> bool:
-    """Whether a create failed because its namespace is on its way out, which is nobody's fault."""
-    causes = (error.details or {}).get("causes") or ()
-    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)

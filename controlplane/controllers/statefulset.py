@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from controlplane.api.errors import AlreadyExists, ApiError, NotFound
+from controlplane.api.errors import AlreadyExists, ApiError, NotFound, namespace_terminates
 from controlplane.api.kinds import POD, STATEFUL_SET
 from controlplane.api.types import Object
 from controlplane.client.informer import Informers, ObjectKey, key_of
@@ -20,7 +20,7 @@ from controlplane.client.workqueue import Reconciler
 from controlplane.controllers.meta import Clock, is_deleting, with_status
 from controlplane.controllers.owned_pods import OwnedPods
 from controlplane.controllers.pacing import Freshness, Throttle
-from controlplane.controllers.pod_control import PodControl, namespace_terminates, slow_start
+from controlplane.controllers.pod_control import PodControl, slow_start
 from controlplane.controllers.pods import available_in
 from controlplane.controllers.revisions import History, Revisions
 from controlplane.controllers.stateful_pods import (
