@@ -18,11 +18,12 @@ from controlplane.api.definitions import DEFINITIONS, REFERENCE, read_definition
 from controlplane.api.openapi_paths import operations
 from controlplane.api.scheme import Scheme
 from controlplane.api.types import Kind
+from controlplane.api.version import KUBERNETES
 
 Document = dict[str, Any]
 
 COMPONENTS, V2_DEFINITIONS = "#/components/schemas/", "#/definitions/"
-TITLE, VERSION = "Kubernetes", "v1.37.0"
+TITLE = "Kubernetes"
 
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 _INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
@@ -57,7 +58,7 @@ def document_v3(scheme: Scheme, group: str, version: str) -> bytes | None:
     return orjson.dumps(
         {
             "openapi": "3.0.0",
-            "info": {"title": TITLE, "version": VERSION},
+            "info": {"title": TITLE, "version": KUBERNETES},
             "paths": paths,
             "components": {"schemas": schemas},
         }
@@ -72,7 +73,7 @@ def document_v2(scheme: Scheme) -> Document:
     definitions = {name: _schema_v2(name, raw[name]) for name in _reached(_references(paths), raw)}
     return {
         "swagger": "2.0",
-        "info": {"title": TITLE, "version": VERSION},
+        "info": {"title": TITLE, "version": KUBERNETES},
         "paths": {path: _path_v2(item) for path, item in paths.items()},
         "definitions": definitions,
     }
@@ -80,7 +81,7 @@ def document_v2(scheme: Scheme) -> Document:
 
 def _hash(kinds: Iterable[Kind]) -> str:
     parts = [(kind.plural, kind.verbs, kind.subresources, kind.short_names) for kind in kinds]
-    return hashlib.sha256(f"{DEFINITIONS} {VERSION} {parts}".encode()).hexdigest()[:32].upper()
+    return hashlib.sha256(f"{DEFINITIONS} {KUBERNETES} {parts}".encode()).hexdigest()[:32].upper()
 
 
 def _reached(roots: Iterable[str], raw: Document) -> list[str]:

@@ -13,13 +13,13 @@ from pathlib import Path
 from controlplane.api.errors import AlreadyExists, ApiError, Conflict, NotFound
 from controlplane.api.kinds import LEASE, NODE
 from controlplane.api.types import Object
+from controlplane.api.version import KUBERNETES
 from controlplane.client.interface import Client
 from controlplane.client.recorder import EventRecorder
 from controlplane.node.config import NodeConfig
 from controlplane.node.runtime.spawner import Spawner
 from controlplane.node.status import timestamp
 
-KUBELET_VERSION = "v1.37.1"
 LEASE_NAMESPACE = "kube-node-lease"
 LEASE_SECONDS = 40
 RENEW_SECONDS = 10.0
@@ -210,7 +210,7 @@ class Registration:
                 "containerRuntimeVersion": f"{self._spawner.runtime_name}://{self._spawner.runtime_version}",
                 "kernelVersion": system.release,
                 "kubeProxyVersion": "",
-                "kubeletVersion": KUBELET_VERSION,
+                "kubeletVersion": KUBERNETES,
                 "machineID": _machine_id(),
                 "operatingSystem": "linux",
                 "osImage": _os_image(),

@@ -12,12 +12,12 @@ from aiohttp import web
 from controlplane.api import discovery, openapi
 from controlplane.api.openapi_protobuf import MEDIA_TYPES, encode_v2
 from controlplane.api.scheme import Scheme
+from controlplane.api.version import KUBERNETES
 from controlplane.server.exchange import Exchange
 from controlplane.server.metrics import CONTENT_TYPE, Metrics
 from controlplane.server.negotiation import JSON
 from controlplane.server.registry import Registry
 
-VERSION = "v1.37.0+netsim"
 HEALTH = ("healthz", "livez", "readyz")
 CHECKS = ("ping", "log", "etcd", "informer-sync", "poststarthook/bootstrap-controller")
 
@@ -135,7 +135,7 @@ def version() -> dict[str, str]:
     return {
         "major": "1",
         "minor": "37",
-        "gitVersion": VERSION,
+        "gitVersion": KUBERNETES,
         "gitCommit": "",
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",
