@@ -11,6 +11,7 @@ from controlplane.node.config import NodeConfig
 from controlplane.node.runtime.container import Container
 from controlplane.node.state import OWN_CONDITIONS, ContainerState, PodState
 
+ROUNDING_SECONDS = 2.0
 RUNTIME_NAME = "crun"
 ENDED_PHASES = ("Succeeded", "Failed")
 
@@ -18,6 +19,17 @@ ENDED_PHASES = ("Succeeded", "Failed")
 def timestamp(seconds: float) -> str:
     """Epoch seconds as the API writes them."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def deletion_began(pod: Object, now: float) -> float:
+    """When the grace period of a pod that is being deleted began: before this daemon, maybe."""
+    metadata = pod["metadata"]
+    if not metadata.get("deletionTimestamp"):
+        return now
+    end = datetime.fromisoformat(metadata["deletionTimestamp"]).timestamp()
+    began = end - float(metadata.get("deletionGracePeriodSeconds") or 0)
+    # The timestamp has whole seconds: what is as good as now is not cut short by them.
+    return began if now - began > ROUNDING_SECONDS else now
 
 
 def build(state: PodState, config: NodeConfig, now: float) -> Object:

@@ -322,7 +322,7 @@ class PodWorker:
     # Towards the end.
 
     async def _end(self, state: PodState) -> None:
-        state.stop_began = state.stop_began or time.time()
+        state.stop_began = state.stop_began or pod_status.deletion_began(state.pod, time.time())
         deadline = 0.0 if state.gone else state.stop_began + self._deletion_grace(state)
         if state.stopping is not None and (state.stopping.done() or deadline < state.deadline):
             stopped, state.stopping = state.stopping, None

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from controlplane.api.types import Object
 from controlplane.node.config import NodeConfig
 from controlplane.node.runtime.container import Container, Exit
 from controlplane.node.runtime.record import Record
 from controlplane.node.sandbox import Sandbox
 from controlplane.node.state import PodState, container_states
-from controlplane.node.status import build
+from controlplane.node.status import build, deletion_began
 
 CONFIG = NodeConfig(
     name="node-1",
@@ -164,3 +168,16 @@ def test_the_node_ends_a_pod_with_its_reason_and_the_phase_is_final() -> None:
     again.pod["status"], again.ended = status, True
     run(again, "app", code=0)
     assert build(again, CONFIG, NOW)["phase"] == "Failed", "for an agent that knows only what is stored"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "began"),
+    [
+        ({"deletionTimestamp": "2026-11-22T06:00:30Z", "deletionGracePeriodSeconds": 30}, -40.0),
+        ({"deletionTimestamp": "2026-11-22T06:01:09Z", "deletionGracePeriodSeconds": 30}, 0.0),
+        ({}, 0.0),
+    ],
+)
+def test_a_grace_period_goes_on_where_an_earlier_daemon_was(metadata: Object, began: float) -> None:
+    now = datetime.fromisoformat("2026-11-22T06:00:40Z").timestamp()
+    assert deletion_began({"metadata": metadata}, now) - now == began
