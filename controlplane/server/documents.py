@@ -19,7 +19,7 @@ from controlplane.server.negotiation import JSON
 from controlplane.server.registry import Registry
 
 HEALTH = ("healthz", "livez", "readyz")
-CHECKS = ("ping", "log", "etcd", "informer-sync", "poststarthook/bootstrap-controller")
+CHECKS = ("ping", "store")
 
 NO_DEFINITIONS = {
     "apiVersion": "apiextensions.k8s.io/v1",
@@ -108,13 +108,16 @@ class Documents:
         return response
 
     def _health(self, exchange: Exchange, kind: str, check: str) -> web.Response | None:
-        """Whoever gets an answer at all gets ok: the store serves from memory, and refuses single writes by itself."""
+        """The store fails from a refused write to the next that succeeds; it is alive all the same, and reads go on."""
         if check and check not in CHECKS:
             return None
-        lines = [f"[+]{name} ok" for name in CHECKS] + [f"{kind} check passed"]
-        verbose = "verbose" in exchange.request.query
-        text = "\n".join(lines) + "\n" if verbose and not check else "ok"
-        return exchange.plain(text.encode(), content_type="text/plain")
+        failure = self._registry.store.failure if kind != "livez" and check in ("", "store") else ""
+        if check or not (failure or "verbose" in exchange.request.query):
+            text = f"internal server error: {failure}\n" if failure else "ok"
+        else:
+            store = f"[-]store failed: {failure}" if failure else "[+]store ok"
+            text = f"[+]ping ok\n{store}\n{kind} check {'failed' if failure else 'passed'}\n"
+        return exchange.plain(text.encode(), 500 if failure else 200, content_type="text/plain")
 
     def _paths(self) -> list[str]:
         scheme = self._registry.scheme

@@ -79,6 +79,8 @@ class Store:
         self._revision = self._load(database)
         self._last_staged = self._revision
         self._history = History(self._revision, max_changes=history_changes, max_bytes=history_bytes)
+        self.failure = ""
+        """Why the last write was refused; empty when it was not."""
         self._writer = Writer(database, self._committed, self._refused, self._compaction_done)
 
     @property
@@ -217,6 +219,7 @@ class Store:
         return done
 
     def _committed(self, batch: list[Staged]) -> None:
+        self.failure = ""
         for staged in batch:
             self._apply(staged.change)
             if not staged.done.done():
@@ -247,6 +250,7 @@ class Store:
             watcher.push(change)
 
     def _refused(self, batch: list[Staged], error: ApiError) -> None:
+        self.failure = error.message
         for staged in batch:
             if not staged.done.done():
                 staged.done.set_exception(StorageError(error.message))

@@ -10,9 +10,11 @@ import aiohttp
 import pytest
 import yaml
 
+from controlplane.api.errors import StorageError
 from controlplane.api.kinds import CONFIG_MAP, SERVICE_ACCOUNT
 from controlplane.api.version import KUBERNETES
 from controlplane.client.https import tls_context
+from controlplane.store.database import Database
 from tests.api.conftest import Served
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -47,6 +49,28 @@ async def test_version_health_and_discovery(session: aiohttp.ClientSession) -> N
     accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
     async with session.get("/apis", headers={"Accept": accept}) as response:
         assert (await response.json())["kind"] == "APIGroupDiscoveryList"
+
+
+async def test_health_is_that_of_the_store(
+    session: aiohttp.ClientSession, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_database: Database, _rows: object) -> None:
+        raise StorageError("the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Database, "append", fail)
+        with pytest.raises(StorageError):
+            await create(served, "a")
+        for path in ("/readyz", "/healthz", "/readyz/store"):
+            async with session.get(path) as response:
+                assert response.status == 500
+                assert "the disk is full" in await response.text()
+        for path in ("/livez", "/readyz/ping"):
+            async with session.get(path) as response:
+                assert (response.status, await response.text()) == (200, "ok")
+    await create(served, "a")
+    async with session.get("/readyz?verbose") as response:
+        assert await response.text() == "[+]ping ok\n[+]store ok\nreadyz check passed\n"
 
 
 async def test_documents_are_only_read(session: aiohttp.ClientSession) -> None:
