@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from controlplane.api.kinds import SERVED
 from workbench.cli.main import SUBCOMMANDS
 
 ROOT = Path(__file__).parents[3]
@@ -86,3 +87,22 @@ def test_every_subcommand_is_documented() -> None:
     text = (ROOT / "docs/cli.md").read_text()
     for name in SUBCOMMANDS:
         assert f"## netsim {name}\n" in text
+
+
+def test_the_readme_tells_which_kinds_are_there() -> None:
+    text = " ".join((ROOT / "README.md").read_text().split())
+    there, missing = text.partition("## What is real")[2].partition("**Not there yet:**")[::2]
+    served = {kind.kind for kind in SERVED}
+    for workload in {kind.kind for kind in SERVED if kind.group in ("apps", "batch")} - {"ControllerRevision"}:
+        assert f"{workload}s" in there, f"README.md does not name {workload}s among what is real"
+    for kind, words in {
+        "NetworkPolicy": "NetworkPolicy",
+        "PersistentVolume": "persistent volumes",
+        "HorizontalPodAutoscaler": "autoscaling",
+        "PodDisruptionBudget": "disruption budgets",
+        "ResourceQuota": "quotas",
+        "Ingress": "Ingress",
+        "CustomResourceDefinition": "custom resources",
+        "CertificateSigningRequest": "certificate signing",
+    }.items():
+        assert (kind in served) != (words in missing), f"what README.md says of {kind} is not so"
