@@ -16,7 +16,7 @@ import signal
 import socket
 import struct
 import termios
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -208,10 +208,10 @@ async def _with_terminal(
         try:
             process = await runtime.spawner.spawn([*words, "--tty", "--console-socket", str(path), container.record.id])
             try:
-                async with asyncio.timeout(CONSOLE_SECONDS):
-                    terminal = await _receive_terminal(listener, process)
+                with _ended_on_failure(runtime, process):
+                    async with asyncio.timeout(CONSOLE_SECONDS):
+                        terminal = await _receive_terminal(listener, process)
             except TimeoutError as error:
-                process.kill()
                 raise RuntimeFailure("the OCI runtime gave no terminal") from error
         finally:
             path.unlink(missing_ok=True)
@@ -219,6 +219,15 @@ async def _with_terminal(
         process.wait()
         raise RuntimeFailure(_complaint(log_file) or "the OCI runtime gave no terminal")
     return Execution(process, log_file, terminal, terminal, None, terminal)
+
+
+@contextlib.contextmanager
+def _ended_on_failure(runtime: ContainerRuntime, process: Child) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        runtime.spawner.end(process)
+        raise
 
 
 async def _receive_terminal(listener: socket.socket, process: Child) -> int | None:

@@ -94,9 +94,17 @@ class Spawner:
             self._enter()
             if overlay is not None:
                 syscalls.mount("overlay", overlay[0], flags=0, filesystem="overlay", data=overlay[1])
-            return spawn(argv, variables, given)
+            return spawn(argv, variables, held)
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, start)
+        # Copies: the caller closes its own when it is cancelled, and the thread may not have come to this yet.
+        held = [os.dup(descriptor) for descriptor in given]
+        started = asyncio.get_running_loop().run_in_executor(self._threads, start)
+        started.add_done_callback(lambda _: _close_all(held))
+        try:
+            return await asyncio.shield(started)
+        except asyncio.CancelledError:
+            started.add_done_callback(self._abandon)
+            raise
 
     async def inside(self, function: Callable[[], T]) -> T:
         """Runs `function` in the thread, so that it mounts where the next program sees it and the host does not."""
@@ -106,6 +114,11 @@ class Spawner:
             return function()
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    def end(self, child: Child) -> None:
+        """Kills a child that nobody waits for any more, and reaps it, soon."""
+        child.kill()
+        self._files.submit(child.wait)
 
     def forgo_device_rules(self, said: str) -> None:
         """Has containers made without device rules from now on, and says so once."""
@@ -127,6 +140,12 @@ class Spawner:
         call = functools.partial(function, *args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(self._files, call)
 
+    def _abandon(self, started: asyncio.Future[Child]) -> None:
+        """Ends what was started for a caller who has gone."""
+        if started.cancelled() or started.exception() is not None:
+            return
+        self.end(started.result())
+
     def _enter(self) -> None:
         if not self._inside:
             _enter_own_mounts()
@@ -144,6 +163,11 @@ def _program(name: str, package: str) -> str:
     if found is None:
         raise RuntimeFailure(f"the program {name} is not installed; the Debian package is {package}")
     return found
+
+
+def _close_all(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _enter_own_mounts() -> None:
