@@ -92,8 +92,8 @@ def test_every_subcommand_is_documented() -> None:
 def test_the_readme_tells_which_kinds_are_there() -> None:
     text = " ".join((ROOT / "README.md").read_text().split())
     there, missing = text.partition("## What is real")[2].partition("**Not there yet:**")[::2]
-    served = {kind.kind for kind in SERVED}
-    for workload in {kind.kind for kind in SERVED if kind.group in ("apps", "batch")} - {"ControllerRevision"}:
+    served = {kind.name for kind in SERVED}
+    for workload in {kind.name for kind in SERVED if kind.group in ("apps", "batch")} - {"ControllerRevision"}:
         assert f"{workload}s" in there, f"README.md does not name {workload}s among what is real"
     for kind, words in {
         "NetworkPolicy": "NetworkPolicy",
