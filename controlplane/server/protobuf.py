@@ -20,6 +20,7 @@ from typing import Any
 import orjson
 
 from controlplane.api.errors import BadRequest, UnsupportedMediaType
+from controlplane.api.kinds import BODIES, SERVED
 from controlplane.server import go_types
 from controlplane.server.go_types import GoExecutable, GoField, GoTypesError
 from controlplane.server.wire import Malformed, fields, signed
@@ -54,6 +55,7 @@ class Messages:
         self._executable = executable
         self._roots: dict[tuple[str, str], dict[int, Field]] = {}
         self._compiled: dict[int, dict[int, Field]] = {}
+        self._addresses: dict[tuple[str, str], int] | None = None
 
     def decode(self, body: bytes) -> dict[str, Any]:
         """The object in a protobuf body, in its JSON form; BadRequest when it is none."""
@@ -70,16 +72,23 @@ class Messages:
 
     def _message(self, version: str, kind: str) -> dict[int, Field]:
         wanted = (_META if kind == "DeleteOptions" else _package(version), kind)
-        if wanted not in self._roots:
-            try:
-                with GoExecutable(self._executable or _find_kubectl()) as executable:
-                    for package, name, address in executable.structs({wanted}):
-                        self._roots[package, name] = self._compile(executable, address)
-            except (GoTypesError, OSError) as error:
-                raise UnsupportedMediaType(f"protobuf cannot be read: {error}; send JSON") from error
-        if wanted not in self._roots:
-            raise BadRequest(f'no kind "{kind}" is registered for version "{version}"')
-        return self._roots[wanted]
+        found = self._roots.get(wanted)
+        if found is None:
+            if wanted not in _KINDS:
+                raise BadRequest(f'no kind "{kind}" is registered for version "{version}"')
+            found = self._roots[wanted] = self._read(wanted)
+        return found
+
+    def _read(self, wanted: tuple[str, str]) -> dict[int, Field]:
+        try:
+            with GoExecutable(self._executable or _find_kubectl()) as executable:
+                if self._addresses is None:
+                    self._addresses = {(package, name): at for package, name, at in executable.structs(_KINDS)}
+                if wanted in self._addresses:
+                    return self._compile(executable, self._addresses[wanted])
+        except (GoTypesError, OSError) as error:
+            raise UnsupportedMediaType(f"protobuf cannot be read: {error}; send JSON") from error
+        raise UnsupportedMediaType(f"protobuf cannot be read: kubectl has no {wanted[1]}; send JSON")
 
     def _compile(self, executable: GoExecutable, address: int) -> dict[int, Field]:
         known = self._compiled.get(address)
@@ -220,6 +229,10 @@ def _package(version: str) -> str:
     """The Go package of a group and version."""
     group, _, number = version.rpartition("/")
     return f"k8s.io/api/{group.partition('.')[0] or 'core'}/{number}"
+
+
+_KINDS = {(_package(kind.api_version), kind.name) for kind in (*SERVED, *BODIES)} | {(_META, "DeleteOptions")}
+"""What is looked for, all of it at once: a scan of the executable takes long, and no body causes a second."""
 
 
 def _find_kubectl() -> Path:
