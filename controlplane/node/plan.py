@@ -142,6 +142,7 @@ class Planner:
             data_dir=str(directory),
             termination_path=files.termination,
             spec_hash=spec_hash(spec),
+            runtime=self._parts.spawner.runtime_name,
         )
         plan = oci.ContainerPlan(
             id=container_id,

@@ -12,7 +12,6 @@ from controlplane.node.runtime.container import Container
 from controlplane.node.state import OWN_CONDITIONS, ContainerState, PodState
 
 ROUNDING_SECONDS = 2.0
-RUNTIME_NAME = "crun"
 ENDED_PHASES = ("Succeeded", "Failed")
 
 
@@ -186,7 +185,7 @@ def _container(container: ContainerState, state: PodState) -> Object:
     shown = current or container.previous
     if shown is not None:
         status["imageID"] = shown.record.image_id
-        status["containerID"] = f"{RUNTIME_NAME}://{shown.record.id}"
+        status["containerID"] = f"{shown.record.runtime}://{shown.record.id}"
     last = container.previous
     if current is not None and current.exit is not None and container.waiting is not None:
         last = current
@@ -225,7 +224,7 @@ def terminated(container: Container) -> Object:
         "reason": reason,
         "startedAt": timestamp(container.started or 0.0),
         "finishedAt": timestamp(container.exit.finished),
-        "containerID": f"{RUNTIME_NAME}://{container.record.id}",
+        "containerID": f"{container.record.runtime}://{container.record.id}",
     }
     message = container.start_error or container.message
     if message:

@@ -16,7 +16,8 @@ FILE = "record.json"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """`attempt` counts restarts from 0; `created` is in epoch seconds; `spec_hash` is of the pod's container spec."""
+    """`attempt` counts restarts from 0; `created` is in epoch seconds; `spec_hash` is of the pod's container spec;
+    `runtime` is the OCI runtime that made it, "crun" or "runc"."""
 
     id: str
     pod_uid: str
@@ -34,6 +35,7 @@ class Record:
     termination_path: str
     spec_hash: str
     stop_signal: int = 15
+    runtime: str = "crun"
 
     def write(self, bundle: Path) -> None:
         """Stores the record in a container's bundle directory."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import os
 import time
 
@@ -30,6 +31,8 @@ async def test_a_server_stands_in_and_says_so(node: Node) -> None:
         assert answer["image"] == "nginx:1.25"
         assert answer["request"] == "GET /hello HTTP/1.1"
     assert node.container("web")["imageID"] == "standin://nginx:1.25"
+    runtime = "crun" if shutil.which("crun") else "runc"
+    assert node.container("web")["containerID"].startswith(f"{runtime}://")
     await node.until_event("web", "Created", "Container created")
     await node.until_event("web", "Started", "Container started")
     events = await node.events("web")
