@@ -19,7 +19,9 @@ def test_a_plain_pod_has_no_warning(create: Make, pod: Make) -> None:
 
 def test_every_place_is_named(create: Make, pod: Make, deployment: Make) -> None:
     container = {"name": "a", "image": "b", "ports": [{"containerPort": 1}, {"containerPort": 2, "hostPort": 2}]}
-    spec = pod(containers=[container], volumes=[{"name": "v", "nfs": {"server": "s", "path": "/p"}}], setHostnameAsFQDN=True)
+    spec = pod(
+        containers=[container], volumes=[{"name": "v", "nfs": {"server": "s", "path": "/p"}}], setHostnameAsFQDN=True
+    )
     forwarded = "is reserved by the scheduler, but the port is not forwarded by this version of netsim"
     expected = [
         "spec.setHostnameAsFQDN: is not applied by this version of netsim",
