@@ -17,6 +17,7 @@ from controlplane.api.version import KUBERNETES
 from controlplane.client.interface import Client
 from controlplane.client.recorder import EventRecorder
 from controlplane.node.config import NodeConfig
+from controlplane.node.pressure import measure
 from controlplane.node.runtime.spawner import Spawner
 from controlplane.node.status import timestamp
 
@@ -27,16 +28,6 @@ STATUS_SECONDS = 300.0
 RETRY_SECONDS = 1.0
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-_HEALTHY = (
-    (
-        "MemoryPressure",
-        "KubeletHasSufficientMemory",
-        "kubelet has sufficient memory available",
-        "NodeHasSufficientMemory",
-    ),
-    ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", "NodeHasNoDiskPressure"),
-    ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available", "NodeHasSufficientPID"),
-)
 
 
 def architecture() -> str:
@@ -116,9 +107,8 @@ class Registration:
         node = await self._write_status(node)
         about = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": config.name, "uid": config.name}}
         self._recorder.event(about, "Normal", "Starting", "Starting kubelet.")
-        for *_, reason in _HEALTHY:
+        for reason in (*(found.event for found in measure(config.state_directory)), "NodeReady"):
             self._recorder.event(about, "Normal", reason, f"Node {config.name} status is now: {reason}")
-        self._recorder.event(about, "Normal", "NodeReady", f"Node {config.name} status is now: NodeReady")
         return node
 
     async def run(self) -> None:
@@ -128,7 +118,7 @@ class Registration:
             try:
                 await self._renew()
                 node = await self._client.get(NODE, self._config.name)
-                if time.monotonic() - written > STATUS_SECONDS or self._overwritten(node):
+                if time.monotonic() - written > STATUS_SECONDS or self._outdated(node):
                     await self._write_status(node)
                     written = time.monotonic()
             except NotFound:
@@ -141,10 +131,12 @@ class Registration:
                 continue
             await asyncio.sleep(RENEW_SECONDS)
 
-    def _overwritten(self, node: Object) -> bool:
-        """Whether somebody else has said something of it meanwhile: that it is not heard of, when it was slow."""
+    def _outdated(self, node: Object) -> bool:
+        """Whether the node is no longer as its status says, or somebody else has said something of it meanwhile: that
+        it is not heard of, when it was slow."""
         said = {c["type"]: c["status"] for c in (node.get("status") or {}).get("conditions") or []}
-        return any(said.get(kind) != "False" for kind, *_ in _HEALTHY) or said.get("Ready") != "True"
+        found = measure(self._config.state_directory)
+        return any(said.get(one.kind) != one.status for one in found) or said.get("Ready") != "True"
 
     async def _renew(self) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -177,7 +169,8 @@ class Registration:
     def _status(self, old: Object) -> Object:
         config, now = self._config, timestamp(time.time())
         before = {condition["type"]: condition for condition in old.get("conditions") or []}
-        states = [(kind, "False", reason, message) for kind, reason, message, _ in _HEALTHY]
+        found = measure(config.state_directory)
+        states = [(one.kind, one.status, one.reason, one.message) for one in found]
         states.append(("Ready", "True", "KubeletReady", "kubelet is posting ready status"))
         conditions = []
         for kind, status, reason, message in states:
