@@ -70,9 +70,16 @@ async def test_one_that_was_ending_goes_on_ending(node: Node) -> None:
     await node.kill()
 
     node.start()
+
+    async def gone() -> bool:
+        try:
+            await node.client.get(POD, "web", "default")
+        except NotFound:
+            return True
+        return False
+
+    await node.eventually(gone)
     await node.until(lambda: not Path(f"/proc/{pid}").exists() and not sandbox_files(node))
-    with pytest.raises(NotFound):
-        await node.client.get(POD, "web", "default")
 
 
 async def test_a_dead_monitor_is_noticed(node: Node) -> None:
