@@ -20,6 +20,8 @@ sys.exit(demo.main())
 """
 NETSIM = '#!/bin/sh\necho "$@" >> "$(dirname "$0")/calls"\nprintf "%05000d\\n" 0\n'
 DOWN = "down --name demo"
+HEARING = ("env", "--default-signal=HUP,INT,QUIT,TERM")
+"""Whoever runs the tests may ignore some, as `nohup` does, and a program keeps to that."""
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def programs(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def demo(programs: Path) -> Iterator[subprocess.Popen[bytes]]:
-    argv = [sys.executable, "-u", "-c", DEMO, str(programs)]
+    argv = [*HEARING, sys.executable, "-u", "-c", DEMO, str(programs)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as process:
         yield process
         process.kill()
@@ -80,7 +82,7 @@ def test_a_reader_that_goes_away_ends_it_with_the_cluster_taken_down(
 
 def test_a_terminal_that_is_closed_too(programs: Path) -> None:
     leader, follower = os.openpty()
-    argv = [sys.executable, "-c", DEMO, str(programs)]
+    argv = [*HEARING, sys.executable, "-c", DEMO, str(programs)]
     with subprocess.Popen(argv, stdin=follower, stdout=follower, stderr=follower, start_new_session=True) as process:
         os.close(follower)
         shown = b""
