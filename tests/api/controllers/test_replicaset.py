@@ -141,7 +141,8 @@ async def test_adopts_an_orphan_and_releases_what_no_longer_matches(running: Wor
 
 
 async def test_min_ready_seconds_delays_availability(running: World) -> None:
-    await running.client.create(REPLICA_SET, replica_set("web", 1, minReadySeconds=1), "default")
+    # Readiness is dated in whole seconds: of two, between one and two are left.
+    await running.client.create(REPLICA_SET, replica_set("web", 1, minReadySeconds=2), "default")
     rs = await ready(running, "web", 1)
     assert "availableReplicas" not in rs["status"]
 
