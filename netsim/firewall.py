@@ -45,6 +45,16 @@ def save(table: str | None = None, *, counters: bool = False) -> str:
     return run(argv)
 
 
+def restore_sets(text: str) -> None:
+    """Carries out ipset commands, one a line, in order; the first that is refused ends it. Raises `CommandFailed`."""
+    run([_program("ipset"), "restore"], text)
+
+
+def save_sets() -> str:
+    """The address sets of the namespace as commands that would make them; "" without the program ipset."""
+    return run([_program("ipset"), "save"]) if _find("ipset") else ""
+
+
 def nft(text: str) -> None:
     """Applies nft commands as one transaction. Raises `CommandFailed`."""
     run([_program("nft"), "-f", "-"], text)
@@ -91,7 +101,7 @@ def _find(*names: str) -> str | None:
 def _program(*names: str) -> str:
     found = _find(*names)
     if found is None:
-        package = "nftables" if names[0] == "nft" else "iptables"
+        package = {"nft": "nftables", "ipset": "ipset"}.get(names[0], "iptables")
         raise MissingRequirement(f"no program {names[-1]}", f"install the package {package}")
     return found
 

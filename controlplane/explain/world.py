@@ -1,0 +1,65 @@
+"""What an explanation is made from, and what it is: plain data on both sides.
+
+`World` is all that the functions of this package know of a cluster; the command line has one that asks the API and
+the kernel, tests have one of literals. An explanation is a list of sections, each of which is text for people and a
+value for `-o json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from controlplane.api.types import Kind, Object
+
+
+class World(Protocol):
+    """A cluster, looked at. What is asked twice is read once."""
+
+    def objects(self, kind: Kind) -> Sequence[Object]:
+        """Every object of a kind, of all namespaces; none if the kind is not served."""
+        ...
+
+    def nodes(self) -> Sequence[str]:
+        """The nodes whose kernels can be looked at."""
+        ...
+
+    def rules(self, node: str) -> str:
+        """What `iptables-save -c` prints in the node."""
+        ...
+
+    def sets(self, node: str) -> str:
+        """What `ipset save` prints in the node."""
+        ...
+
+    def changes(self, node: str, applier: str) -> Mapping[str, Any] | None:
+        """What an applier ("proxy" or "policy") of the node changed last; see `netsim.changes`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One part of an explanation: `key` and `data` are its JSON, `title` and `lines` its text."""
+
+    key: str
+    title: str
+    lines: list[str] = field(default_factory=list)
+    data: Any = None
+
+
+class NothingToExplain(LookupError):
+    """There is no such object, chain or rule; the text says what there is instead."""
+
+
+def find(world: World, kind: Kind, namespace: str, name: str) -> Object:
+    """The object of that name; NothingToExplain names those that there are."""
+    present = [obj for obj in world.objects(kind) if obj["metadata"].get("namespace", "") == namespace]
+    for obj in present:
+        if obj["metadata"]["name"] == name:
+            return obj
+    others = ", ".join(sorted(obj["metadata"]["name"] for obj in present)[:12])
+    raise NothingToExplain(
+        f"there is no {kind.name} {name} in namespace {namespace}"
+        + (f"; there is: {others}" if others else f"; the namespace has no {kind.name}")
+    )
