@@ -3,6 +3,7 @@
 NodeError
 ├── RuntimeFailure     conmon or the OCI runtime refused; the message ends with its own words
 ├── ImageFailure       `reason` is the waiting reason: ErrImagePull, InvalidImageName, ...
+├── StoreFailure       the image store cannot do what it was asked; `remedy` says what to do
 ├── ConfigFailure      the container cannot be described: CreateContainerConfigError
 └── VolumeFailure      a volume cannot be set up; the pod waits in ContainerCreating
 """
@@ -24,6 +25,14 @@ class ImageFailure(NodeError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class StoreFailure(NodeError):
+    """The image store cannot load, pull, unpack or remove; in the user's words, with a remedy where there is one."""
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 class ConfigFailure(NodeError):

@@ -21,6 +21,7 @@ SUBCOMMANDS = {
     "status": "Show nodes, subnets, pods, Services and health.",
     "explain": "Show what an object is in the kernel: chains, rules, counters.",
     "doctor": "Check what this host needs to carry a cluster.",
+    "image": "Load, pull, list and remove container images.",
     "kubeconfig": "Print, export or merge the kubeconfig.",
     "completion": "Print the completion script of a shell.",
 }
