@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from netsim import link, namespace, pins
+from netsim import link, loop, namespace, pins
 from netsim.errors import KernelError
 from netsim.inventory import places
 from netsim.inventory.processes import find_processes
@@ -35,6 +35,7 @@ class Inventory:
     links: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
     mounts: tuple[str, ...] = ()
+    loops: tuple[str, ...] = ()
     cgroups: tuple[Path, ...] = ()
     directories: tuple[Path, ...] = ()
 
@@ -52,6 +53,7 @@ class Inventory:
             *(f"link {name}" for name in self.links),
             *(f"nft table {name}" for name in self.tables),
             *(f"mount {point}" for point in self.mounts),
+            *(f"loop device {device}" for device in self.loops),
             *(f"cgroup {path}" for path in self.cgroups),
             *(f"directory {path}" for path in self.directories),
         ]
@@ -63,6 +65,7 @@ class Inventory:
             "host links": self.links,
             "host rules": self.tables,
             "mounts": self.mounts,
+            "loop devices": self.loops,
             "cgroups": self.cgroups,
             "directories": self.directories,
         }
@@ -81,6 +84,7 @@ def find(cluster: str | None = None) -> Inventory:
         links=tuple(name for name, mark in links if mark is not None and cluster in (None, mark.cluster)),
         tables=tuple(name for name, owner in uplink.marked_tables().items() if cluster in (None, owner)),
         mounts=tuple(places.mounts(directories)),
+        loops=tuple(loop.below(places.roots(cluster))),
         cgroups=tuple(places.cgroups(cluster)),
         directories=tuple(directories),
     )

@@ -35,6 +35,11 @@ def directories(cluster: str | None) -> list[Path]:
     return [path for root in (RUNTIME_ROOT, STATE_ROOT) for path in _children(root) if path.is_dir()]
 
 
+def roots(cluster: str | None) -> tuple[Path, ...]:
+    """Where everything of a cluster, or of all, lies or has lain."""
+    return directories_of(cluster) if cluster is not None else (RUNTIME_ROOT, STATE_ROOT)
+
+
 def mounts(under: list[Path]) -> list[str]:
     """The mount points at or below any of these directories, the latest first."""
     prefixes = tuple(f"{path}/" for path in under)

@@ -1,8 +1,9 @@
 """Removes what is marked, in the one order that works.
 
 Processes first, for they hold and make the rest; then what the host shows (link, rule, sysctls), so that the host
-is itself again early; then pins and mounts, and directories only when nothing is mounted below them any more: a
-bind mount may lead to files that are not the cluster's. Each step is safe to repeat after a kill.
+is itself again early; then pins, mounts and the loop devices that these held, and directories only when nothing is
+mounted below them any more: a bind mount may lead to files that are not the cluster's. Each step is safe to repeat
+after a kill.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from netsim import namespace, pins, syscalls
+from netsim import loop, namespace, pins, syscalls
 from netsim.errors import InvalidRequest, NotFound, RemovalIncomplete, translated
 from netsim.inventory import places, processes
 from netsim.inventory.find import Inventory, find, find_namespaces
@@ -28,7 +29,8 @@ Progress = Callable[[str, int, int], None]
 
 _ROUNDS = 5
 _CGROUP_SECONDS = 5.0
-_CGROUP_PAUSE_SECONDS = 0.01
+_PAUSE_SECONDS = 0.01
+_LOOP_SECONDS = 10.0
 
 
 def _quiet(_text: str, _done: int, _total: int) -> None:
@@ -95,9 +97,21 @@ def _remove_cgroup(path: Path) -> bool:
         except OSError as error:
             if error.errno != errno.EBUSY or time.monotonic() > deadline:
                 return False
-            time.sleep(_CGROUP_PAUSE_SECONDS)
+            time.sleep(_PAUSE_SECONDS)
         else:
             return True
+
+
+def _remove_loops(cluster: str) -> list[str]:
+    """Detaches what is attached, and waits for what goes by itself now that nobody mounts it."""
+    deadline = time.monotonic() + _LOOP_SECONDS
+    while found := loop.below(places.roots(cluster)):
+        for device in found:
+            loop.clear(device)
+        if time.monotonic() > deadline:
+            return [f"loop device {device} of {image}" for device, image in found.items()]
+        time.sleep(_PAUSE_SECONDS)
+    return []
 
 
 def _remove_directories(cluster: str, progress: Progress) -> list[str]:
@@ -105,7 +119,7 @@ def _remove_directories(cluster: str, progress: Progress) -> list[str]:
     for point in places.mounts(directories):
         with suppress(NotFound, InvalidRequest):
             syscalls.unmount(point)
-    left = [f"mount {point}" for point in places.mounts(directories)]
+    left = [f"mount {point}" for point in places.mounts(directories)] or _remove_loops(cluster)
     if left:
         return left
     for done, path in enumerate(directories, 1):

@@ -218,3 +218,26 @@ def test_the_shell_that_asks_is_spared(cluster: str) -> None:
     )
     assert done.stdout.split() == ["()", "alive"], done.stderr
     assert not places.directories(cluster)
+
+
+def test_the_disks_of_a_killed_daemon_are_detached(cluster: str) -> None:
+    run, state = places.directories_of(cluster)
+    mounting = f"""
+import os
+from pathlib import Path
+from netsim.disks import Disks
+from netsim.mountspace import MountSpace
+run, disks = Path({str(run)!r}), Disks(Path({str(state / "volumes")!r}))
+(run / "target").mkdir(parents=True)
+for name in ("a", "b"):
+    disks.ensure(name, 1 << 20)
+disks.prepare("a", "ext4")
+disks.attach("b")
+MountSpace(run / "mounts" / "pin").enter()
+disks.mount("a", run / "target")
+os.kill(os.getpid(), 9)
+"""
+    subprocess.run([sys.executable, "-c", mounting], check=False)
+    assert len(inventory.find(cluster).loops) == 2
+    inventory.remove(cluster)
+    assert not inventory.find(cluster)

@@ -1,0 +1,89 @@
+"""A mount namespace that outlives the process that made it: what is mounted in it, the host never sees.
+
+It starts as a copy of the host's mounts and goes on to receive the host's new ones, but nothing goes the other way. So
+the host's mount table does not grow with every container, no clean-up of a path on the host can descend into what is
+mounted here, and all of it ends with the pin. A directory that is removed on the host takes the mounts on it along.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from netsim import pins, syscalls
+from netsim.errors import InvalidRequest, translated
+
+_OWN = "/proc/thread-self/ns/mnt"
+
+
+class MountSpace:
+    """The namespace pinned at `pin`; without one, it ends with the last thread or process in it.
+
+    `prepare` runs in it once, when it is made.
+    """
+
+    def __init__(self, pin: Path | None = None, prepare: Callable[[], None] | None = None) -> None:
+        self.pin = pin
+        self._prepare = prepare
+        self._lock = threading.Lock()
+        self._inside = threading.local()
+        self._descriptor: int | None = None
+
+    def enter(self) -> None:
+        """Moves the calling thread into the namespace for good; it is made if there is none."""
+        if getattr(self._inside, "value", False):
+            return
+        with self._lock:
+            if self._descriptor is None:
+                self._descriptor = self._opened()
+        # A thread shares its working directory with the others until it is told not to.
+        syscalls.unshare(syscalls.CLONE_FS)
+        syscalls.setns(self._descriptor, syscalls.CLONE_NEWNS)
+        self._inside.value = True
+
+    def close(self) -> None:
+        """Lets go of it; the threads that are in it stay there."""
+        with self._lock:
+            descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _opened(self) -> int:
+        if self.pin is None:
+            return self._made()
+        _make_private(self.pin.parent)
+        if not pins.is_pinned(self.pin):
+            made = self._made()
+            pins.pin(f"/proc/thread-self/fd/{made}", self.pin)
+            return made
+        return _open(str(self.pin))
+
+    def _made(self) -> int:
+        """A descriptor of a new namespace; the calling thread is back where it was afterwards."""
+        with syscalls.opened(_OWN) as home:
+            syscalls.unshare(syscalls.CLONE_NEWNS)
+            try:
+                syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_SLAVE)
+                if self._prepare is not None:
+                    self._prepare()
+                return _open(_OWN)
+            finally:
+                syscalls.setns(home, syscalls.CLONE_NEWNS)
+
+
+def _open(path: str) -> int:
+    with translated(f"open {path}"):
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _make_private(directory: Path) -> None:
+    """Makes a directory a mount that does not propagate: a mount namespace can be pinned nowhere else."""
+    with translated(f"make {directory}"):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        syscalls.mount("", str(directory), flags=syscalls.MS_PRIVATE)
+    except InvalidRequest:
+        syscalls.mount(str(directory), str(directory), flags=syscalls.MS_BIND)
+        syscalls.mount("", str(directory), flags=syscalls.MS_PRIVATE)
