@@ -28,6 +28,17 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A subresource that writes a part of the spec of one kind only, such as pods/ephemeralcontainers.
+
+    `prepare_update` (new, old) puts back everything but the part; `validate_update` replaces the kind's own.
+    """
+
+    prepare_update: Callable[[Object, Object], None]
+    validate_update: Callable[[Object, Object], list[FieldError]]
+
+
+@dataclass(frozen=True, slots=True)
 class Strategy:
     """The hooks in which one kind differs from another; each has a do-nothing default.
 
@@ -39,6 +50,7 @@ class Strategy:
     of one object, as many as `columns`, given the object and the present time (epoch seconds).
     `prepare_status_update` and `validate_status_update` (new, old) are for writes to /status: the
     first puts back everything but status, the second checks what such a write may change.
+    `parts` are further subresources of this kind alone, by name.
     """
 
     default: Callable[[Object], None] = lambda obj: None
@@ -50,8 +62,24 @@ class Strategy:
     fields: Callable[[Object], Mapping[str, str]] = lambda obj: {}
     prepare_status_update: Callable[[Object, Object], None] = lambda new, old: None
     validate_status_update: Callable[[Object, Object], list[FieldError]] = lambda new, old: []
+    parts: Mapping[str, Part] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
     row: Callable[[Object, float], list[Any]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How the objects of one version are kept in the form of another, so that both show the same objects.
+
+    `stored` is the kind in whose form they are kept; None where this is that kind, and only objects
+    kept by an earlier storage version need converting. `to_stored` and `from_stored` take a decoded
+    object, which they may take over but not change in place, and return one whose apiVersion and kind
+    are set. What the other version cannot say has to survive the way there and back.
+    """
+
+    to_stored: Callable[[Object], Object]
+    from_stored: Callable[[Object], Object]
+    stored: Kind | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +89,9 @@ class Kind:
 
     `definition` is the key of its schema in the OpenAPI definitions. `subresources` are names such
     as "status", "scale", "log". `verbs` are Kubernetes verbs. `grace_period` is the default
-    deletion grace in seconds, None for kinds that are deleted at once.
+    deletion grace in seconds, None for kinds that are deleted at once. `conversion` is set where
+    objects are not kept as they are shown: defaults and checks of such a kind are made on the shown
+    form, then those of `storage` on the kept one.
     """
 
     group: str
@@ -76,6 +106,12 @@ class Kind:
     subresources: tuple[str, ...] = ()
     grace_period: int | None = None
     strategy: Strategy = field(default_factory=Strategy)
+    conversion: Conversion | None = None
+
+    @property
+    def storage(self) -> Kind:
+        """The kind in whose form objects are kept: itself, for most."""
+        return (self.conversion.stored if self.conversion is not None else None) or self
 
     @property
     def api_version(self) -> str:

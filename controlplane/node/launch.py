@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from pathlib import Path
+from typing import Literal
 
 from controlplane.api.types import Object
 from controlplane.node.errors import ImageFailure, NodeError, RuntimeFailure
@@ -26,6 +27,7 @@ from controlplane.node.state import ContainerState, PodState
 FIRST_DELAY, LONGEST_DELAY = 10.0, 300.0
 READY_SECONDS = 2.0
 START_ERROR_CODE = 128
+_FIELDS = {"main": "containers", "ephemeral": "ephemeralContainers"}
 
 
 class Launcher:
@@ -64,9 +66,15 @@ class Launcher:
         self, state: PodState, container: ContainerState, reason: str, message: str, *, warn: bool = False
     ) -> None:
         """Records an event about one container."""
-        field = "initContainers" if container.role != "main" else "containers"
-        path = f"spec.{field}{{{container.name}}}"
-        self._parts.recorder.event(state.pod, "Warning" if warn else "Normal", reason, message, field_path=path)
+        kind: Literal["Normal", "Warning"] = "Warning" if warn else "Normal"
+        self._parts.recorder.event(state.pod, kind, reason, message, field_path=_field_path(container))
+
+    async def launch_once(self, state: PodState, container: ContainerState) -> None:
+        """Starts an ephemeral container, unless it has run before; later, if it has to wait."""
+        if container.current is not None or time.time() < container.retry_at:
+            return
+        if await self._next_attempt(state, container) == 0:
+            await self.launch(state, container)
 
     def data_dir(self, state: PodState) -> Path:
         """Where the pod's files are that outlive a reboot."""
@@ -126,7 +134,7 @@ class Launcher:
     async def _start(self, pod: Object, container: ContainerState, prepared: Prepared) -> Container:
         runtime = self._parts.runtime
         made = await runtime.create(prepared.plan, prepared.record)
-        about = f"spec.{'containers' if container.role == 'main' else 'initContainers'}{{{container.name}}}"
+        about = _field_path(container)
         self._parts.recorder.event(pod, "Normal", "Created", "Container created", field_path=about)
         fifo = _open_fifo(made.bundle) if prepared.listens else -1
         try:
@@ -139,6 +147,11 @@ class Launcher:
             if fifo >= 0:
                 os.close(fifo)
         return made
+
+
+def _field_path(container: ContainerState) -> str:
+    """Where in its pod's manifest a container is, as events say it."""
+    return f"spec.{_FIELDS.get(container.role, 'initContainers')}{{{container.name}}}"
 
 
 async def _listening(fifo: int, server: Container) -> None:

@@ -133,7 +133,7 @@ class Planner:
             pod_name=state.name,
             container=container.name,
             attempt=attempt,
-            init=container.role != "main",
+            init=container.role in ("init", "sidecar"),
             image=spec["image"],
             image_id=image.id,
             created=time.time(),
@@ -151,7 +151,7 @@ class Planner:
             environment=self._environment(state, spec, image) | variables,
             cwd=cwd,
             cgroup=record.cgroup,
-            namespaces=_namespaces(state, self._parts),
+            namespaces=_namespaces(state, container, self._parts),
             mounts=_mounts(state, spec, files),
             overlays=files.filesystem.overlays,
             root_overlay=files.filesystem.overlay,
@@ -213,7 +213,7 @@ def _argv(spec: Object, image: Image, variables: dict[str, str]) -> list[str]:
     command = [expand(word, variables) for word in spec.get("command") or []]
     arguments = [expand(word, variables) for word in spec.get("args") or []]
     if command or (image.standin and standin_ports.runs_program(spec)):
-        return command + arguments
+        return command + arguments or ["sh"]
     if image.standin:
         return list(image.command)
     return [*image.entrypoint, *(arguments or image.command)]
@@ -234,17 +234,29 @@ def _mounts(state: PodState, spec: Object, files: _Files) -> list[oci.Mount]:
     return list((found | {mount.target: mount for mount in files.volume_mounts}).values())
 
 
-def _namespaces(state: PodState, parts: NodeParts) -> oci.Namespaces:
+def _namespaces(state: PodState, container: ContainerState, parts: NodeParts) -> oci.Namespaces:
     pod, sandbox = state.pod, _sandbox(state)
+    pid = None if pod["spec"].get("hostPID") else _process_namespace(state, container)
     if not sandbox.netns:
         ipc = None if pod["spec"].get("hostIPC") else ""
-        return oci.Namespaces(str(parts.config.namespace), "", ipc, None if pod["spec"].get("hostPID") else "")
+        return oci.Namespaces(str(parts.config.namespace), "", ipc, pid)
     return oci.Namespaces(
         network=str(namespace_path(sandbox.netns)),
         uts=str(sandbox.path / "uts"),
         ipc=None if pod["spec"].get("hostIPC") else str(sandbox.path / "ipc"),
-        pid=None if pod["spec"].get("hostPID") else "",
+        pid=pid,
     )
+
+
+def _process_namespace(state: PodState, container: ContainerState) -> str:
+    """The process namespace of an ephemeral container's target; "" for one of its own."""
+    name = container.spec.get("targetContainerName")
+    if not name:
+        return ""
+    target = state.containers.get(name)
+    if target is None or target.current is None or not target.running:
+        raise ConfigFailure(f"unable to find target container {name}")
+    return f"/proc/{target.current.pid}/ns/pid"
 
 
 def _sysctls(pod: Object) -> dict[str, str]:

@@ -21,12 +21,12 @@ def runs_program(container: Object) -> bool:
     """Whether the manifest says which program runs: by `command`, or by `args` whose first word is one of the host's.
 
     `kubectl run NAME --image=busybox -- sleep 60` gives args alone, which an image without an entrypoint executes;
-    what an image with one would make of them, a stand-in cannot know.
+    what an image with one would make of them, a stand-in cannot know. Who asks for standard input wants a shell.
     """
-    if container.get("command"):
-        return True
     arguments = container.get("args") or []
-    return bool(arguments) and shutil.which(arguments[0], path=DEFAULT_PATH) is not None
+    if container.get("command") or not arguments:
+        return bool(container.get("command") or container.get("stdin"))
+    return shutil.which(arguments[0], path=DEFAULT_PATH) is not None
 
 
 def config_of(pod: Object, container: Object, address: str, config: NodeConfig, services: Informer) -> StandInConfig:

@@ -12,7 +12,7 @@ from controlplane.node.probes import ProbeSet
 from controlplane.node.runtime.container import Container
 from controlplane.node.sandbox import Sandbox
 
-Role = Literal["init", "sidecar", "main"]
+Role = Literal["init", "sidecar", "main", "ephemeral"]
 OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 """The conditions of a pod that the node writes."""
 
@@ -87,10 +87,11 @@ class PodState:
         """Takes a newer version of the object over."""
         self.pod = pod
         self.volumes_due = True
-        spec = pod["spec"]
-        for manifest in (*(spec.get("initContainers") or []), *spec["containers"]):
-            if manifest["name"] in self.containers:
-                self.containers[manifest["name"]].spec = manifest
+        for name, container in container_states(pod).items():
+            if name in self.containers:
+                self.containers[name].spec = container.spec
+            elif container.role == "ephemeral":
+                self.containers[name] = container
 
     @property
     def uid(self) -> str:
@@ -137,4 +138,6 @@ def container_states(pod: Object) -> dict[str, ContainerState]:
         found[container["name"]] = ContainerState(container, role)
     for container in spec["containers"]:
         found[container["name"]] = ContainerState(container, "main")
+    for container in spec.get("ephemeralContainers") or []:
+        found[container["name"]] = ContainerState(container, "ephemeral")
     return found

@@ -52,6 +52,8 @@ def build(state: PodState, config: NodeConfig, now: float) -> Object:
         status |= {"podIP": old["podIP"], "podIPs": old["podIPs"]}
     if state.of_role("init", "sidecar"):
         status["initContainerStatuses"] = [_container(c, state) for c in state.of_role("init", "sidecar")]
+    if state.of_role("ephemeral"):
+        status["ephemeralContainerStatuses"] = [_ephemeral(c, state, old) for c in state.of_role("ephemeral")]
     for key in ("reason", "message", "nominatedNodeName"):
         if old.get(key):
             status[key] = old[key]
@@ -192,6 +194,17 @@ def _container(container: ContainerState, state: PodState) -> Object:
     if last is not None and last.exit is not None:
         status["lastState"] = {"terminated": terminated(last)}
     return status
+
+
+def _ephemeral(container: ContainerState, state: PodState, old: Object) -> Object:
+    """One that an earlier boot of the host ran is not begun again, and has only what was said of it then."""
+    if container.current is None and container.waiting is None:
+        for said in old.get("ephemeralContainerStatuses") or []:
+            if said["name"] == container.name:
+                return dict(said)
+    status = _container(container, state)
+    del status["started"]
+    return status | {"ready": False}
 
 
 def _next_attempt(container: ContainerState) -> int:

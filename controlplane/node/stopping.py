@@ -31,7 +31,7 @@ class Stopper:
 
     async def stop_pod(self, state: PodState) -> None:
         """Ends everything that runs in a pod until `state.deadline`: first all but the sidecars, then those."""
-        for group in ("init", "main"), ("sidecar",):
+        for group in ("init", "main", "ephemeral"), ("sidecar",):
             doomed = [c for c in state.alive if c.role in group]
             await asyncio.gather(*(self.stop(state, c, state.deadline - time.time()) for c in doomed))
 

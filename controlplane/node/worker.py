@@ -63,8 +63,8 @@ class PodWorker:
             await self._end(state)
             return None
         phase = (state.written or state.pod.get("status") or {}).get("phase")
-        if phase in pod_status.ENDED_PHASES and not state.alive:
-            await self._release(state)
+        if phase in pod_status.ENDED_PHASES:
+            await self._finish(state)
             return None
         check = await self._limits.check(state)
         if state.failure is not None:
@@ -79,7 +79,7 @@ class PodWorker:
     async def write_status(self, state: PodState) -> None:
         """Writes the status if it says something new."""
         wanted = pod_status.build(state, self._parts.config, time.time())
-        if wanted == (state.written or state.pod.get("status")):
+        if wanted == (state.written or state.pod.get("status")) or not self._parts.connection.up:
             return
         body = {"metadata": {"uid": state.uid}, "status": wanted}
         before, state.written = state.written, wanted
@@ -144,7 +144,7 @@ class PodWorker:
         except VolumeFailure as error:
             self._parts.recorder.event(state.pod, "Warning", "FailedMount", str(error))
             return RETRY_SECONDS
-        dues = []
+        dues = [await self._ensure_ephemeral(state, container) for container in state.of_role("ephemeral")]
         policy = state.pod["spec"].get("restartPolicy", "Always")
         for container in state.of_role("init", "sidecar"):
             if container.role == "init" and (container.succeeded or any(c.current for c in state.of_role("main"))):
@@ -216,6 +216,10 @@ class PodWorker:
             await self._started(state, container)
             return None
         return max(container.retry_at - time.time(), 0.0)
+
+    async def _ensure_ephemeral(self, state: PodState, container: ContainerState) -> float | None:
+        await self._launcher.launch_once(state, container)
+        return max(container.retry_at - time.time(), 0.0) if container.waiting else None
 
     def _back_off(self, state: PodState, container: ContainerState) -> None:
         """Sets when an ended container may begin again: the first time at once, then 10 s, 20 s, up to 5 min."""
@@ -346,11 +350,21 @@ class PodWorker:
             await self._delete(state)
 
     async def _fail(self, state: PodState) -> None:
-        """Ends a pod that has gone past a limit; it stays in the API, Failed."""
+        """Ends what runs in a pod that goes no further; it stays in the API."""
         if state.alive and (state.stopping is None or state.stopping.done()):
             state.deadline = time.time() + self._grace(state)
             state.stopping = asyncio.get_running_loop().create_task(self._stop(state), name=f"stop-{state.name}")
         await self.write_status(state)
+
+    async def _finish(self, state: PodState) -> None:
+        """A pod whose own containers have ended: what else runs in it ends too, and it gives its address back."""
+        if state.alive:
+            await self._fail(state)
+            return
+        if state.stopping is not None:
+            state.stopping = None
+            await self.write_status(state)
+        await self._release(state)
 
     async def _stop(self, state: PodState) -> None:
         try:
@@ -359,6 +373,8 @@ class PodWorker:
             self._wake(state.uid)
 
     async def _delete(self, state: PodState) -> None:
+        if not self._parts.connection.up:
+            raise NodeError("the API server cannot be reached from the node")
         try:
             await self._parts.client.delete(POD, state.name, state.namespace, grace_period_seconds=0, uid=state.uid)
         except (NotFound, Conflict):

@@ -11,7 +11,7 @@ loop in between: two patches of one object never conflict with each other.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -23,7 +23,7 @@ from controlplane.api.kinds import NAMESPACE
 from controlplane.api.patch import PatchType, apply_patch
 from controlplane.api.scheme import SCHEME, Scheme
 from controlplane.api.types import Kind, Object
-from controlplane.server import applying, deletion, metadata, namespaces, paging, wording
+from controlplane.server import applying, deletion, metadata, namespaces, paging, versions, wording
 from controlplane.server.admission import Attributes, Plugin
 from controlplane.server.authorization import Authorizer, MastersOnly
 from controlplane.server.requests import DeleteOptions, ListOptions, Operation, WriteOptions
@@ -81,27 +81,32 @@ class Registry:
 
     def get(self, kind: Kind, name: str, namespace: str = "", *, subresource: str = "") -> Revision:
         """The committed object, or its part that a subresource shows; NotFound when there is none."""
-        revision = self.store.get(Key(kind.resource, namespace, name))
+        revision = self.store.get(Key(kind.storage.resource, namespace, name))
         if revision is None:
             raise wording.not_found(kind, name)
+        revision = versions.shown(kind, revision)
         return _shown(view_of(kind, subresource), revision) if subresource else revision
 
     def list(self, kind: Kind, namespace: str = "", options: ListOptions | None = None) -> paging.Page:
         """A consistent snapshot, or one page of it; Expired when the page's snapshot is forgotten."""
         options = options or ListOptions()
         selection = selection_of(kind, options.label_selector, options.field_selector)
-        return paging.page(self.store, kind.resource, namespace, selection, options)
+        page = paging.page(self.store, kind.storage.resource, namespace, selection, options)
+        if kind.conversion is None:
+            return page
+        return replace(page, revisions=[versions.shown(kind, one) for one in page.revisions])
 
     def watch(
         self, kind: Kind, namespace: str = "", *, after: int, label_selector: str = "", field_selector: str = ""
     ) -> Watch:
         """The changes after revision `after`; Expired when those are forgotten."""
         selection = selection_of(kind, label_selector, field_selector)
-        return Watch(self.store.watch(kind.resource, namespace, after=after), selection)
+        return Watch(self.store.watch(kind.storage.resource, namespace, after=after), selection, kind)
 
     async def create(self, kind: Kind, namespace: str, body: Object, options: WriteOptions) -> Revision:
         """Stores a new object; AlreadyExists when there is one of its name."""
-        return await self._create(kind, namespace, self._decode(kind, body, options), options)
+        obj = self._to_stored(kind, namespace, self._decode(kind, body, options), options)
+        return versions.shown(kind, await self._create(kind.storage, namespace, obj, options))
 
     async def _create(
         self, kind: Kind, namespace: str, obj: Object, options: WriteOptions, *, applied: bool = False
@@ -158,7 +163,8 @@ class Registry:
             return (await self.apply(kind, name, namespace, body, options, subresource=subresource)).revision
         view = view_of(kind, subresource)
         previous = self._latest(kind, name, namespace)
-        part = apply_patch(view.body(kind), view.show(previous.decode()), body, patch_type)
+        before = view.show(versions.shown_object(kind, previous.decode()))
+        part = apply_patch(view.body(kind), before, body, patch_type)
         part = self._decode(view.body(kind), part, options)
         metadata.match(kind, part, name, namespace)
         _check_part(kind, view.body(kind), name, part)
@@ -175,17 +181,21 @@ class Registry:
         part = applying.declared(kind, view.body(kind), config)
         metadata.match(kind, part, name, namespace)
         _check_part(kind, view.body(kind), name, part)
-        config = applying.configuration(kind, view.body(kind), part)
+        config = versions.stored(kind, applying.configuration(kind, view.body(kind), part))
+        asked, kind = kind, kind.storage
         previous = self.store.latest(Key(kind.resource, namespace, name))
         if previous is None:
             if subresource:
-                raise wording.not_found(kind, name)
+                raise wording.not_found(asked, name)
             made = applying.merged(kind, None, config, options)
-            return Applied(await self._create(kind, namespace, made, options, applied=True), created=True)
+            created = await self._create(kind, namespace, made, options, applied=True)
+            return Applied(versions.shown(asked, created), created=True)
         # The result shares parts with the object that it was made from, and is changed later.
-        new = applying.merged(kind, previous.decode(), config, options, subresource)
+        new = applying.merged(kind, versions.shown_object(kind, previous.decode()), config, options, subresource)
         new = decoding.decode_object(kind, new).object
-        stored = await self._store_update(kind, previous, previous.decode(), new, subresource, options, applied=True)
+        old = versions.shown_object(kind, previous.decode())
+        stored = await self._store_update(kind, previous, old, new, subresource, options, applied=True)
+        stored = versions.shown(asked, stored)
         return Applied(_shown(view, stored) if subresource else stored, created=False)
 
     async def modify(
@@ -200,6 +210,7 @@ class Registry:
     async def delete(self, kind: Kind, name: str, namespace: str, options: DeleteOptions) -> Deleted:
         """Removes the object, or marks it where a grace period or finalizers hold it."""
         previous = self._latest(kind, name, namespace)
+        asked, kind = kind, kind.storage
         obj = previous.decode()
         write = WriteOptions(user=options.user, dry_run=options.dry_run)
         self._admit("DELETE", kind, obj, obj, "", write)
@@ -207,12 +218,14 @@ class Registry:
         held = namespaces.hold(obj) if kind is NAMESPACE else False
         gone = deletion.mark_deleted(kind, obj, options) if not held else False
         if not gone and obj == previous.document:
-            return Deleted(previous, gone=False)
+            return Deleted(versions.shown(asked, previous), gone=False)
         if not gone:
-            return Deleted(await self._write(previous.key, obj, previous, write), gone=False)
+            written = await self._write(previous.key, obj, previous, write)
+            return Deleted(versions.shown(asked, written), gone=False)
         if options.dry_run:
-            return Deleted(previous, gone=True)
-        return Deleted(await self._remove(previous.key, obj, previous), gone=True)
+            return Deleted(versions.shown(asked, previous), gone=True)
+        removed = await self._remove(previous.key, obj, previous)
+        return Deleted(versions.shown(asked, removed), gone=True)
 
     async def delete_collection(
         self, kind: Kind, namespace: str, selected: ListOptions, options: DeleteOptions
@@ -233,8 +246,18 @@ class Registry:
         obj.setdefault("metadata", {})
         return obj
 
+    def _to_stored(self, kind: Kind, namespace: str, obj: Object, options: WriteOptions) -> Object:
+        """What is kept of a new object of `kind`, with the defaults and after the checks of its own version."""
+        if kind.storage is kind:
+            return obj
+        metadata.settle_namespace(kind, obj, namespace)
+        metadata.settle_name(obj)
+        kind.strategy.default(obj)
+        self._check(kind, obj, kind.strategy.validate(obj), options)
+        return versions.stored(kind, obj)
+
     def _latest(self, kind: Kind, name: str, namespace: str) -> Revision:
-        revision = self.store.latest(Key(kind.resource, namespace, name))
+        revision = self.store.latest(Key(kind.storage.resource, namespace, name))
         if revision is None:
             raise wording.not_found(kind, name)
         return revision
@@ -264,9 +287,13 @@ class Registry:
         subresource: str,
         options: WriteOptions,
     ) -> Revision:
-        old = previous.decode()
+        if kind.storage is not kind and view.body(kind) is kind:
+            kind.strategy.default(part)
+            part = versions.stored(kind, part)
+        old = versions.shown_object(kind.storage, previous.decode())
         new = view.merge(old, part)
-        stored = await self._store_update(kind, previous, old, new, subresource, options)
+        stored = await self._store_update(kind.storage, previous, old, new, subresource, options)
+        stored = versions.shown(kind, stored)
         return _shown(view, stored) if subresource else stored
 
     async def _store_update(
@@ -290,12 +317,16 @@ class Registry:
             kind.strategy.prepare_status_update(new, old)
         elif subresource in SPEC_PARTS:
             kind.strategy.prepare_update(new, old)
+        elif subresource in kind.strategy.parts:
+            kind.strategy.parts[subresource].prepare_update(new, old)
         if new == old:
             return previous
         if not applied and "managedFields" in new["metadata"]:
             new = applying.tracked_update(kind, old, new, subresource, options)
         if subresource == "status":
             errors = [*meta.validate_update(new, old), *kind.strategy.validate_status_update(new, old)]
+        elif subresource in kind.strategy.parts:
+            errors = kind.strategy.parts[subresource].validate_update(new, old)
         else:
             errors = kind.strategy.validate_update(new, old)
         self._check(kind, new, errors, options)

@@ -107,7 +107,21 @@ class FinalizeView:
         return whole
 
 
+class WholeView:
+    """A whole object of which only a part is taken: the kind's own `Part` puts the rest back."""
+
+    def body(self, kind: Kind) -> Kind:
+        return kind
+
+    def show(self, obj: Object) -> Object:
+        return obj
+
+    def merge(self, old: Object, part: Object) -> Object:
+        return part
+
+
 _MAIN, _MAIN_WITH_STATUS = MainView(keep_status=False), MainView(keep_status=True)
+_WHOLE = WholeView()
 _SUBRESOURCES: dict[str, View] = {"status": StatusView(), "scale": ScaleView(), "finalize": FinalizeView()}
 
 
@@ -116,6 +130,8 @@ def view_of(kind: Kind, subresource: str) -> View:
     if not subresource:
         return _MAIN_WITH_STATUS if "status" in kind.subresources else _MAIN
     view = _SUBRESOURCES.get(subresource)
+    if view is None and subresource in kind.strategy.parts:
+        return _WHOLE
     if view is None or subresource not in kind.subresources:
         raise NotFound("the server could not find the requested resource")
     return view

@@ -6,15 +6,16 @@ from typing import Any
 
 from controlplane.api import meta, names
 from controlplane.api.errors import FieldError
-from controlplane.api.field import forbidden, invalid, not_supported, required
+from controlplane.api.field import forbidden, invalid, not_supported, quoted, required
 from controlplane.api.printing import pods
 from controlplane.api.rules.difference import difference
 from controlplane.api.rules.podspec import LARGEST_INT32, default_spec, validate_spec
 from controlplane.api.rules.qos import qos_class
 from controlplane.api.rules.resources import default_requests
-from controlplane.api.types import Kind, Object, Strategy
+from controlplane.api.types import Kind, Object, Part, Strategy
 from controlplane.api.unsupported import pod_warnings
 
+MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 CHANGEABLE = (
     "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,"
     "`spec.tolerations` (only additions to existing tolerations),"
@@ -48,7 +49,10 @@ def _prepare_status_update(new: Object, old: Object) -> None:
 
 
 def _validate(obj: Object) -> list[FieldError]:
-    return meta.validate(obj, names.dns1123_subdomain) + validate_spec(obj["spec"], "spec")
+    errors = meta.validate(obj, names.dns1123_subdomain) + validate_spec(obj["spec"], "spec")
+    if obj["spec"].get("ephemeralContainers"):
+        errors.append(forbidden("spec.ephemeralContainers", "cannot be set on create"))
+    return errors
 
 
 def _validate_update(new: Object, old: Object) -> list[FieldError]:
@@ -67,6 +71,35 @@ def _validate_update(new: Object, old: Object) -> list[FieldError]:
     if changed:
         text = "\n".join(changed)
         errors.append(forbidden("spec", f"pod updates may not change fields other than {CHANGEABLE}\n{text}\n"))
+    return errors
+
+
+def _prepare_ephemeral_update(new: Object, old: Object) -> None:
+    metadata, added = new["metadata"], new["spec"].get("ephemeralContainers")
+    meta.restore(new, old, "spec", "status")
+    new["metadata"] = dict(old["metadata"])
+    meta.restore(new["metadata"], metadata, "managedFields")
+    new["spec"] = {name: value for name, value in old["spec"].items() if name != "ephemeralContainers"}
+    if added:
+        new["spec"]["ephemeralContainers"] = added
+    meta.bump_generation(new, old, "spec")
+
+
+def _validate_ephemeral_update(new: Object, old: Object) -> list[FieldError]:
+    errors = meta.validate_update(new, old) + validate_spec(new["spec"], "spec")
+    if MIRROR_ANNOTATION in old["metadata"].get("annotations", {}):
+        errors.append(forbidden("spec.ephemeralContainers", "static pods do not support ephemeral containers"))
+    containers = {one.get("name"): one for one in new["spec"].get("ephemeralContainers", ())}
+    for before in old["spec"].get("ephemeralContainers", ()):
+        name = before["name"]
+        after = containers.get(name)
+        if after is None:
+            text = f"existing ephemeral containers {quoted(name)} may not be removed\n"
+            errors.append(forbidden("spec.ephemeralContainers", text))
+        elif after != before:
+            lines = "\n".join(difference(before, after))
+            text = f"existing ephemeral containers {quoted(name)} may not be changed\n{lines}\n"
+            errors.append(forbidden("spec.ephemeralContainers", text))
     return errors
 
 
@@ -144,7 +177,16 @@ POD = Kind(
     definition="io.k8s.api.core.v1.Pod",
     short_names=("po",),
     categories=("all",),
-    subresources=("attach", "binding", "eviction", "exec", "log", "portforward", "status"),
+    subresources=(
+        "attach",
+        "binding",
+        "ephemeralcontainers",
+        "eviction",
+        "exec",
+        "log",
+        "portforward",
+        "status",
+    ),
     grace_period=30,
     strategy=Strategy(
         default=_default,
@@ -154,6 +196,7 @@ POD = Kind(
         validate=_validate,
         validate_update=_validate_update,
         warnings=pod_warnings,
+        parts={"ephemeralcontainers": Part(_prepare_ephemeral_update, _validate_ephemeral_update)},
         fields=_fields,
         columns=pods.COLUMNS,
         row=pods.row,

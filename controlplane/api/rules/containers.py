@@ -18,6 +18,7 @@ PROTOCOLS = ("SCTP", "TCP", "UDP")
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 MESSAGE_POLICIES = ("File", "FallbackToLogsOnError")
 LARGEST_ID = 2**32 - 1
+NOT_EPHEMERAL = "cannot be set for an Ephemeral Container"
 
 
 def default_container(container: Fields) -> None:
@@ -69,8 +70,35 @@ def validate_containers(spec: Fields, path: str, volumes: set[str]) -> list[Fiel
         errors += _validate_common(container, inner, volumes)
         errors += _validate_unique(container, inner, taken)
         errors += _validate_init(container, inner, grace)
-    if spec.get("ephemeralContainers"):
-        errors.append(forbidden(f"{path}.ephemeralContainers", "cannot be set on create"))
+    if "ephemeralContainers" in spec:
+        errors += _validate_ephemeral(spec["ephemeralContainers"], f"{path}.ephemeralContainers", taken, volumes)
+    return errors
+
+
+def _validate_ephemeral(
+    containers: Iterable[Fields], path: str, taken: set[str], volumes: set[str]
+) -> list[FieldError]:
+    errors: list[FieldError] = []
+    targets = frozenset(taken)
+    for index, container in enumerate(containers):
+        inner = f"{path}[{index}]"
+        errors += _validate_common(container, inner, volumes)
+        errors += _validate_unique(container, inner, taken)
+        if container.get("restartPolicy"):
+            errors.append(forbidden(f"{inner}.restartPolicy", "may not be set for ephemeral containers"))
+        target = container.get("targetContainerName")
+        if target and target not in targets:
+            errors.append(not_found(f"{inner}.targetContainerName", target))
+        errors += [
+            forbidden(f"{inner}.{name}", NOT_EPHEMERAL)
+            for name in ("ports", "resources", "resizePolicy", *PROBES, "lifecycle")
+            if container.get(name)
+        ]
+        for number, mount in enumerate(container.get("volumeMounts", ())):
+            place = f"{inner}.volumeMounts[{number}]"
+            errors += [
+                forbidden(f"{place}.{name}", NOT_EPHEMERAL) for name in ("subPath", "subPathExpr") if mount.get(name)
+            ]
     return errors
 
 
