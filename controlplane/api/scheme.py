@@ -14,6 +14,7 @@ from controlplane.api.types import Kind
 
 GROUP_ORDER = (
     "",
+    "apiregistration.k8s.io",
     "apps",
     "events.k8s.io",
     "authentication.k8s.io",
@@ -31,6 +32,9 @@ GROUP_ORDER = (
     "coordination.k8s.io",
     "node.k8s.io",
     "discovery.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+    "resource.k8s.io",
+    "storagemigration.k8s.io",
 )
 """Upstream's API services by descending group priority; groups not named here follow, by name."""
 
@@ -77,6 +81,10 @@ class Scheme:
         return [
             kind for group in self.groups() for version in self.versions(group) for kind in self.kinds(group, version)
         ]
+
+    def stored(self) -> list[Kind]:
+        """The served kinds of which objects are kept: each object is one of exactly one of them."""
+        return [kind for kind in self.served() if kind.storage is kind]
 
     def groups(self) -> list[str]:
         """The served groups in discovery order; "" is the core group."""

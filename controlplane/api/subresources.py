@@ -20,6 +20,7 @@ class Subresource(NamedTuple):
 
 
 SUBRESOURCES: dict[str, Subresource] = {
+    "approval": Subresource(("get", "patch", "update")),
     "attach": Subresource(("create", "get"), "PodAttachOptions"),
     "binding": Subresource(("create",), "Binding"),
     "ephemeralcontainers": Subresource(("get", "patch", "update")),

@@ -196,4 +196,4 @@ class GarbageCollector:
 def _collected() -> Iterable[Kind]:
     """Every kind that can own or be owned; events, which come and go in crowds, are left out as upstream does."""
     needed = {"list", "watch", "delete"}
-    return (kind for kind in SCHEME.served() if needed <= set(kind.verbs) and kind is not EVENT)
+    return (kind for kind in SCHEME.stored() if needed <= set(kind.verbs) and kind is not EVENT)

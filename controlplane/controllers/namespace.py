@@ -162,7 +162,7 @@ def _condition(type_: str, status: str, reason: str, message: str, stamp: str) -
 
 def _namespaced() -> list[Kind]:
     """The kinds that a namespace can hold and that can be emptied."""
-    return [kind for kind in SCHEME.served() if kind.namespaced and {"list", "delete"} <= set(kind.verbs)]
+    return [kind for kind in SCHEME.stored() if kind.namespaced and {"list", "delete"} <= set(kind.verbs)]
 
 
 def _resource(kind: Kind) -> str:

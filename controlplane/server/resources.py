@@ -150,7 +150,7 @@ class Resources:
     async def _apply(self, exchange: Exchange, target: Target, config: Any, options: WriteOptions) -> web.Response:
         exchange.verb = "apply"
         kind, name, namespace = target.kind, target.name, target.namespace
-        if self._registry.store.latest(Key(kind.resource, namespace, name)) is None and not target.subresource:
+        if self._registry.store.latest(Key(kind.storage.resource, namespace, name)) is None and not target.subresource:
             authorize(
                 self._registry.authorizer, exchange.user, Action("create", kind.group, kind.plural, "", namespace, name)
             )

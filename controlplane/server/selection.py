@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from controlplane.api.selectors import compile_labels, parse_fields
 from controlplane.api.types import Kind, Object
+from controlplane.server import versions
 from controlplane.server.watching import EVERYTHING, Selection
 
 
@@ -17,7 +18,7 @@ def selection_of(kind: Kind, label_selector: str, field_selector: str) -> Select
         fields = parse_fields(kind, field_selector)
         name = fields.exact("metadata.name") or ""
         if not name or len(fields.terms) > 1:
-            conditions.append(fields.matches)
+            conditions.append(_converted(kind, fields.matches))
     if label_selector:
         labels = compile_labels(label_selector)
         conditions.append(lambda obj: labels(obj["metadata"].get("labels", {})))
@@ -26,3 +27,8 @@ def selection_of(kind: Kind, label_selector: str, field_selector: str) -> Select
     if len(conditions) == 1:
         return Selection(name, conditions[0])
     return Selection(name, lambda obj: all(condition(obj) for condition in conditions))
+
+
+def _converted(kind: Kind, matches: Callable[[Object], bool]) -> Callable[[Object], bool]:
+    """`matches` of an object of `kind`, as a condition on what is stored."""
+    return matches if kind.conversion is None else lambda obj: matches(versions.shown_object(kind, obj))

@@ -12,7 +12,8 @@ from typing import Literal
 
 import orjson
 
-from controlplane.api.types import Object
+from controlplane.api.types import Kind, Object
+from controlplane.server import versions
 from controlplane.store import Change, Revision, Watcher
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
@@ -46,9 +47,10 @@ EVERYTHING = Selection()
 class Watch:
     """A subscription with its selection; close it when done."""
 
-    def __init__(self, watcher: Watcher, selection: Selection) -> None:
+    def __init__(self, watcher: Watcher, selection: Selection, kind: Kind) -> None:
         self._watcher = watcher
         self._selection = selection
+        self._kind = kind
 
     @property
     def closed(self) -> bool:
@@ -68,8 +70,12 @@ class Watch:
         """
         changes = await self._watcher.take(seconds)
         if self._selection is EVERYTHING:
-            return [Event(_plain_type(change), change.current) for change in changes]
-        return [event for change in changes if (event := self._select(change)) is not None]
+            events = [Event(_plain_type(change), change.current) for change in changes]
+        else:
+            events = [event for change in changes if (event := self._select(change)) is not None]
+        if self._kind.conversion is None:
+            return events
+        return [Event(event.type, versions.shown(self._kind, event.revision)) for event in events]
 
     def close(self) -> None:
         """Ends the subscription."""
