@@ -56,7 +56,7 @@ class NodeAgent(Streams):
         self._config = config
         self._pods = informers.of(POD)
         self._pods.add_index(BY_NODE, _node_of)
-        spawner = shared_spawner()
+        spawner = shared_spawner(config.run_directory)
         runtime = ContainerRuntime(config.cluster, config.run, spawner, self._container_ended)
         recorder = EventRecorder(client, "kubelet", config.name)
         self._standin = StandIn(config.cache_directory)

@@ -1,9 +1,9 @@
 """The thread that starts conmon and the OCI runtime.
 
-The thread has a mount namespace of its own, a slave of the host's, which what it starts inherits. So the
-overlay that is a container's root is mounted here for the moment of its creation, and the host never sees
-it. And where cgroup v1 and v2 are both mounted, which `crun` refuses, the v2 mount is taken away here. One
-thread per process serves all nodes.
+The thread has the cluster's mount namespace, a slave of the host's, which what it starts inherits. So the
+overlay that is a container's root is mounted here for the moment of its creation, volumes for as long as they are used,
+and the host never sees them. And where cgroup v1 and v2 are both mounted, which `crun` refuses, the v2 mount is taken
+away here. One spawner per cluster serves all its nodes; further threads in the same namespace mount volumes meanwhile.
 
 The runtime is executed from a sealed copy in memory: crun makes such a copy of itself at each start
 (against CVE-2019-5736) unless it already runs from one, which saves 2 ms a container.
@@ -28,6 +28,7 @@ from controlplane.node.errors import RuntimeFailure
 from controlplane.node.runtime.child import Child, spawn
 from netsim import syscalls
 from netsim.errors import NetsimError
+from netsim.mountspace import MountSpace
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +37,17 @@ T = TypeVar("T")
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 FILE_THREADS = 2
+MOUNT_THREADS = 2
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
 class Spawner:
-    """Starts programs where containers can be made, and does the file work around them off the loop."""
+    """Starts programs where containers can be made, and does the file work around them off the loop.
 
-    def __init__(self) -> None:
+    With a `pin` the mounts outlive this process.
+    """
+
+    def __init__(self, pin: Path | None = None) -> None:
         self.conmon = _program("conmon", "conmon")
         self.runtime = shutil.which("crun") or _program("runc", "crun (or runc)")
         self.runtime_name = Path(self.runtime).name
@@ -50,7 +55,8 @@ class Spawner:
         self.device_rules = True
         """Whether this machine lets the OCI runtime say which devices a container may use."""
         self._threads = ThreadPoolExecutor(1, "container-spawner")
-        self._inside = False
+        self._mounters = ThreadPoolExecutor(MOUNT_THREADS, "container-mounts")
+        self._space = MountSpace(pin, _hide_unified_cgroups)
         self._files = ThreadPoolExecutor(FILE_THREADS, "container-files")
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self._sealed: int | None = None
@@ -91,7 +97,7 @@ class Spawner:
         variables = {**self.environment, **(environment or {})}
 
         def start() -> Child:
-            self._enter()
+            self._space.enter()
             if overlay is not None:
                 syscalls.mount("overlay", overlay[0], flags=0, filesystem="overlay", data=overlay[1])
             return spawn(argv, variables, held)
@@ -109,11 +115,18 @@ class Spawner:
     async def inside(self, function: Callable[[], T]) -> T:
         """Runs `function` in the thread, so that it mounts where the next program sees it and the host does not."""
 
-        def call() -> T:
-            self._enter()
-            return function()
+        return await self._in_space(self._threads, function)
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+    async def mounts(self, function: Callable[[], T]) -> T:
+        """Runs blocking work that mounts, or that looks into what is mounted, in a thread beside."""
+        return await self._in_space(self._mounters, function)
+
+    def close(self) -> None:
+        """Ends the threads after what they were given; what is mounted stays if the namespace is pinned."""
+        for pool in (self._threads, self._mounters, self._files):
+            pool.shutdown(wait=True)
+        self._space.close()
+        os.close(self._null)
 
     def end(self, child: Child) -> None:
         """Kills a child that nobody waits for any more, and reaps it, soon."""
@@ -146,16 +159,18 @@ class Spawner:
             return
         self.end(started.result())
 
-    def _enter(self) -> None:
-        if not self._inside:
-            _enter_own_mounts()
-            self._inside = True
+    async def _in_space(self, pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:
+        def call() -> T:
+            self._space.enter()
+            return function()
+
+        return await asyncio.get_running_loop().run_in_executor(pool, call)
 
 
 @functools.cache
-def shared_spawner() -> Spawner:
-    """The process's one spawner."""
-    return Spawner()
+def shared_spawner(directory: Path | None = None) -> Spawner:
+    """The process's one spawner for a cluster with that run directory; without one its mounts end with the process."""
+    return Spawner(directory / "mounts" / "pin" if directory is not None else None)
 
 
 def _program(name: str, package: str) -> str:
@@ -170,9 +185,7 @@ def _close_all(descriptors: Sequence[int]) -> None:
         os.close(descriptor)
 
 
-def _enter_own_mounts() -> None:
-    syscalls.unshare(syscalls.CLONE_NEWNS)
-    syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_SLAVE)
+def _hide_unified_cgroups() -> None:
     unified = CGROUP_ROOT / "unified"
     if (unified / "cgroup.procs").exists():
         syscalls.unmount(str(unified))

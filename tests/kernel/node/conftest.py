@@ -75,7 +75,7 @@ class Node:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         # What its threads are at would have died with it; here it has to be waited for.
-        spawner = shared_spawner()
+        spawner = shared_spawner(self.config.run_directory)
         await asyncio.gather(*(spawner.files(time.sleep, SETTLE_SECONDS) for _ in range(FILE_THREADS)))
         await spawner.files((await spawner.spawn(["/bin/true"])).wait)
 
@@ -222,6 +222,7 @@ async def running_node(cluster: str) -> AsyncIterator[Node]:
             finally:
                 await node.kill()
     finally:
+        shared_spawner(directories.run).close()
         inventory.remove(cluster)
 
 

@@ -62,7 +62,7 @@ async def test_a_part_of_a_volume_is_made_mounted_and_let_go(node: Node) -> None
     ran = await node.execute("parts", "sh", "-c", "cat /v/a/b/file /etc/one; stat -c %a /part; echo x > /etc/one")
     assert ran.out == b"hi\nvalue777\n"
     assert b"Read-only file system" in ran.err
-    seen = await shared_spawner().inside(lambda: Path("/proc/thread-self/mounts").read_text())
+    seen = await shared_spawner(node.config.run_directory).inside(lambda: Path("/proc/thread-self/mounts").read_text())
     assert "/parts/" not in seen
     await node.delete("parts")
 
