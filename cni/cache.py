@@ -6,7 +6,7 @@ The files are named and shaped as libcni's, so tools that read those read these.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +43,13 @@ class ResultCache:
             self._directory.mkdir(parents=True, exist_ok=True)
             files.replace(path, data, mode=0o600)
 
-    def get(self, network: str, container_id: str, ifname: str) -> Result | None:
-        """The result of an ADD, or None. Raises `DecodeFailed`."""
+    def get(self, network: str, container_id: str, ifname: str) -> tuple[Attachment, Result] | None:
+        """What an ADD was asked and its result, or None. Raises `DecodeFailed`."""
         try:
-            return Result.from_json(self._read(self._path(network, container_id, ifname))["result"])
+            body = self._read(self._path(network, container_id, ifname))
         except FileNotFoundError:
             return None
+        return _attachment(body), Result.from_json(body["result"])
 
     def remove(self, network: str, container_id: str, ifname: str) -> None:
         """Forgets an ADD; absent is no error."""
@@ -59,13 +60,7 @@ class ResultCache:
         for path in sorted(self._directory.glob(f"{network}-*")) if self._directory.is_dir() else ():
             body = self._read(path)
             if body.get("networkName") == network:
-                yield Attachment(
-                    container_id=body["containerId"],
-                    netns=body.get("netns", ""),
-                    ifname=body["ifName"],
-                    args=dict(body.get("cniArgs") or ()),
-                    capabilities=body.get("capabilityArgs") or {},
-                )
+                yield _attachment(body)
 
     def _path(self, network: str, container_id: str, ifname: str) -> Path:
         return self._directory / f"{network}-{container_id}-{ifname}"
@@ -78,3 +73,13 @@ class ResultCache:
         if not isinstance(body, dict) or body.get("kind") != _KIND:
             raise DecodeFailed(f"the cached result {path}", f"its kind is not {_KIND}")
         return body
+
+
+def _attachment(body: Mapping[str, Any]) -> Attachment:
+    return Attachment(
+        container_id=body["containerId"],
+        netns=body.get("netns", ""),
+        ifname=body["ifName"],
+        args=dict(body.get("cniArgs") or ()),
+        capabilities=body.get("capabilityArgs") or {},
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,11 @@ class Runtime:
         return result
 
     def delete(self, attachment: Attachment) -> None:
-        """Calls DEL of each plugin, the last first; what is gone is no error."""
-        result = self._cached(attachment)
+        """Calls DEL of each plugin, the last first; what is gone is no error.
+
+        Capabilities that are not given are those of the ADD.
+        """
+        attachment, result = self._remembered(attachment)
         for plugin in reversed(self.network.plugins):
             self._call("DEL", plugin, attachment, self._previous(result))
         self._cache.remove(self.network.name, attachment.container_id, attachment.ifname)
@@ -57,7 +61,7 @@ class Runtime:
         """Calls CHECK of each plugin. Raises if something that ADD made is not there any more."""
         if self.network.disable_check or not at_least(self.network.cni_version, "0.4.0"):
             return
-        result = self._cached(attachment)
+        attachment, result = self._remembered(attachment)
         if result is None:
             name = f"{attachment.container_id} {attachment.ifname}"
             raise CniError(Code.UNKNOWN_CONTAINER, f"{name} is not attached to network {self.network.name}")
@@ -111,5 +115,10 @@ class Runtime:
         runtime = {name: value for name, value in capabilities.items() if declared.get(name)}
         return config | {"runtimeConfig": runtime} if runtime else config
 
-    def _cached(self, attachment: Attachment) -> Result | None:
-        return self._cache.get(self.network.name, attachment.container_id, attachment.ifname)
+    def _remembered(self, attachment: Attachment) -> tuple[Attachment, Result | None]:
+        """The attachment with the capabilities of its ADD, and its result; as it is, and None, if there was none."""
+        found = self._cache.get(self.network.name, attachment.container_id, attachment.ifname)
+        if found is None:
+            return attachment, None
+        asked, result = found
+        return replace(attachment, capabilities=attachment.capabilities or asked.capabilities), result

@@ -21,7 +21,7 @@ _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER = 1, 3, 4, 5, 1
 _IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_INFO_KIND = 18, 20, 1
 _RTEXT_FILTER_SKIP_STATS = 8
 _ADDR_GEN_MODE_NONE = 1
-_IFF_UP = 1
+_IFF_UP, _IFF_PROMISC, _IFF_ALLMULTI = 0x1, 0x100, 0x200
 _HEADER = struct.Struct("=BxHiII")
 _INTEGER = struct.Struct("=I")
 
@@ -105,6 +105,9 @@ def change(
     master: int | None = None,
     mtu: int | None = None,
     address: str | None = None,
+    queue_length: int | None = None,
+    promiscuous: bool | None = None,
+    all_multicast: bool | None = None,
 ) -> Request:
     """Asks to change what is given of a link, and to leave the rest. `master` 0 takes it out of its bridge."""
     given = [
@@ -112,18 +115,22 @@ def change(
         ("IFLA_MASTER", master),
         ("IFLA_MTU", mtu),
         ("IFLA_ADDRESS", address),
+        ("IFLA_TXQLEN", queue_length),
     ]
     attrs = [("IFLA_IFNAME", ifname)] + [pair for pair in given if pair[1] is not None]
-    return Request(link_message(_RTM_NEWLINK, 0, attrs, up=up), f"change link {ifname}")
+    bits = {_IFF_PROMISC: promiscuous, _IFF_ALLMULTI: all_multicast}
+    states = {bit: on for bit, on in bits.items() if on is not None}
+    return Request(link_message(_RTM_NEWLINK, 0, attrs, up=up, states=states), f"change link {ifname}")
 
 
-def bridge_port(ifname: str, *, hairpin: bool) -> Request:
+def bridge_port(ifname: str, *, hairpin: bool, isolated: bool = False) -> Request:
     """Asks to bring a port of a bridge up, without an IPv6 address of its own.
 
-    `hairpin` lets a frame leave by the port that it came in by: a pod that reaches itself by a Service.
+    `hairpin` lets a frame leave by the port that it came in by: a pod that reaches itself by a Service. Between
+    `isolated` ports the bridge forwards nothing.
     """
     hole = messages.name_hole(ifname)
-    message = messages.filled(_port_message(hole, hairpin), (hole.encode(), ifname.encode()))
+    message = messages.filled(_port_message(hole, hairpin, isolated), (hole.encode(), ifname.encode()))
     return Request(message, f"bring bridge port {ifname} up")
 
 
@@ -200,12 +207,10 @@ def _veth_message(
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)
-def _port_message(ifname: str, hairpin: bool) -> bytes:
+def _port_message(ifname: str, hairpin: bool, isolated: bool) -> bytes:
     no_ipv6_address = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _ADDR_GEN_MODE_NONE)]}
-    port = [
-        ("IFLA_INFO_SLAVE_KIND", "bridge"),
-        ("IFLA_INFO_SLAVE_DATA", {"attrs": [("IFLA_BRPORT_MODE", int(hairpin))]}),
-    ]
+    flags = [("IFLA_BRPORT_MODE", int(hairpin)), ("IFLA_BRPORT_ISOLATED", int(isolated))]
+    port = [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", {"attrs": flags})]
     attrs = [
         ("IFLA_IFNAME", ifname),
         ("IFLA_AF_SPEC", {"attrs": [("AF_INET6", no_ipv6_address)]}),

@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -53,6 +53,7 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg  # noqa: E402
 from pyroute2.netlink.rtnl.ndmsg import ndmsg  # noqa: E402
 from pyroute2.netlink.rtnl.rtmsg import rtmsg  # noqa: E402
 
+_IFF_UP = 1
 _SHORTEST_HOLE = 3
 MAC_HOLES = ("7e:7e:7e:7e:7e:7e", "7d:7d:7d:7d:7d:7d")
 NUMBER_HOLE = 0x7C7C7C7C
@@ -88,15 +89,23 @@ def _encode(message: Any, kind: int, flags: int, attributes: Attributes) -> byte
 
 
 def link_message(
-    kind: int, flags: int, attributes: Attributes, *, index: int = 0, up: bool | None = None, family: int = 0
+    kind: int,
+    flags: int,
+    attributes: Attributes,
+    *,
+    index: int = 0,
+    up: bool | None = None,
+    family: int = 0,
+    states: Mapping[int, bool] | None = None,
 ) -> bytes:
-    """An `ifinfomsg`; `up` None leaves the link's state as it is."""
+    """An `ifinfomsg`; `up` None leaves the link's state as it is, `states` are further IFF_ bits to set or clear."""
     message = ifinfmsg()
     message["family"] = family
     message["index"] = index
-    if up is not None:
-        message["change"] = 1
-        message["flags"] = int(up)
+    given = {**(states or {}), **({} if up is None else {_IFF_UP: up})}
+    if given:
+        message["change"] = sum(given)
+        message["flags"] = sum(bit for bit, on in given.items() if on)
     return _encode(message, kind, flags, attributes)
 
 

@@ -10,6 +10,10 @@ from cni.call import Plugin
 MODULES = {
     "bridge": "cni.plugins.bridge",
     "host-local": "cni.plugins.host_local",
+    "loopback": "cni.plugins.loopback",
+    "portmap": "cni.plugins.portmap",
+    "ptp": "cni.plugins.ptp",
+    "tuning": "cni.plugins.tuning",
 }
 
 

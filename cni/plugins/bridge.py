@@ -10,6 +10,11 @@ Syntax:
     ipMasq            what leaves the subnet gets the address of the way out
     mtu               of both ends; default 1500
     hairpinMode       a container reaches itself by an address that is translated on the bridge's far side
+    portIsolation     containers reach the bridge and what is behind it, and not each other
+    promiscMode       the bridge takes every frame; not together with hairpinMode
+    vlan              the container's untagged frames are of this VLAN, and its gateway is a link BRIDGE.VLAN
+    vlanTrunk         list of {id}, {minID, maxID}: VLANs whose tagged frames the container gets
+    preserveDefaultVlan  the port stays in VLAN 1 as well; default true
     ipam              configuration of the plugin that gives addresses
 With the capability `mac` the container's MAC address is set; else it is made of its IPv4 address.
 
@@ -19,25 +24,34 @@ Example: {"type": "bridge", "bridge": "cbr0", "isGateway": true, "hairpinMode": 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Interface, IPv4Network
-from typing import Any
+from ipaddress import IPv4Interface
 
 from cni import masquerade
 from cni.call import Call
-from cni.errors import CniError, Code, InvalidConfig, InvalidEnvironment, UnsupportedField
-from cni.spec import Interface, IPConfig, Result, RouteConfig
+from cni.errors import CniError, Code, InvalidConfig, UnsupportedField
+from cni.plugins.bridge_vlans import Vlans, ensure_filtering, ensure_gateway_link, join
+from cni.plugins.interface import (
+    DEFAULT_ROUTE,
+    check_inside,
+    differs,
+    ensure_namespace_exists,
+    flag,
+    given_addresses,
+    ipam_type,
+    mtu,
+    outer_name,
+)
+from cni.spec import Interface, Result, RouteConfig
 from netsim import address, link, namespace, route, syscalls, sysctl
 from netsim.errors import AlreadyExists, NotFound
 from netsim.link import Link
-from netsim.names import hardware_address, hardware_address_of, link_name
+from netsim.names import hardware_address, hardware_address_of
 from netsim.netlink import Netlink
 from netsim.route import Route
 
-_REFUSED = ("vlan", "vlanTrunk", "macspoofchk", "promiscMode", "portIsolation", "preserveDefaultVlan")
-_DEFAULT = "0.0.0.0/0"
+_REFUSED = ("macspoofchk",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +63,9 @@ class _Config:
     masquerade: bool
     mtu: int
     hairpin: bool
+    isolated: bool
+    promiscuous: bool
+    vlans: Vlans
     ipam: str
     mac: str
 
@@ -59,10 +76,9 @@ class Bridge:
     def add(self, call: Call) -> Result:
         """Addresses from IPAM, then the link, then what is in the container's namespace."""
         config = _read(call)
-        if not os.path.exists(call.netns):
-            raise InvalidEnvironment("CNI_NETNS", details=f"there is no namespace {call.netns!r}")
+        ensure_namespace_exists(call)
         with ExitStack() as undo:
-            given = _addresses(config, call, undo)
+            given = given_addresses(call, config.ipam, undo) if config.ipam else Result()
             bridge = _ensure_bridge(call, config, given)
             made = _attach(call, config, bridge, given, undo)
             if config.masquerade:
@@ -86,12 +102,12 @@ class Bridge:
         if config.ipam:
             call.surroundings.invoke("CHECK", config.ipam, call)
         host = call.surroundings.netlink()
-        bridge, port = link.find_link(host, config.bridge), link.find_link(host, _port(call))
+        bridge, port = link.find_link(host, config.bridge), link.find_link(host, outer_name(call))
         if bridge is None or bridge.kind != "bridge":
-            raise _differs(f"there is no bridge {config.bridge}")
+            raise differs(f"there is no bridge {config.bridge}")
         if port is None or port.master != bridge.index or not port.up:
-            raise _differs(f"link {_port(call)} is not up in bridge {config.bridge}")
-        _check_inside(call)
+            raise differs(f"link {outer_name(call)} is not up in bridge {config.bridge}")
+        check_inside(call)
 
     def gc(self, call: Call) -> None:
         """The links went with their namespaces; addresses are IPAM's to free."""
@@ -111,41 +127,23 @@ def _read(call: Call) -> _Config:
     for field in _REFUSED:
         if written.get(field):
             raise UnsupportedField(field, written[field])
-    mtu = written.get("mtu") or 1500
-    if not isinstance(mtu, int) or not 68 <= mtu <= 65535:
-        raise InvalidConfig("mtu", mtu, "a number from 68 to 65535 is needed")
-    ipam = written.get("ipam") or {}
-    default_gateway = _flag(written, "isDefaultGateway")
+    default_gateway = flag(written, "isDefaultGateway")
+    if flag(written, "hairpinMode") and flag(written, "promiscMode"):
+        raise InvalidConfig("promiscMode", True, "it cannot be set together with hairpinMode")
     return _Config(
         bridge=str(written.get("bridge") or "cni0"),
-        gateway=_flag(written, "isGateway") or default_gateway,
+        gateway=flag(written, "isGateway") or default_gateway,
         default_gateway=default_gateway,
-        force_address=_flag(written, "forceAddress"),
-        masquerade=_flag(written, "ipMasq"),
-        mtu=mtu,
-        hairpin=_flag(written, "hairpinMode"),
-        ipam=str(ipam.get("type") or ""),
+        force_address=flag(written, "forceAddress"),
+        masquerade=flag(written, "ipMasq"),
+        mtu=mtu(written),
+        hairpin=flag(written, "hairpinMode"),
+        isolated=flag(written, "portIsolation"),
+        promiscuous=flag(written, "promiscMode"),
+        vlans=Vlans.read(written),
+        ipam=ipam_type(written),
         mac=str(written.get("runtimeConfig", {}).get("mac") or call.args.get("MAC") or ""),
     )
-
-
-def _flag(written: Mapping[str, Any], field: str) -> bool:
-    value = written.get(field, False)
-    if not isinstance(value, bool):
-        raise InvalidConfig(field, value, "true or false is needed")
-    return value
-
-
-def _addresses(config: _Config, call: Call, undo: ExitStack) -> Result:
-    if not config.ipam:
-        return Result()
-    undo.callback(call.surroundings.invoke, "DEL", config.ipam, call)
-    given = call.surroundings.invoke("ADD", config.ipam, call)
-    if given is None or not given.ips:
-        raise CniError(Code.INVALID_CONFIG, f"IPAM plugin {config.ipam} gave no address")
-    if any(":" in ip.address for ip in given.ips):
-        raise CniError(Code.UNSUPPORTED_FIELD, "unsupported: IPAM gave an IPv6 address")
-    return replace(given, ips=tuple(_with_gateway(ip) for ip in given.ips))
 
 
 def _ensure_bridge(call: Call, config: _Config, given: Result) -> Link:
@@ -161,8 +159,13 @@ def _ensure_bridge(call: Call, config: _Config, given: Result) -> Link:
             found = link.get_link(host, config.bridge)
     if found.kind != "bridge":
         raise CniError(Code.INVALID_CONFIG, f"link {config.bridge} is there and is not a bridge")
+    if config.vlans:
+        ensure_filtering(host, config.bridge)
+    if config.promiscuous:
+        host.send(link.change(config.bridge, promiscuous=True))
     if config.gateway:
-        _ensure_gateway(host, config, found, gateways)
+        gateway = ensure_gateway_link(host, found, config.vlans.access, config.mtu) if config.vlans.access else found
+        _ensure_gateway(host, config, gateway, gateways)
     return found
 
 
@@ -176,7 +179,7 @@ def _ensure_gateway(host: Netlink, config: _Config, bridge: Link, gateways: list
                 if not config.force_address:
                     raise CniError(
                         Code.INVALID_CONFIG,
-                        f"bridge {config.bridge} has address {other}, not {gateway}",
+                        f"{bridge.ifname} has address {other}, not {gateway}",
                         "see forceAddress",
                     )
                 host.send(address.removal(bridge.index, other))
@@ -185,7 +188,7 @@ def _ensure_gateway(host: Netlink, config: _Config, bridge: Link, gateways: list
 
 
 def _attach(call: Call, config: _Config, bridge: Link, given: Result, undo: ExitStack) -> Result:
-    host, port = call.surroundings.netlink(), _port(call)
+    host, port = call.surroundings.netlink(), outer_name(call)
     first = given.ips[0].address.split("/")[0] if given.ips else ""
     mac = config.mac or (hardware_address_of(first) if first else hardware_address(call.container_id, call.ifname))
     port_mac = hardware_address(call.container_id, call.ifname, "port")
@@ -206,7 +209,9 @@ def _attach(call: Call, config: _Config, bridge: Link, given: Result, undo: Exit
             link.delete_link(host, port)
             host.send(pair)
         undo.callback(link.delete_link, host, port)
-        host.send(link.bridge_port(port, hairpin=config.hairpin))
+        host.send(link.bridge_port(port, hairpin=config.hairpin, isolated=config.isolated))
+        if config.vlans:
+            join(host, port, config.vlans)
         routes = _routes(config, given)
         with namespace.entered_descriptor(inside), Netlink() as container:
             _set_up(container, call.ifname, given, routes)
@@ -220,7 +225,7 @@ def _attach(call: Call, config: _Config, bridge: Link, given: Result, undo: Exit
 
 
 def _detach(call: Call) -> None:
-    host, port = call.surroundings.netlink(), _port(call)
+    host, port = call.surroundings.netlink(), outer_name(call)
     if call.netns and os.path.exists(call.netns):
         link.delete_link(host, port)
         return
@@ -241,42 +246,13 @@ def _set_up(container: Netlink, ifname: str, given: Result, routes: tuple[RouteC
 
 
 def _routes(config: _Config, given: Result) -> tuple[RouteConfig, ...]:
-    if config.default_gateway and not any(each.dst == _DEFAULT for each in given.routes):
-        return (*given.routes, RouteConfig(_DEFAULT))
+    if config.default_gateway and not any(each.dst == DEFAULT_ROUTE for each in given.routes):
+        return (*given.routes, RouteConfig(DEFAULT_ROUTE))
     return given.routes
 
 
 def _route(each: RouteConfig, given: Result, index: int) -> Route:
     return Route(each.dst, (each.gw or given.ips[0].gateway,), index=index, protocol=route.BOOT_PROTOCOL)
-
-
-def _with_gateway(ip: IPConfig) -> IPConfig:
-    """An IPAM plugin may leave the gateway out; it is the first address then."""
-    return ip if ip.gateway else replace(ip, gateway=str(IPv4Interface(ip.address).network[1]))
-
-
-def _port(call: Call) -> str:
-    return link_name("veth", call.container_id, call.ifname)
-
-
-def _check_inside(call: Call) -> None:
-    expected = call.previous or Result()
-    try:
-        with namespace.entered(call.netns), Netlink() as container:
-            nic = link.get_link(container, call.ifname)
-            addresses = {str(found.interface) for found in address.list_addresses(container, nic.index)}
-            destinations = {found.destination for found in route.list_routes(container)}
-    except NotFound as error:
-        raise _differs(str(error)) from error
-    missing = {ip.address for ip in expected.ips} - addresses
-    lost = {str(IPv4Network(each.dst)) for each in expected.routes} - destinations
-    if not nic.up or missing or lost:
-        what = "it is not up" if not nic.up else f"it lacks {', '.join(sorted(missing | lost))}"
-        raise _differs(f"{call.ifname} of the container is not as it was made: {what}")
-
-
-def _differs(what: str) -> CniError:
-    return CniError(Code.CHECK_FAILED, what)
 
 
 PLUGIN = Bridge()

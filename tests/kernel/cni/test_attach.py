@@ -215,8 +215,8 @@ async def test_a_mac_by_capability_and_an_address_by_argument(
 
 
 async def test_what_is_not_done_is_refused_by_name(node: NamespaceExecutor, pods: list[str], tmp_path: Path) -> None:
-    runtime = Runtime(conflist(tmp_path / "ipam", vlan=7), (), tmp_path / "cache")
-    with pytest.raises(UnsupportedField, match="vlan: 7"):
+    runtime = Runtime(conflist(tmp_path / "ipam", macspoofchk=True), (), tmp_path / "cache")
+    with pytest.raises(UnsupportedField, match="macspoofchk: True"):
         await node.run(runtime.add, attachment(pods[0]))
     with pytest.raises(UnsupportedField):
         await node.run(runtime.status)
