@@ -27,28 +27,35 @@ SERVICE_RANGE = IPv4Network("10.48.0.0/20")
 
 @asynccontextmanager
 async def open_registry(
-    path: Path, *, service_range: IPv4Network = SERVICE_RANGE, service_account_key: Path | None = None
+    path: Path,
+    *,
+    service_range: IPv4Network = SERVICE_RANGE,
+    service_account_key: Path | None = None,
+    account_patience: float = 0.0,
 ) -> AsyncIterator[Registry]:
     """The registry on the state file `path`, with every admission plugin, the system objects and the roles in place.
 
-    Without `service_account_key` the tokens it issues are good only until it closes.
+    Without `service_account_key` the tokens it issues are good only until it closes. `account_patience`
+    is how long a pod waits for its namespace's first account, and only where a controller makes those.
     """
     async with open_store(path) as store:
         addresses = ServiceAddresses(store, service_range)
         authorizer = RoleAuthorizer(store)
+        accounts = ServiceAccountAdmission(account_patience)
         aggregation = Aggregation(store, authorizer.index.settle)
         registry = Registry(
             store,
             plugins=(
                 NamespaceLifecycle(),
                 NodeRestriction(),
-                ServiceAccountAdmission(),
+                accounts,
                 DefaultTolerationSeconds(),
                 Priority(),
                 addresses,
                 RoleEscalation(authorizer),
             ),
-            settlers=(addresses.settle, authorizer.index.settle, aggregation.settle),
+            settlers=(addresses.settle, authorizer.index.settle, aggregation.settle, accounts.settle),
+            waits=(accounts.wait,),
             tokens=TokenIssuer(service_account_key),
             authorizer=authorizer,
         )

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import orjson
@@ -56,6 +57,14 @@ class Messages:
         self._roots: dict[tuple[str, str], dict[int, Field]] = {}
         self._compiled: dict[int, dict[int, Field]] = {}
         self._addresses: dict[tuple[str, str], int] | None = None
+        self._reading = Lock()
+
+    def knows(self, body: bytes) -> bool:
+        """Whether `decode` has nothing to look up for this body; else it takes tens of milliseconds, in any thread."""
+        try:
+            return _wanted(*_identity(dict(fields(body[len(MAGIC) :])))) in self._roots
+        except (Malformed, ValueError, AttributeError):
+            return True
 
     def decode(self, body: bytes) -> dict[str, Any]:
         """The object in a protobuf body, in its JSON form; BadRequest when it is none."""
@@ -63,20 +72,24 @@ class Messages:
             raise BadRequest("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")
         try:
             envelope = dict(fields(body[len(MAGIC) :]))
-            identity = {number: value.decode() for number, value in fields(envelope.get(1, b""))}
-            version, kind = identity.get(1, ""), identity.get(2, "")
+            version, kind = _identity(envelope)
             message = self._message(version, kind)
             return {"apiVersion": version, "kind": kind} | _decode(message, envelope.get(2, b""), 0)
         except (Malformed, ValueError, AttributeError, OverflowError) as error:
             raise BadRequest(f"the protobuf body cannot be decoded: {error}") from error
 
     def _message(self, version: str, kind: str) -> dict[int, Field]:
-        wanted = (_META if kind == "DeleteOptions" else _package(version), kind)
+        wanted = _wanted(version, kind)
         found = self._roots.get(wanted)
-        if found is None:
-            if wanted not in _KINDS:
-                raise BadRequest(f'no kind "{kind}" is registered for version "{version}"')
-            found = self._roots[wanted] = self._read(wanted)
+        if found is not None:
+            return found
+        if wanted not in _KINDS:
+            raise BadRequest(f'no kind "{kind}" is registered for version "{version}"')
+        # What is in `_roots` is whole: others may read it while this is at work.
+        with self._reading:
+            found = self._roots.get(wanted)
+            if found is None:
+                found = self._roots[wanted] = self._read(wanted)
         return found
 
     def _read(self, wanted: tuple[str, str]) -> dict[int, Field]:
@@ -131,6 +144,16 @@ class Messages:
         if kind == go_types.SLICE:
             return lambda value, depth: b64encode(value).decode()
         return _SCALARS.get(kind, _integer)
+
+
+def _identity(envelope: dict[int, Any]) -> tuple[str, str]:
+    """apiVersion and kind, which stand before the object."""
+    identity = {number: value.decode() for number, value in fields(envelope.get(1, b""))}
+    return identity.get(1, ""), identity.get(2, "")
+
+
+def _wanted(version: str, kind: str) -> tuple[str, str]:
+    return (_META if kind == "DeleteOptions" else _package(version), kind)
 
 
 def _decode(message: dict[int, Field], data: bytes, depth: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ loop in between: two patches of one object never conflict with each other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,6 +34,7 @@ from controlplane.server.watching import Watch
 from controlplane.store import Key, Revision, Store
 
 GENERATE_TRIES = 8
+Wait = Callable[[Kind, str, Object, Store], Awaitable[None]]
 SPEC_PARTS = ("", "scale")
 """The object itself and the subresource that writes its spec; their updates raise the generation."""
 
@@ -58,8 +59,9 @@ class Registry:
     """Objects of every kind of `scheme`, kept in `store`.
 
     `plugins` admit requests, in order. `settlers` are called when the latest state of an object has
-    changed: after a write is staged or has failed, and after a deletion is committed. `authorizer` is
-    for those who carry requests here: the registry itself asks nobody.
+    changed: after a write is staged or has failed, and after a deletion is committed. `waits` are
+    awaited before an object is made. `authorizer` is for those who carry requests here: the registry
+    itself asks nobody.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Registry:
         scheme: Scheme = SCHEME,
         plugins: Sequence[Plugin] = (),
         settlers: Sequence[Callable[[Key, Store], None]] = (),
+        waits: Sequence[Wait] = (),
         tokens: TokenIssuer | None = None,
         authorizer: Authorizer | None = None,
     ) -> None:
@@ -78,6 +81,7 @@ class Registry:
         self.authorizer = authorizer or MastersOnly()
         self._plugins = tuple(plugins)
         self._settlers = tuple(settlers)
+        self._waits = tuple(waits)
 
     def get(self, kind: Kind, name: str, namespace: str = "", *, subresource: str = "") -> Revision:
         """The committed object, or its part that a subresource shows; NotFound when there is none."""
@@ -114,6 +118,8 @@ class Registry:
         if obj["metadata"].get("resourceVersion"):
             raise BadRequest("resourceVersion should not be set on objects to be created")
         namespace = metadata.settle_namespace(kind, obj, namespace)
+        for wait in self._waits:
+            await wait(kind, namespace, obj, self.store)
         base = metadata.settle_name(obj)
         kind.strategy.default(obj)
         if not applied:

@@ -20,7 +20,7 @@ from controlplane.server import parameters, rendering, reviews, wording
 from controlplane.server.authentication import Authenticator
 from controlplane.server.authorization import Action, authorize
 from controlplane.server.exchange import Exchange
-from controlplane.server.negotiation import is_json, parse_body, parse_yaml
+from controlplane.server.negotiation import is_json, parse_yaml, read_body
 from controlplane.server.pod_streams import PodStreams
 from controlplane.server.postings import post
 from controlplane.server.registry import Registry
@@ -175,7 +175,7 @@ class Resources:
         request = exchange.request
         data = await request.read()
         content_type = request.headers.get("Content-Type", "")
-        body = parse_body(data, content_type)
+        body = await read_body(data, content_type)
         duplicates: tuple[str, ...] = ()
         if request.query.get("fieldValidation") != "Ignore" and is_json(content_type):
             duplicates = tuple(decoding.duplicate_fields(data, body))
@@ -184,7 +184,7 @@ class Resources:
     @staticmethod
     async def _optional_body(exchange: Exchange) -> Any:
         data = await exchange.request.read()
-        return parse_body(data, exchange.request.headers.get("Content-Type", "")) if data else None
+        return await read_body(data, exchange.request.headers.get("Content-Type", "")) if data else None
 
 
 def _action(request: web.BaseRequest, target: Target, verb: str) -> Action:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
-from controlplane.api.kinds import POD, SECRET, SERVICE_ACCOUNT
+from controlplane.api.kinds import NAMESPACE, POD, SECRET, SERVICE_ACCOUNT
 from controlplane.api.meta import generate_name
-from controlplane.api.types import Object
+from controlplane.api.types import Kind, Object
 from controlplane.server import wording
 from controlplane.server.admission import Attributes
 from controlplane.server.rbac.nodes import references
@@ -20,8 +22,34 @@ VOLUME_PREFIX = "kube-api-access-"
 
 
 class ServiceAccountAdmission:
-    """The default account may be a moment late in a new namespace: then the pod goes without a
-    token. Upstream refuses it; here a namespace and its pods often come in one breath."""
+    """`patience` is how many seconds a pod waits for the account `default`, which a controller makes in each new
+    namespace; then it is refused. Without patience, where no controller runs, it goes without a token."""
+
+    def __init__(self, patience: float = 0.0) -> None:
+        self._patience = patience
+        self._awaited: dict[str, asyncio.Event] = {}
+
+    async def wait(self, kind: Kind, namespace: str, pod: Object, store: Store) -> None:
+        """Returns when the account that a new pod takes by default is there, or has been waited for in vain."""
+        if kind is not POD or not self._patience or pod.get("spec", {}).get("serviceAccountName"):
+            return
+        if (
+            store.latest(_account(namespace)) is not None
+            or store.latest(Key(NAMESPACE.resource, "", namespace)) is None
+        ):
+            return
+        made = self._awaited.setdefault(namespace, asyncio.Event())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience):
+                await made.wait()
+        self._awaited.pop(namespace, None)
+
+    def settle(self, key: Key, store: Store) -> None:
+        """Takes in a write: an account that is waited for may be there."""
+        if self._awaited and key.resource == SERVICE_ACCOUNT.resource and key.name == DEFAULT_ACCOUNT:
+            awaited = self._awaited.get(key.namespace)
+            if awaited is not None and store.latest(key) is not None:
+                awaited.set()
 
     def admit(self, request: Attributes, store: Store) -> None:
         if request.kind is not POD or request.operation != "CREATE":
@@ -37,7 +65,7 @@ class ServiceAccountAdmission:
         spec["serviceAccount"] = name
         found = store.latest(Key(SERVICE_ACCOUNT.resource, request.namespace, name))
         if found is None:
-            if name == DEFAULT_ACCOUNT:
+            if name == DEFAULT_ACCOUNT and not self._patience:
                 return
             why = f'error looking up service account {request.namespace}/{name}: serviceaccount "{name}" not found'
             raise wording.forbidden(POD, request.name, why)
@@ -46,6 +74,10 @@ class ServiceAccountAdmission:
             _mount_token(spec)
         if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
             spec["imagePullSecrets"] = [dict(secret) for secret in account["imagePullSecrets"]]
+
+
+def _account(namespace: str) -> Key:
+    return Key(SERVICE_ACCOUNT.resource, namespace, DEFAULT_ACCOUNT)
 
 
 def projects_token(spec: Object) -> bool:

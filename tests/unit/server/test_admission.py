@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -116,3 +117,20 @@ async def test_allocations_survive_a_restart(tmp_path: Path) -> None:
     async with open_registry(tmp_path / "state.db") as registry:
         with pytest.raises(Invalid, match="provided IP is already allocated"):
             await service(LocalClient(registry), "b", clusterIP=first["spec"]["clusterIP"])
+
+
+async def test_a_pod_waits_for_the_first_account_of_its_namespace(tmp_path: Path) -> None:
+    async with open_registry(tmp_path / "state.db", account_patience=5.0) as registry:
+        patient = LocalClient(registry)
+        waiting = asyncio.ensure_future(pod(patient))
+        await asyncio.sleep(0)
+        await patient.create(SERVICE_ACCOUNT, {"metadata": {"name": "default"}}, "default")
+        made = await waiting
+        assert made["spec"]["volumes"][0]["name"].startswith("kube-api-access-")
+
+
+async def test_a_pod_whose_account_does_not_come_is_refused(tmp_path: Path) -> None:
+    async with open_registry(tmp_path / "state.db", account_patience=0.05) as registry:
+        text = 'error looking up service account default/default: serviceaccount "default" not found'
+        with pytest.raises(Forbidden, match=text):
+            await pod(LocalClient(registry))
