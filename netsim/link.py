@@ -96,6 +96,12 @@ def new_vxlan(ifname: str, *, vni: int, port: int, local: str = "") -> Request:
     return Request(link_message(_RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, attrs), f"create vxlan {ifname}")
 
 
+def new_ifb(ifname: str, *, mtu: int) -> Request:
+    """Asks for an ifb link: what another link receives can be sent through it, and through its queue."""
+    attrs = [("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "ifb")]}), ("IFLA_IFNAME", ifname), ("IFLA_MTU", mtu)]
+    return Request(link_message(_RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, attrs), f"create ifb {ifname}")
+
+
 @functools.lru_cache(maxsize=_REMEMBERED)
 def change(
     ifname: str,

@@ -8,6 +8,7 @@ import importlib
 from cni.call import Plugin
 
 MODULES = {
+    "bandwidth": "cni.plugins.bandwidth",
     "bridge": "cni.plugins.bridge",
     "host-local": "cni.plugins.host_local",
     "loopback": "cni.plugins.loopback",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -317,3 +319,59 @@ async def test_a_wrong_option_of_the_bridge_is_named(
     with pytest.raises((InvalidConfig, UnsupportedField)) as caught:
         await network_of(main_plugin(tmp_path, **fields)).add(pods[0])
     assert any(name in str(caught.value) for name in fields)
+
+
+def seconds_to_send(sender: str, receiver: str, address: str, size: int) -> float:
+    """How long it takes until so many bytes have come from one namespace to the other by TCP."""
+    with entered(namespace_path(receiver)):
+        listener = socket.create_server((address, 9000))
+    with listener, ThreadPoolExecutor(1) as pool:
+        with entered(namespace_path(sender)):
+            client = socket.create_connection((address, 9000), timeout=5)
+        accepted, _ = listener.accept()
+        with client, accepted:
+            accepted.settimeout(20)
+            began = time.monotonic()
+            sending = pool.submit(client.sendall, bytes(size))
+            left = size
+            while left:
+                left -= len(accepted.recv(min(left, 1 << 16)))
+            took = time.monotonic() - began
+            sending.result(5)
+    return took
+
+
+async def test_bandwidth_limits_each_direction_by_itself(
+    node: NamespaceExecutor, pods: list[str], netns: str, network_of: Callable[..., Network], tmp_path: Path
+) -> None:
+    network = network_of(main_plugin(tmp_path), {"type": "bandwidth", "capabilities": {"bandwidth": True}})
+    limits = {"ingressRate": 8_000_000, "ingressBurst": 800_000, "egressRate": 16_000_000, "egressBurst": 800_000}
+    asked = {"capabilities": {"bandwidth": limits}}
+    await network.add(pods[0], **asked)
+    await network.add(pods[1])
+    # A megabyte a second in, two out; the bucket lets 100 kB through at once.
+    into = seconds_to_send(pods[1], pods[0], "10.44.1.2", 500_000)
+    out = seconds_to_send(pods[0], pods[1], "10.44.1.3", 1_000_000)
+    assert 0.3 < into < 5
+    assert 0.3 < out < 5
+    await network.check(pods[0], **asked)
+    await node.run(firewall.run, ["tc", "qdisc", "del", "dev", _named(netns, "bwp"), "root"])
+    with pytest.raises(CniError, match="the rate of bwp"):
+        await network.check(pods[0], **asked)
+    await network.delete(pods[0])
+    await network.delete(pods[0], **asked)
+    assert "bwp" not in world.run("ip", "-o", "link", netns=netns)
+
+
+def _named(netns: str, prefix: str) -> str:
+    names = [line.split(": ")[1] for line in world.run("ip", "-o", "link", netns=netns).splitlines()]
+    return next(name for name in names if name.startswith(prefix))
+
+
+async def test_a_rate_without_a_burst_is_refused(
+    pods: list[str], network_of: Callable[..., Network], tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidConfig, match="ingressBurst"):
+        await network_of(main_plugin(tmp_path), {"type": "bandwidth", "ingressRate": 8000}).add(pods[0])
+    with pytest.raises(UnsupportedField, match="shapedSubnets"):
+        await network_of(main_plugin(tmp_path), {"type": "bandwidth", "shapedSubnets": ["10.0.0.0/8"]}).add(pods[0])
