@@ -1,0 +1,222 @@
+"""The policies of one node: keeps the kernel's rules and sets equal to what NetworkPolicies ask for.
+
+It is also the gate that pods of the node pass before their containers start: `guard` returns when what policies say
+of a pod is in the kernel. Without a policy there is no thread, no rule and no set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from controlplane.api.types import Object
+from controlplane.policy import kernel
+from controlplane.policy.denials import DenialLog, Denials
+from controlplane.policy.errors import PolicyNotApplied
+from controlplane.policy.restore import TABLE
+from controlplane.policy.rules import NodePolicy, compile_node
+from controlplane.policy.table import PolicyTable
+from netsim import changes, sysctl
+from netsim.errors import NetsimError, RulesRejected
+from netsim.namespace import NamespaceExecutor
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
+DEBOUNCE_SECONDS = 0.003
+PAUSE_PER_SYNC = 2.0
+"""After a sync, the next waits this many times as long as it took: a burst of changes leaves time for others."""
+LONGEST_PAUSE_SECONDS = 0.05
+CHECK_SECONDS = 30.0
+GUARD_SECONDS = 10.0
+OTHERS_SECONDS = 5.0
+FIRST_RETRY_SECONDS = 0.05
+LONGEST_RETRY_SECONDS = 30.0
+CHANGES_FILE = "policy.changes.json"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyConfig:
+    """What an applier needs to know of its node: its pinned network namespace, and a directory for what is shown.
+
+    `others` is waited for, some seconds, before the first rule is written: it returns when those have written theirs
+    who put jumps first in the built-in chains too.
+    """
+
+    node_name: str
+    namespace: Path
+    run_directory: Path
+    others: Callable[[], Awaitable[object]] | None = None
+    check_seconds: float = CHECK_SECONDS
+
+
+class NodePolicies:
+    """A component, and the `PodGuard` of the node's agent. `table` is shared by all nodes of the process."""
+
+    def __init__(self, table: PolicyTable, config: PolicyConfig, *, denials: DenialLog | None = None) -> None:
+        self.config = config
+        self.applied_version = -1
+        """The version of the table that the kernel holds."""
+        self._table = table
+        self._denials = Denials(config.node_name, table, denials) if denials is not None else None
+        self._executor: NamespaceExecutor | None = None
+        self._wake = asyncio.Event()
+        self._settled = asyncio.Condition()
+        self._failure: NetsimError | None = None
+        self._failures = 0
+        self._applied: NodePolicy | None = None
+        self._self_match = True
+        self._recheck = False
+
+    async def run(self) -> None:
+        """Keeps the rules until cancelled. They stay in the kernel afterwards, so that nothing passes meanwhile."""
+        self._applied, self.applied_version = None, -1
+        self._table.listen(self._wake.set)
+        try:
+            await self._table.wait_synced()
+            await self._wait_for_others()
+            retry = FIRST_RETRY_SECONDS
+            while True:
+                started = time.monotonic()
+                try:
+                    await self._sync()
+                    retry = FIRST_RETRY_SECONDS
+                    await self._rest(time.monotonic() - started)
+                except NetsimError as error:
+                    await self._failed(error, retry)
+                    retry = min(retry * 2, LONGEST_RETRY_SECONDS)
+        finally:
+            self._table.unlisten(self._wake.set)
+            await self._let_go()
+
+    async def guard(self, pod: Object, addresses: Sequence[str]) -> None:
+        """Returns when what policies say of the pod is enforced; at once if no policy selects it.
+
+        Raises `PolicyNotApplied` when that cannot be had, so that the pod does not start unprotected.
+        """
+        if not self._table.note(pod, addresses):
+            return
+        wanted, failures = self._table.version, self._failures
+        try:
+            async with asyncio.timeout(GUARD_SECONDS), self._settled:
+                await self._settled.wait_for(lambda: self.applied_version >= wanted or self._failures > failures)
+        except TimeoutError as error:
+            raise PolicyNotApplied(f"network policies were not applied within {GUARD_SECONDS:.0f} s") from error
+        if self.applied_version < wanted:
+            raise PolicyNotApplied(f"network policies cannot be applied: {self._failure}") from self._failure
+
+    def recheck(self) -> None:
+        """Has it looked at soon whether the jump is still the first rule: another wrote to the built-in chains."""
+        self._recheck = True
+        self._wake.set()
+
+    async def _wait_for_others(self) -> None:
+        if self.config.others is None:
+            return
+        try:
+            async with asyncio.timeout(OTHERS_SECONDS):
+                await self.config.others()
+        except TimeoutError:
+            log.warning("other rules are not there yet", extra={"node": self.config.node_name})
+
+    async def _rest(self, took: float) -> None:
+        """Returns when there is something to do, and not too soon after the last sync."""
+        await asyncio.sleep(min(took * PAUSE_PER_SYNC, LONGEST_PAUSE_SECONDS))
+        try:
+            async with asyncio.timeout(self.config.check_seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            self._recheck = True
+            return
+        await asyncio.sleep(DEBOUNCE_SECONDS)
+
+    async def _sync(self) -> None:
+        self._wake.clear()
+        version = self._table.version
+        wanted = compile_node(self._table.pods(self.config.node_name), self._table.members, self_match=self._self_match)
+        # Should the write fail or be cut off, what the kernel holds is unknown.
+        before, self._applied = self._applied, None
+        if before is not None and self._recheck:
+            before = await self._checked(before)
+        self._recheck = False
+        try:
+            if before is None:
+                found = await self._inside(kernel.adopt, wanted)
+                self._tell(None if found is not None else NodePolicy(), wanted)
+            elif before != wanted:
+                await self._inside(kernel.change, before, wanted)
+                self._tell(before, wanted)
+        except RulesRejected as error:
+            if "bpf" not in error.line or not self._self_match:
+                raise
+            log.warning("no match bpf: a pod may be kept from itself", extra={"node": self.config.node_name})
+            self._self_match = False
+            self._wake.set()
+            return
+        self._applied = wanted
+        await self._watch_denials(wanted)
+        async with self._settled:
+            self.applied_version, self._failure = version, None
+            self._settled.notify_all()
+
+    async def _checked(self, applied: NodePolicy) -> NodePolicy | None:
+        """`applied` if the kernel still has it where it belongs, else None."""
+        if not applied.chains or await self._inside(kernel.in_place, applied):
+            return applied
+        log.warning("policy rules were moved or flushed by somebody", extra={"node": self.config.node_name})
+        return None
+
+    async def _failed(self, error: NetsimError, retry: float) -> None:
+        self._applied = None
+        log.warning("policies not applied", extra={"node": self.config.node_name, "error": str(error), "retry": retry})
+        async with self._settled:
+            self._failure = error
+            self._failures += 1
+            self._settled.notify_all()
+        await asyncio.sleep(retry)
+
+    async def _watch_denials(self, applied: NodePolicy) -> None:
+        """Listens for denied packets while something can be denied, and lets go of the thread when nothing can."""
+        if not applied.chains:
+            await self._let_go()
+        elif self._denials is not None:
+            await self._denials.watch(applied, self._inside)
+
+    async def _let_go(self) -> None:
+        if self._denials is not None:
+            self._denials.close()
+        if self._executor is not None:
+            executor, self._executor = self._executor, None
+            await asyncio.to_thread(executor.close)
+
+    def _tell(self, before: NodePolicy | None, wanted: NodePolicy) -> None:
+        old = before if before is not None else NodePolicy()
+        changes.record(
+            self.config.run_directory / CHANGES_FILE,
+            {TABLE: old.chains} if before is not None else None,
+            {TABLE: wanted.chains},
+            sets_before={name: each.members for name, each in old.sets.items()},
+            sets_after={name: each.members for name, each in wanted.sets.items()},
+        )
+
+    async def _inside(self, function: Callable[P, Result], *arguments: P.args, **options: P.kwargs) -> Result:
+        """Runs blocking work in the node's namespace, in a thread that is made for the first of it."""
+        if self._executor is None:
+            self._executor = NamespaceExecutor(self.config.namespace, f"policy-{self.config.node_name}")
+            await self._executor.run(_prepare)
+        return await self._executor.run(function, *arguments, **options)
+
+
+def _prepare() -> None:
+    """Has what one pod sends to another through the bridge pass the rules."""
+    if sysctl.find("net.bridge.bridge-nf-call-iptables") is None:
+        log.warning("no br_netfilter: policies do not hold between pods of one node")
+        return
+    sysctl.ensure("net.bridge.bridge-nf-call-iptables", 1)
