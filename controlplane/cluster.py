@@ -8,75 +8,41 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Protocol, TypeVar
 
-from controlplane.api.kinds import NODE
-from controlplane.api.types import Object
 from controlplane.client.informer import Informers
 from controlplane.client.local import LocalClient
-from controlplane.config import ResolvedCluster, ResolvedNode
+from controlplane.config import ResolvedCluster
+from controlplane.control import ControlServer
 from controlplane.controllers import ControllerConfig, build_controllers
 from controlplane.directories import Directories
 from controlplane.dns import DnsConfig, DnsServer, DnsService
-from controlplane.node import NodeAgent, NodeConfig
-from controlplane.proxy import LocalTraffic, ProxyConfig, ServiceProxy, ServiceTable
+from controlplane.fabric import Fabric, node_plan, vpc_plan
+from controlplane.machine_commands import commands
+from controlplane.machines import Machines
+from controlplane.readiness import ReadyNodes
 from controlplane.scheduler import Scheduler
 from controlplane.server.assembly import open_registry
 from controlplane.server.http import ApiServer
 from controlplane.server.kubeconfig import kubeconfig
 from controlplane.server.pki import Pki
 from controlplane.server.streams import StreamDirectory
+from controlplane.software import VPC_API_PORT, Software
+from controlplane.supervision import Component, cancel, run_all, until_or_failed
 from netsim import files
-from netsim.vpc import NodePlan, SubnetPlan, Vpc, VpcPlan
-
-log = logging.getLogger(__name__)
+from netsim.vpc import Vpc
 
 Step = Callable[[str, int, int], None]
-Result = TypeVar("Result")
 
 SERVER_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
 ADMIN_USER = "kubernetes-admin"
 ADMIN_GROUPS = ("system:masters",)
 READY_SECONDS = 60.0
-RESTART_SECONDS = 1.0
-VPC_API_PORT = 6443
 DNS_PORT = 53
-
-
-class Component(Protocol):
-    """Anything that works until it is cancelled."""
-
-    async def run(self) -> None: ...
-
-
-class NodesNotReady(Exception):
-    """Some nodes did not become Ready in time."""
-
-
-class Fabric:
-    """The VPC, worked on by one thread so that the loop never waits for the kernel."""
-
-    def __init__(self, plan: VpcPlan) -> None:
-        self._vpc = Vpc(plan)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vpc")
-
-    async def run(self, work: Callable[[Vpc], Result]) -> Result:
-        """Awaits `work`, done on the VPC after what was asked for before."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._vpc)
-
-    async def set_load_balancers(self, routes: Mapping[str, Sequence[str]]) -> None:
-        """Routes each load-balancer address to the nodes with the given addresses."""
-        await self.run(lambda vpc: vpc.set_load_balancers(routes))
-
-    def close(self) -> None:
-        """Ends the thread and closes its sockets; the VPC stays."""
-        self._thread.submit(self._vpc.close)
-        self._thread.shutdown(wait=True)
+ACCOUNT_SECONDS = 2.0
+"""How long a pod waits for the first account of its namespace; upstream's server asks ten times in as long."""
 
 
 class Cluster:
@@ -88,7 +54,6 @@ class Cluster:
         self._fabric = Fabric(vpc_plan(config))
         self._pki = Pki(directories.pki)
         self._streams = StreamDirectory()
-        self._tasks: asyncio.TaskGroup | None = None
 
     @property
     def api_url(self) -> str:
@@ -111,6 +76,7 @@ class Cluster:
                     self._directories.database,
                     service_range=self._config.service_range,
                     service_account_key=self._pki.service_account_key,
+                    account_patience=ACCOUNT_SECONDS,
                 )
             )
             server = ApiServer(
@@ -122,9 +88,13 @@ class Cluster:
             await stack.enter_async_context(server.serve([on_host, in_vpc]))
             client = LocalClient(registry)
             informers = Informers(client)
-            work = asyncio.ensure_future(_run_all(self._components(client, informers), informers))
-            stack.push_async_callback(_cancel, work)
-            await _until_or_failed(self._nodes_ready(informers, step), work)
+            machines = self._machines(client, informers)
+            work = asyncio.ensure_future(run_all([informers, *self._components(client, informers), machines]))
+            stack.push_async_callback(cancel, work)
+            await until_or_failed(self._nodes_ready(machines.ready, step), work)
+            # Only now: a command would find the cluster half made.
+            control = asyncio.ensure_future(run_all([ControlServer(self._directories.control, commands(machines))]))
+            stack.push_async_callback(cancel, control)
             yield work
 
     async def _prepare_pki(self) -> None:
@@ -144,7 +114,7 @@ class Cluster:
         return socket.create_server((str(self._config.api_address), self._config.api_port), backlog=1024)
 
     async def _prepare_network(self) -> socket.socket:
-        nodes = [node_plan(node) for node in self._config.nodes]
+        nodes = [node_plan(node) for node in self._config.nodes if node.state == "running"]
         api_address = str(self._config.api_vpc_address)
 
         def prepare(vpc: Vpc) -> socket.socket:
@@ -159,12 +129,18 @@ class Cluster:
         components: list[Component] = [*build_controllers(client, informers, self._controller_config())]
         components.append(Scheduler(client, informers))
         components += self._dns(client, informers)
-        table = ServiceTable(informers)
-        for node in self._config.nodes:
-            agent = NodeAgent(client, informers, self._node_config(node))
-            self._streams.register(node.name, agent)
-            components += [agent, ServiceProxy(informers, self._proxy_config(node), table=table)]
         return components
+
+    def _machines(self, client: LocalClient, informers: Informers) -> Machines:
+        return Machines(
+            self._config,
+            self._directories,
+            fabric=self._fabric,
+            client=client,
+            informers=informers,
+            streams=self._streams,
+            software=Software(self._config, self._directories, self._fabric.plan, client, informers),
+        )
 
     def _dns(self, client: LocalClient, informers: Informers) -> list[Component]:
         address, cluster_ip = str(self._config.api_vpc_address), str(self._config.dns_address)
@@ -188,117 +164,6 @@ class Cluster:
             load_balancer_routes=self._fabric,
         )
 
-    def _node_config(self, node: ResolvedNode) -> NodeConfig:
-        plan = vpc_plan(self._config)
-        return NodeConfig(
-            name=node.name,
-            cluster=self._config.name,
-            address=str(node.address),
-            pod_cidr=str(node.pod_range),
-            namespace=plan.node_path(node.name),
-            state_directory=self._directories.state,
-            run_directory=self._directories.run,
-            mtu=self._config.mtu,
-            region=node.region,
-            zone=node.zone,
-            labels=node.labels,
-            max_pods=self._config.max_pods_per_node,
-            missing_image=self._config.missing_image,
-            dns_address=str(self._config.dns_address),
-        )
-
-    def _proxy_config(self, node: ResolvedNode) -> ProxyConfig:
-        pods = self._config.subnet(node.subnet).pod_range
-        return ProxyConfig(
-            node_name=node.name,
-            namespace=vpc_plan(self._config).node_path(node.name),
-            node_ip=str(node.address),
-            local_traffic=LocalTraffic.by_cidr(str(pods)),
-            zone=node.zone,
-            non_masquerade=tuple(str(network) for network in self._config.ranges().values()),
-        )
-
-    async def _nodes_ready(self, informers: Informers, step: Step) -> None:
-        wanted = {node.name for node in self._config.nodes}
-        ready: set[str] = set()
-        changed = asyncio.Event()
-
-        def note(_: Object | None, node: Object | None) -> None:
-            if node is not None and node["metadata"]["name"] in wanted and _is_ready(node):
-                ready.add(node["metadata"]["name"])
-                changed.set()
-
-        informers.of(NODE).add_handler(note)
-        try:
-            async with asyncio.timeout(READY_SECONDS):
-                while ready != wanted:
-                    step("nodes", len(ready), len(wanted))
-                    await changed.wait()
-                    changed.clear()
-        except TimeoutError as error:
-            late = ", ".join(sorted(wanted - ready))
-            raise NodesNotReady(
-                f"not Ready within {READY_SECONDS:.0f} s: {late}; see {self._directories.log}"
-            ) from error
-        step("nodes", len(ready), len(wanted))
-
-
-def vpc_plan(config: ResolvedCluster) -> VpcPlan:
-    """The VPC that a configuration asks for."""
-    return VpcPlan(
-        cluster=config.name,
-        subnets=tuple(
-            SubnetPlan(subnet.name, str(subnet.range), str(subnet.gateway), str(subnet.pod_range))
-            for subnet in config.subnets
-        ),
-        service_range=str(config.service_range),
-        load_balancer_range=str(config.load_balancer_range),
-        api_address=str(config.api_vpc_address),
-        mtu=config.mtu,
-        egress=config.egress == "nat",
-    )
-
-
-def node_plan(node: ResolvedNode) -> NodePlan:
-    """A node's place in the VPC."""
-    return NodePlan(node.name, node.subnet, str(node.address), str(node.pod_range))
-
-
-def _is_ready(node: Object) -> bool:
-    conditions = node.get("status", {}).get("conditions", ())
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
-
-
-async def _run_all(components: Iterable[Component], informers: Informers) -> None:
-    async with asyncio.TaskGroup() as group:
-        group.create_task(informers.run(), name="informers")
-        for component in components:
-            group.create_task(_supervise(component), name=type(component).__name__)
-
-
-async def _supervise(component: Component) -> None:
-    """Runs a component, again after a failure: one part's bug must not take the whole cluster down."""
-    while True:
-        try:
-            await component.run()
-        except Exception:
-            log.exception(
-                "component failed", extra={"component": type(component).__name__, "again_in": RESTART_SECONDS}
-            )
-            await asyncio.sleep(RESTART_SECONDS)
-        else:
-            return
-
-
-async def _until_or_failed(condition: Coroutine[Any, Any, None], work: asyncio.Future[None]) -> None:
-    waiting = asyncio.ensure_future(condition)
-    await asyncio.wait({waiting, work}, return_when=asyncio.FIRST_COMPLETED)
-    if not waiting.done():
-        await _cancel(waiting)
-        work.result()
-    waiting.result()
-
-
-async def _cancel(task: asyncio.Future[None]) -> None:
-    task.cancel()
-    await asyncio.wait({task})
+    async def _nodes_ready(self, ready: ReadyNodes, step: Step) -> None:
+        wanted = {node.name for node in self._config.nodes if node.state == "running"}
+        await ready.wait(wanted, seconds=READY_SECONDS, count=lambda done, total: step("nodes", done, total))

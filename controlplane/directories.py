@@ -59,3 +59,8 @@ class Directories:
     def pid_file(self) -> Path:
         """Locked by the running daemon; see `controlplane.pidfile`."""
         return self.run / "daemon.pid"
+
+    @property
+    def control(self) -> Path:
+        """The socket of `controlplane.control`."""
+        return self.run / "control.sock"

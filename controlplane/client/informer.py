@@ -56,6 +56,11 @@ class Informer:
         for obj in list(self._objects.values()):
             handler(None, obj)
 
+    def remove_handler(self, handler: Handler) -> None:
+        """Forgets a handler; nothing happens if it is not known."""
+        if handler in self._handlers:
+            self._handlers.remove(handler)
+
     def add_index(self, name: str, index: Index) -> None:
         """Keeps objects findable by each of the strings that `index` returns for them."""
         if name in self._indexers:
@@ -131,7 +136,7 @@ class Informer:
             self._objects[key] = new
             for name in self._indexers:
                 self._index_one(name, key, new)
-        for handler in self._handlers:
+        for handler in tuple(self._handlers):
             try:
                 handler(old, new)
             except Exception:  # the boundary: one component's mistake must not blind the others

@@ -14,7 +14,14 @@ import yaml
 
 from controlplane.config.errors import ConfigError
 from controlplane.config.fields import Field
-from controlplane.config.names import CLUSTER_NAME, CLUSTER_NAME_ALLOWED
+from controlplane.config.names import (
+    CLUSTER_NAME,
+    CLUSTER_NAME_ALLOWED,
+    LABEL,
+    LABEL_ALLOWED,
+    NODE_NAME,
+    NODE_NAME_ALLOWED,
+)
 from controlplane.config.types import (
     ClusterConfig,
     Egress,
@@ -27,9 +34,6 @@ from controlplane.config.types import (
 
 API_VERSION = "netsim.io/v1alpha1"
 MAX_NODES = 1000
-_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-_NODE_NAME = rf"(?!router$){_LABEL}"
-_LABEL_ALLOWED = "allowed are lower-case letters, digits and '-', at most 63"
 _SPEC = ("nodes", "apiServer", "network", "images", "maxPodsPerNode")
 _NETWORK = ("mode", "mtu", "subnets", "serviceRange", "loadBalancerRange", "egress")
 
@@ -117,8 +121,8 @@ def _subnet(field: Field) -> SubnetConfig:
     if "name" not in parts:
         raise field.refuse("write name: and a name", found="the field name is missing")
     return SubnetConfig(
-        name=parts["name"].string(_LABEL, allowed=_LABEL_ALLOWED),
-        region=parts["region"].string(_LABEL, allowed=_LABEL_ALLOWED) if "region" in parts else free.region,
+        name=parts["name"].string(LABEL, allowed=LABEL_ALLOWED),
+        region=parts["region"].string(LABEL, allowed=LABEL_ALLOWED) if "region" in parts else free.region,
         range=parts["range"].network(8, 29) if "range" in parts else None,
         pod_range=parts["podRange"].network(8, 28) if "podRange" in parts else None,
     )
@@ -138,9 +142,9 @@ def _node(field: Field, subnets: Sequence[str]) -> NodeConfig:
     if "name" not in parts:
         raise field.refuse("write name: and a name", found="the field name is missing")
     return NodeConfig(
-        name=parts["name"].string(_NODE_NAME, allowed=f"{_LABEL_ALLOWED}, but router is the VPC's own"),
+        name=parts["name"].string(NODE_NAME, allowed=NODE_NAME_ALLOWED),
         subnet=parts["subnet"].choice(subnets) if "subnet" in parts else None,
-        zone=parts["zone"].string(_LABEL, allowed=_LABEL_ALLOWED) if "zone" in parts else None,
+        zone=parts["zone"].string(LABEL, allowed=LABEL_ALLOWED) if "zone" in parts else None,
         labels=parts["labels"].string_map() if "labels" in parts else {},
     )
 

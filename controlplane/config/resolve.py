@@ -177,42 +177,93 @@ def _subnet(ranges: _Ranges, index: int, subnet: SubnetConfig) -> ResolvedSubnet
     )
 
 
+def resolve_node(node: NodeConfig, cluster: ResolvedCluster) -> ResolvedNode:
+    """A place for one more node in a cluster that is there: the first of its subnet that nobody has.
+
+    ConfigError if the subnet is unknown or full, or the name is taken.
+    """
+    if any(other.name == node.name for other in cluster.nodes):
+        raise ConfigError(path="name", found=f"there is a node {node.name} already", allowed="choose another name")
+    subnets = {subnet.name: subnet for subnet in cluster.subnets}
+    subnet = subnets.get(node.subnet or cluster.subnets[0].name)
+    if subnet is None:
+        raise ConfigError(
+            path="subnet", found=f"there is no subnet {node.subnet}", allowed=f"there is: {', '.join(subnets)}"
+        )
+    prefix = pod_prefix(cluster.max_pods_per_node)
+    room = _Room(subnet, prefix)
+    addresses, pod_ranges = {other.address for other in cluster.nodes}, {other.pod_range for other in cluster.nodes}
+    for ordinal in range(1, room.nodes + 1):
+        if room.address(ordinal) not in addresses and room.pod_range(ordinal) not in pod_ranges:
+            return _node(node, room, ordinal)
+    raise ConfigError(
+        path=f"subnet {subnet.name}",
+        found=f"it has room for {room.nodes} nodes, and they are all there",
+        allowed="remove a node, or name another subnet",
+    )
+
+
+class _Room:
+    """The places of a subnet: the n-th node has the n-th address and the n-th range of pods."""
+
+    def __init__(self, subnet: ResolvedSubnet, prefix: int) -> None:
+        self.subnet = subnet
+        self._prefix = prefix
+        self._first = _FIRST_NODE if subnet.range.prefixlen <= 27 else _FIRST_NODE_IN_SMALL_SUBNET
+        self.addresses = subnet.range.num_addresses - _RESERVED_AT_END - self._first
+        self.pod_ranges = subnet.pod_range.num_addresses >> (32 - prefix)
+        self.nodes = min(self.addresses, self.pod_ranges)
+
+    def address(self, ordinal: int) -> IPv4Address:
+        return self.subnet.range[self._first + ordinal - 1]
+
+    def pod_range(self, ordinal: int) -> IPv4Network:
+        # So that 10.44.1.0/24 is node-1's; the range before the first serves the last.
+        position = ordinal % self.pod_ranges
+        start = int(self.subnet.pod_range.network_address) + (position << (32 - self._prefix))
+        return IPv4Network((start, self._prefix))
+
+
 def _place(config: ClusterConfig, subnets: Sequence[ResolvedSubnet], prefix: int) -> Iterator[ResolvedNode]:
     """Give each node its address and pod range by its ordinal in its subnet."""
-    by_name = {subnet.name: subnet for subnet in subnets}
-    placed = dict.fromkeys(by_name, 0)
+    rooms = {subnet.name: _Room(subnet, prefix) for subnet in subnets}
+    placed = dict.fromkeys(rooms, 0)
     for node in numbered_nodes(NODES) if config.nodes is None else config.nodes:
-        subnet = by_name[node.subnet or subnets[0].name]
-        placed[subnet.name] += 1
-        yield _node(config, node, subnet, placed[subnet.name], prefix)
+        room = rooms[node.subnet or subnets[0].name]
+        name = room.subnet.name
+        placed[name] += 1
+        if placed[name] > room.nodes:
+            raise _too_small(config, room, placed[name])
+        yield _node(node, room, placed[name])
 
 
-def _node(config: ClusterConfig, node: NodeConfig, subnet: ResolvedSubnet, ordinal: int, prefix: int) -> ResolvedNode:
-    first = _FIRST_NODE if subnet.range.prefixlen <= 27 else _FIRST_NODE_IN_SMALL_SUBNET
-    offset = first + ordinal - 1
-    room = subnet.range.num_addresses - _RESERVED_AT_END - first
-    pod_ranges = subnet.pod_range.num_addresses >> (32 - prefix)
-    if ordinal > room or ordinal > pod_ranges:
-        which, holds = ("range", room) if ordinal > room else ("podRange", pod_ranges)
-        index = next((i for i, item in enumerate(config.subnets) if item.name == subnet.name), 0)
-        path = f"spec.network.subnets[{index}]"
-        network = subnet.range if which == "range" else subnet.pod_range
-        raise ConfigError(
-            where=config.sources.get(f"{path}.{which}", ""),
-            path=f"{path}.{which}",
-            found=f"{network} has room for {holds} nodes",
-            allowed=f"name a wider range or fewer than {ordinal} nodes for subnet {subnet.name}",
-        )
-    # The n-th node has the n-th range, so that 10.44.1.0/24 is node-1's; the range before the first serves the last.
-    position = ordinal % pod_ranges
+def _too_small(config: ClusterConfig, room: _Room, ordinal: int) -> ConfigError:
+    subnet = room.subnet
+    which, holds = ("range", room.addresses) if ordinal > room.addresses else ("podRange", room.pod_ranges)
+    index = next((i for i, item in enumerate(config.subnets) if item.name == subnet.name), 0)
+    path = f"spec.network.subnets[{index}].{which}"
+    network = subnet.range if which == "range" else subnet.pod_range
+    return ConfigError(
+        where=config.sources.get(path, ""),
+        path=path,
+        found=f"{network} has room for {holds} nodes",
+        allowed=f"name a wider range or fewer than {ordinal} nodes for subnet {subnet.name}",
+    )
+
+
+def _node(node: NodeConfig, room: _Room, ordinal: int) -> ResolvedNode:
     return ResolvedNode(
         name=node.name,
-        subnet=subnet.name,
-        region=subnet.region,
-        zone=node.zone or f"{subnet.region}-a",
-        address=subnet.range[offset],
-        pod_range=IPv4Network((int(subnet.pod_range.network_address) + (position << (32 - prefix)), prefix)),
+        subnet=room.subnet.name,
+        region=room.subnet.region,
+        zone=node.zone or f"{room.subnet.region}-a",
+        address=room.address(ordinal),
+        pod_range=room.pod_range(ordinal),
         labels=dict(node.labels),
+        cpu=node.cpu,
+        memory=node.memory,
+        max_pods=node.max_pods,
+        taints=node.taints,
     )
 
 

@@ -20,17 +20,26 @@ CLUSTER_FILE = "cluster.json"
 
 Mode = Literal["routed"]
 Egress = Literal["nat", "none"]
+NodeState = Literal["running", "stopped", "crashed", "leaving"]
+"""What a node's machine does. "leaving": it is being removed, and is again where that was cut off."""
 MissingImage = Literal["standin", "pull", "error"]
 
 
 @dataclass(frozen=True, slots=True)
 class NodeConfig:
-    """A node as written. None: the first subnet, and zone `a` of the subnet's region."""
+    """A node as written. None: the first subnet, zone `a` of the subnet's region, and the host's own size.
+
+    `cpu` and `memory` are quantities that the node says it has; `taints` are those that it registers with.
+    """
 
     name: str
     subnet: str | None = None
     zone: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    cpu: str | None = None
+    memory: str | None = None
+    max_pods: int | None = None
+    taints: tuple[Mapping[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,7 @@ class ResolvedSubnet:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedNode:
-    """A node with its place, its address and the range of its pods."""
+    """A node with its place, its address and the range of its pods; None is the host's size, or the cluster's limit."""
 
     name: str
     subnet: str
@@ -96,6 +105,11 @@ class ResolvedNode:
     address: IPv4Address
     pod_range: IPv4Network
     labels: Mapping[str, str] = field(default_factory=dict)
+    cpu: str | None = None
+    memory: str | None = None
+    max_pods: int | None = None
+    taints: tuple[Mapping[str, str], ...] = ()
+    state: NodeState = "running"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +156,13 @@ class ResolvedCluster:
                 return subnet
         raise KeyError(name)
 
+    def node(self, name: str) -> ResolvedNode:
+        """The node of that name; KeyError if there is none."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(name)
+
     def ranges(self) -> dict[str, IPv4Network]:
         """Every range of the cluster by a name for people, as "subnet default pods"."""
         ranges = {}
@@ -181,5 +202,9 @@ def _subnet_from_json(item: dict[str, Any]) -> ResolvedSubnet:
 
 
 def _node_from_json(item: dict[str, Any]) -> ResolvedNode:
-    fixed = {"address": IPv4Address(item["address"]), "pod_range": IPv4Network(item["pod_range"])}
+    fixed = {
+        "address": IPv4Address(item["address"]),
+        "pod_range": IPv4Network(item["pod_range"]),
+        "taints": tuple(item.get("taints", ())),
+    }
     return ResolvedNode(**item | fixed)

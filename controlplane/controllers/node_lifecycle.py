@@ -31,14 +31,24 @@ WATCHED = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 
 
 class NodeLifecycleController:
-    """`grace_seconds` is how long a lease may stay unrenewed (upstream's node-monitor-grace-period)."""
+    """`grace_seconds` is how long a lease may stay unrenewed (upstream's node-monitor-grace-period).
+
+    `clock` dates what is written; silence is measured by `elapsed`, which no change of the host's time disturbs.
+    """
 
     def __init__(
-        self, client: Client, informers: Informers, *, grace_seconds: float = 50.0, clock: Clock = time.time
+        self,
+        client: Client,
+        informers: Informers,
+        *,
+        grace_seconds: float = 50.0,
+        clock: Clock = time.time,
+        elapsed: Clock = time.monotonic,
     ) -> None:
         self._client = client
         self._grace = grace_seconds
         self._clock = clock
+        self._elapsed = elapsed
         self._nodes = informers.of(NODE)
         self._leases = informers.of(LEASE, LEASES_NAMESPACE)
         self._pods = informers.of(POD)
@@ -59,7 +69,7 @@ class NodeLifecycleController:
 
     def _lease_changed(self, old: Object | None, new: Object | None) -> None:
         if new is not None and (old is None or old["spec"].get("renewTime") != new["spec"].get("renewTime")):
-            self._heard[new["metadata"]["name"]] = self._clock()
+            self._heard[new["metadata"]["name"]] = self._elapsed()
 
     def _node_changed(self, old: Object | None, new: Object | None) -> None:
         if new is None:
@@ -72,20 +82,20 @@ class NodeLifecycleController:
             return
         name = new["metadata"]["name"]
         if old is None:
-            self._heard.setdefault(name, self._clock())
+            self._heard.setdefault(name, self._elapsed())
             self._recorder.event(
                 new, "Normal", "RegisteredNode", f"Node {name} event: Registered Node {name} in Controller"
             )
         elif _status_conditions(old) != _status_conditions(new) and not _is_unknown(new):
-            self._heard[name] = self._clock()
+            self._heard[name] = self._elapsed()
         self._reconciler.queue.add(name)
 
     async def _reconcile(self, name: str) -> float | None:
         node = self._nodes.get(name)
         if node is None:
             return None
-        now = self._clock()
-        silent_for = now - self._heard.get(name, now)
+        now, elapsed = self._clock(), self._elapsed()
+        silent_for = elapsed - self._heard.get(name, elapsed)
         if silent_for > self._grace:
             node = await self._mark_unknown(node, now)
         taints = managed_taints(node, timestamp(now))

@@ -87,37 +87,42 @@ class PodGarbageCollector:
         try:
             await self._client.get(NODE, name)
         except NotFound:
-            reason = {
-                "type": "DisruptionTarget",
-                "status": "True",
-                "lastTransitionTime": timestamp(self._clock()),
-                "reason": "DeletionByPodGC",
-                "message": "PodGC: node no longer exists",
-            }
             for pod in self._pods.by_index(NODE_INDEX, name):
-                await self._remove(pod, reason)
+                await self._remove(pod, orphaned(self._clock()))
 
     async def _remove(self, pod: Object, reason: dict[str, Any]) -> None:
-        metadata = pod["metadata"]
-        name, namespace, uid = metadata["name"], metadata["namespace"], metadata["uid"]
-        try:
-            if not is_terminal(pod):
-                status = {"phase": "Failed", "conditions": [reason] if reason else []}
-                await self._client.patch(
-                    POD,
-                    name,
-                    namespace,
-                    body={"metadata": {"uid": uid}, "status": status},
-                    patch_type="strategic",
-                    subresource="status",
-                )
-            await self._client.delete(POD, name, namespace, grace_period_seconds=0, uid=uid)
-        except (NotFound, Conflict):
-            # Gone, or replaced by another of its name.
-            return
+        await remove_pod(self._client, pod, reason)
 
     def _is_out_of_service(self, pod: Object) -> bool:
         node = self._nodes.get(pod["spec"]["nodeName"])
         if node is None or is_ready(node):
             return False
         return any(taint["key"] == OUT_OF_SERVICE for taint in node["spec"].get("taints") or ())
+
+
+def orphaned(now: float) -> dict[str, Any]:
+    """The condition of a pod whose node is no more; `now` in epoch seconds."""
+    return {
+        "type": "DisruptionTarget",
+        "status": "True",
+        "lastTransitionTime": timestamp(now),
+        "reason": "DeletionByPodGC",
+        "message": "PodGC: node no longer exists",
+    }
+
+
+async def remove_pod(client: Client, pod: Object, reason: dict[str, Any]) -> None:
+    """Ends a pod in the API, Failed and with the condition `reason` if there is one, and waits for no kubelet."""
+    metadata = pod["metadata"]
+    name, namespace, uid = metadata["name"], metadata["namespace"], metadata["uid"]
+    try:
+        if not is_terminal(pod):
+            body = {
+                "metadata": {"uid": uid},
+                "status": {"phase": "Failed", "conditions": [reason] if reason else []},
+            }
+            await client.patch(POD, name, namespace, body=body, patch_type="strategic", subresource="status")
+        await client.delete(POD, name, namespace, grace_period_seconds=0, uid=uid)
+    except (NotFound, Conflict):
+        # Gone, or replaced by another of its name.
+        return

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from controlplane.node.agent import NodeAgent
 from controlplane.node.config import NodeConfig
+from controlplane.node.power import power_off
 
-__all__ = ["NodeAgent", "NodeConfig"]
+__all__ = ["NodeAgent", "NodeConfig", "power_off"]

@@ -14,12 +14,13 @@ from collections.abc import Iterable
 
 from controlplane.api.kinds import CONFIG_MAP, POD, SECRET, SERVICE
 from controlplane.api.types import Kind, Object
-from controlplane.client.informer import Informers
+from controlplane.client.informer import Handler, Informer, Informers
 from controlplane.client.interface import Client
 from controlplane.client.recorder import EventRecorder
 from controlplane.client.workqueue import Reconciler
 from controlplane.node import standins
 from controlplane.node.config import NodeConfig
+from controlplane.node.connection import Connection
 from controlplane.node.errors import NodeError
 from controlplane.node.images.standin import StandIn
 from controlplane.node.images.store import ImageStore
@@ -60,22 +61,31 @@ class NodeAgent(Streams):
         runtime = ContainerRuntime(config.cluster, config.run, spawner, self._container_ended)
         recorder = EventRecorder(client, "kubelet", config.name)
         self._standin = StandIn(config.cache_directory)
+        sandboxes = Sandboxes(config, network or CniNetwork(config))
+        connection = Connection(lambda: sandboxes.executor, config.api_endpoint)
         self._parts = NodeParts(
             config=config,
             client=client,
             recorder=recorder,
             spawner=spawner,
             runtime=runtime,
-            sandboxes=Sandboxes(config, network or CniNetwork(config)),
+            sandboxes=sandboxes,
             images=ImageStore((), self._standin, config.missing_image),
             sources=Sources(client, informers),
             tokens=Tokens(client),
             services=informers.of(SERVICE),
-            registration=Registration(client, recorder, config, spawner),
+            registration=Registration(client, recorder, config, spawner, connection, back=self._catch_up),
+            connection=connection,
         )
-        self._informers = [self._pods, self._parts.services, informers.of(CONFIG_MAP), informers.of(SECRET)]
+        self._handlers: list[tuple[Informer, Handler]] = [
+            (self._pods, self._pod_changed),
+            (self._parts.services, self._service_changed),
+            (informers.of(CONFIG_MAP), functools.partial(self._source_changed, CONFIG_MAP)),
+            (informers.of(SECRET), functools.partial(self._source_changed, SECRET)),
+        ]
+        self.registered = asyncio.Event()
+        """Set while the node is registered and its pods are worked on."""
         self._working = False
-        self._listening = False
         self._states: dict[str, PodState] = {}
         self._reconciler: Reconciler[str] = Reconciler(f"node-{config.name}", self._reconcile, workers=config.workers)
         self._worker = PodWorker(self._parts, self._reconciler.queue.add)
@@ -88,11 +98,12 @@ class NodeAgent(Streams):
         self._parts.sandboxes.open()
         try:
             await self._parts.registration.register()
-            for informer in self._informers:
+            for informer, _ in self._handlers:
                 await informer.wait_synced()
             self._working = True
             self._listen()
             await self._adopt()
+            self.registered.set()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._warm_up(), name=f"stand-in-{self._config.name}")
                 group.create_task(self._refresh(), name=f"volumes-{self._config.name}")
@@ -106,13 +117,8 @@ class NodeAgent(Streams):
         """Has changes told from now on; pods that are there already are in `_states` afterwards."""
         for pod in self._pods.by_index(BY_NODE, self._config.name):
             self._states[pod["metadata"]["uid"]] = PodState(pod, container_states(pod))
-        if self._listening:
-            return
-        self._listening = True
-        self._pods.add_handler(self._pod_changed)
-        self._parts.services.add_handler(self._service_changed)
-        for informer in self._informers[2:]:
-            informer.add_handler(functools.partial(self._source_changed, informer.kind))
+        for informer, handler in self._handlers:
+            informer.add_handler(handler)
 
     async def _warm_up(self) -> None:
         """Has the stand-in compiled before the first pod wants it."""
@@ -136,6 +142,9 @@ class NodeAgent(Streams):
         pod = new or old
         if not self._working or pod is None or pod["spec"].get("nodeName") != self._config.name:
             return
+        if not self._parts.connection.up:
+            # The node is cut off; `_catch_up` sees to it later.
+            return
         uid = pod["metadata"]["uid"]
         state = self._states.get(uid)
         if state is None:
@@ -153,6 +162,18 @@ class NodeAgent(Streams):
                 return
             state.renew(new)
         self._reconciler.queue.add(uid)
+
+    def _catch_up(self) -> None:
+        """Takes notice of what became of the node's pods while the node was cut off."""
+        if not self._working:
+            return
+        present = {pod["metadata"]["uid"]: pod for pod in self._pods.by_index(BY_NODE, self._config.name)}
+        for uid, state in list(self._states.items()):
+            if not state.gone:
+                self._pod_changed(state.pod, present.get(uid))
+            self._reconciler.queue.add(uid)
+        for uid in present.keys() - self._states.keys():
+            self._pod_changed(None, present[uid])
 
     def _service_changed(self, old: Object | None, new: Object | None) -> None:
         services = [service for service in (old, new) if service is not None]
@@ -214,6 +235,9 @@ class NodeAgent(Streams):
 
     async def _let_go(self) -> None:
         self._working = False
+        self.registered.clear()
+        for informer, handler in self._handlers:
+            informer.remove_handler(handler)
         for state in self._states.values():
             tasks = [task for c in state.containers.values() for task in (c.stopping, c.post_start)]
             for task in (state.stopping, *tasks):

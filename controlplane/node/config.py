@@ -13,7 +13,9 @@ from controlplane.node.images.store import MissingImage
 @dataclass(frozen=True, slots=True)
 class NodeConfig:
     """One node. `namespace` is the path of its network namespace; `dns_address` is "" while the
-    cluster has no DNS, and then pods get the host's resolv.conf."""
+    cluster has no DNS, and then pods get the host's resolv.conf. `cpu` and `memory` are what the node says it has, ""
+    the host's own size; `taints` are those it registers with. `api_endpoint` is where the API server is to be reached
+    from the node's namespace; with None that is taken for granted."""
 
     name: str
     cluster: str
@@ -27,7 +29,11 @@ class NodeConfig:
     zone: str = "us-central1-a"
     instance_type: str = "netsim"
     labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[Mapping[str, str], ...] = ()
+    cpu: str = ""
+    memory: str = ""
     max_pods: int = 110
+    api_endpoint: tuple[str, int] | None = None
     missing_image: MissingImage = "standin"
     dns_address: str = ""
     dns_domain: str = "cluster.local"
@@ -44,3 +50,8 @@ class NodeConfig:
     def pods(self) -> Path:
         """Logs, volumes and writable layers of this node's pods, one directory per uid."""
         return self.state_directory / "pods" / self.name
+
+    @property
+    def addresses(self) -> Path:
+        """Which pods of this node have which address."""
+        return self.state_directory / "cni" / self.name

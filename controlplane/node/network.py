@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from cni.errors import CniError, Code
 from cni.runtime import Attachment, Runtime
+from controlplane.api import quantity
+from controlplane.api.quantity import QuantityError
 from controlplane.api.types import Object
 from controlplane.node.config import NodeConfig
 
 INTERFACE = "eth0"
 BRIDGE = "cbr0"
+BURST_SHARE = 10
+"""What a limited pod may send at once is a tenth of what it may send in a second; annotations have no word for it."""
+SMALLEST_BURST_BITS = 1_000_000
+LOWEST_RATE, HIGHEST_RATE = 10**3, 10**15
 PLUGIN_DIRECTORIES = (Path("/opt/cni/bin"), Path("/usr/lib/cni"))
 
 
@@ -37,7 +45,7 @@ class PodNetwork(Protocol):
 
 
 def conflist(config: NodeConfig) -> dict[str, Any]:
-    """The node's network configuration list: a bridge on the node's pod range."""
+    """The node's network configuration list: a bridge on the node's pod range, and what single pods ask for."""
     return {
         "cniVersion": "1.1.0",
         "name": config.cluster,
@@ -50,13 +58,51 @@ def conflist(config: NodeConfig) -> dict[str, Any]:
                 "mtu": config.mtu,
                 "ipam": {
                     "type": "host-local",
-                    "dataDir": str(config.state_directory / "cni" / config.name),
+                    "dataDir": str(config.addresses),
                     "ranges": [[{"subnet": config.pod_cidr}]],
                     "routes": [{"dst": "0.0.0.0/0"}],
                 },
-            }
+            },
+            {"type": "portmap", "capabilities": {"portMappings": True}},
+            {"type": "bandwidth", "capabilities": {"bandwidth": True}},
         ],
     }
+
+
+def capabilities(pod: Object) -> dict[str, Any]:
+    """What a pod asks of its network, as the kubelet passes it: host ports, and the bandwidth of its annotations.
+
+    Raises `CniError` if an annotation is no rate from 1k to 1P, the kubelet's bounds.
+    """
+    ports = [
+        {
+            "hostPort": port["hostPort"],
+            "containerPort": port["containerPort"],
+            "protocol": str(port.get("protocol", "TCP")).lower(),
+            "hostIP": port.get("hostIP", ""),
+        }
+        for container in (*pod["spec"]["containers"], *pod["spec"].get("initContainers", ()))
+        for port in container.get("ports", ())
+        if port.get("hostPort")
+    ]
+    limits: dict[str, int] = {}
+    for direction in ("ingress", "egress"):
+        asked = pod["metadata"].get("annotations", {}).get(f"kubernetes.io/{direction}-bandwidth")
+        if asked:
+            rate = _rate(direction, asked)
+            limits |= {f"{direction}Rate": rate, f"{direction}Burst": max(rate // BURST_SHARE, SMALLEST_BURST_BITS)}
+    return ({"portMappings": ports} if ports else {}) | ({"bandwidth": limits} if limits else {})
+
+
+def _rate(direction: str, asked: str) -> int:
+    try:
+        rate = quantity.whole(asked)
+    except QuantityError as error:
+        raise CniError(Code.INVALID_CONFIG, f"annotation kubernetes.io/{direction}-bandwidth", str(error)) from error
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        text = f"{asked} is not from 1k to 1P bits a second"
+        raise CniError(Code.INVALID_CONFIG, f"annotation kubernetes.io/{direction}-bandwidth", text)
+    return rate
 
 
 class CniNetwork:
@@ -69,7 +115,7 @@ class CniNetwork:
     def attach(self, sandbox_id: str, netns: Path, pod: Object) -> list[str]:
         metadata = pod["metadata"]
         attachment = self._attachment(sandbox_id, netns, metadata["namespace"], metadata["name"], metadata["uid"])
-        result = self._ready().add(attachment)
+        result = self._ready().add(replace(attachment, capabilities=capabilities(pod)))
         return [str(ip.address).split("/", 1)[0] for ip in result.ips]
 
     def detach(self, sandbox_id: str, netns: Path, namespace: str, name: str) -> None:

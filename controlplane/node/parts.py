@@ -8,6 +8,7 @@ from controlplane.client.informer import Informer
 from controlplane.client.interface import Client
 from controlplane.client.recorder import EventRecorder
 from controlplane.node.config import NodeConfig
+from controlplane.node.connection import Connection
 from controlplane.node.images.store import ImageStore
 from controlplane.node.registration import Registration
 from controlplane.node.runtime.container import ContainerRuntime
@@ -33,6 +34,7 @@ class NodeParts:
     tokens: Tokens
     services: Informer
     registration: Registration
+    connection: Connection
 
     @property
     def executor(self) -> NamespaceExecutor:

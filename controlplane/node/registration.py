@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import os
 import platform
 import time
+import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,15 +20,20 @@ from controlplane.api.version import KUBERNETES
 from controlplane.client.interface import Client
 from controlplane.client.recorder import EventRecorder
 from controlplane.node.config import NodeConfig
+from controlplane.node.connection import Connection
 from controlplane.node.pressure import measure
 from controlplane.node.runtime.spawner import Spawner
 from controlplane.node.status import timestamp
+from netsim import files
+
+log = logging.getLogger(__name__)
 
 LEASE_NAMESPACE = "kube-node-lease"
 LEASE_SECONDS = 40
 RENEW_SECONDS = 10.0
 STATUS_SECONDS = 300.0
 RETRY_SECONDS = 1.0
+BOOT_ID = "boot_id"
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -53,15 +61,15 @@ def labels(config: NodeConfig) -> dict[str, str]:
 
 
 def capacity(config: NodeConfig) -> dict[str, str]:
-    """The host's own size: emulated nodes share it, so each of them has all of it."""
+    """The size that the node was given, else the host's own: emulated nodes share it, so each of them has all of it."""
     disk = os.statvfs(config.state_directory)
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
-        "cpu": str(os.cpu_count() or 1),
+        "cpu": config.cpu or str(os.cpu_count() or 1),
         "ephemeral-storage": f"{disk.f_blocks * disk.f_frsize // 1024}Ki",
         "hugepages-1Gi": "0",
         "hugepages-2Mi": "0",
-        "memory": f"{pages // 1024}Ki",
+        "memory": config.memory or f"{pages // 1024}Ki",
         "pods": str(config.max_pods),
     }
 
@@ -74,23 +82,47 @@ def _os_image() -> str:
     return "Linux"
 
 
-def _machine_id() -> str:
-    path = Path("/etc/machine-id")
-    return path.read_text().strip() if path.exists() else ""
+def _machine_id(config: NodeConfig) -> uuid.UUID:
+    """The same for as long as the node exists, as that of a disk is."""
+    return uuid.uuid5(uuid.NAMESPACE_DNS, f"{config.name}.{config.cluster}")
+
+
+def _boot_id(config: NodeConfig) -> str:
+    """Another one each time that the node is switched on, for its run directory goes when it is switched off."""
+    path = config.run / BOOT_ID
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.replace(path, f"{uuid.uuid4()}\n".encode())
+    return path.read_text().strip()
 
 
 class Registration:
-    """Keeps the Node object and the Lease of one node right."""
+    """Keeps the Node object and the Lease of one node right, while the API server can be reached from the node.
 
-    def __init__(self, client: Client, recorder: EventRecorder, config: NodeConfig, spawner: Spawner) -> None:
+    `back` is called when it can again after it could not.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        recorder: EventRecorder,
+        config: NodeConfig,
+        spawner: Spawner,
+        connection: Connection,
+        *,
+        back: Callable[[], None],
+    ) -> None:
         self._client = client
         self._recorder = recorder
         self._config = config
         self._spawner = spawner
+        self._connection = connection
+        self._back = back
         self.allocatable = capacity(config) if config.state_directory.exists() else {}
 
     async def register(self) -> Object:
         """Creates the Node, or corrects the one that is there, and writes it Ready; returns it."""
+        await self._wait_connected()
         config = self._config
         self.allocatable = capacity(config)
         wanted: Object = {
@@ -99,14 +131,21 @@ class Registration:
             "metadata": {"name": config.name, "labels": labels(config)},
             "spec": {"podCIDR": config.pod_cidr, "podCIDRs": [config.pod_cidr]},
         }
+        taints = {"taints": [dict(taint) for taint in config.taints]} if config.taints else {}
         try:
-            node = await self._client.create(NODE, wanted)
+            # The taints only here: whoever takes one off later means it.
+            node = await self._client.create(NODE, {**wanted, "spec": {**wanted["spec"], **taints}})
         except AlreadyExists:
             body = {"metadata": {"labels": labels(config)}, "spec": wanted["spec"]}
             node = await self._client.patch(NODE, config.name, body=body)
+        booted = (node.get("status") or {}).get("nodeInfo", {}).get("bootID")
         node = await self._write_status(node)
         about = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": config.name, "uid": config.name}}
         self._recorder.event(about, "Normal", "Starting", "Starting kubelet.")
+        boot = _boot_id(config)
+        if booted and booted != boot:
+            message = f"Node {config.name} has been rebooted, boot id: {boot}"
+            self._recorder.event(about, "Warning", "Rebooted", message)
         for reason in (*(found.event for found in measure(config.state_directory)), "NodeReady"):
             self._recorder.event(about, "Normal", reason, f"Node {config.name} status is now: {reason}")
         return node
@@ -115,6 +154,7 @@ class Registration:
         """Renews the Lease, and the status now and then, until cancelled."""
         written = time.monotonic()
         while True:
+            await self._wait_connected()
             try:
                 await self._renew()
                 node = await self._client.get(NODE, self._config.name)
@@ -122,7 +162,8 @@ class Registration:
                     await self._write_status(node)
                     written = time.monotonic()
             except NotFound:
-                await self.register()
+                # Somebody deleted the Node. A kubelet registers when it starts and not again, and so it is here.
+                log.info("the Node is not in the API any more", extra={"node": self._config.name})
             except Conflict:
                 continue
             except (ApiError, OSError):
@@ -130,6 +171,17 @@ class Registration:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             await asyncio.sleep(RENEW_SECONDS)
+
+    async def _wait_connected(self) -> None:
+        """Returns once the API server can be reached; what was missed meanwhile is made up for."""
+        was_up = self._connection.up
+        while not await self._connection.check():
+            if was_up:
+                log.warning("the API server cannot be reached from the node", extra={"node": self._config.name})
+            was_up = False
+            await asyncio.sleep(RETRY_SECONDS)
+        if not was_up:
+            self._back()
 
     def _outdated(self, node: Object) -> bool:
         """Whether the node is no longer as its status says, or somebody else has said something of it meanwhile: that
@@ -199,14 +251,14 @@ class Registration:
             "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
             "nodeInfo": {
                 "architecture": architecture(),
-                "bootID": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+                "bootID": _boot_id(config),
                 "containerRuntimeVersion": f"{self._spawner.runtime_name}://{self._spawner.runtime_version}",
                 "kernelVersion": system.release,
                 "kubeProxyVersion": "",
                 "kubeletVersion": KUBERNETES,
-                "machineID": _machine_id(),
+                "machineID": _machine_id(config).hex,
                 "operatingSystem": "linux",
                 "osImage": _os_image(),
-                "systemUUID": _machine_id(),
+                "systemUUID": str(_machine_id(config)),
             },
         }

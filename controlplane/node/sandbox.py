@@ -163,6 +163,12 @@ class Sandboxes:
         shutil.rmtree(sandbox.path, ignore_errors=True)
 
 
+def left_in(config: NodeConfig) -> list[Sandbox]:
+    """The sandboxes, whole or not, that a node's run directory tells of."""
+    found = (_read(directory) for directory in sorted((config.run / "sandboxes").glob("*")))
+    return [sandbox for sandbox in found if sandbox is not None]
+
+
 def _write(sandbox: Sandbox) -> None:
     path = sandbox.path / FILE
     fresh = path.with_suffix(".new")

@@ -1,17 +1,17 @@
 """Whether the namespaces that a cluster should have are in the kernel, and connected: for `netsim status`.
 
-The API cannot tell: the node agents report over no network, so a node whose NIC is down is Ready all the same. What
-should be there is taken from cluster.json, and for pods from what the node agents noted of their sandboxes.
+The API tells late: a node whose NIC is down is Ready until its lease has run out. What should be there is taken from
+cluster.json, and for pods from what the node agents noted of their sandboxes. Nodes that are switched off have nothing.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from controlplane.config import ResolvedCluster
+from controlplane.config import ResolvedCluster, ResolvedNode
 from controlplane.directories import Directories
 from netsim import link, namespace
 from netsim.errors import KernelError, NotFound
@@ -23,12 +23,17 @@ SANDBOXES = "nodes/*/sandboxes/*/sandbox.json"
 
 
 def problems(cluster: ResolvedCluster, directories: Directories) -> list[str]:
-    """A line for each namespace or link that is missing, down or someone else's. Needs root."""
-    return [*_router(cluster), *_nodes(cluster), *_pods(directories)]
+    """A line for each node that is switched off, and each namespace or link that is missing, down or someone else's.
+
+    Needs root.
+    """
+    off = [f"node {node.name} is {node.state}" for node in cluster.nodes if node.state != "running"]
+    running = [node for node in cluster.nodes if node.state == "running"]
+    return [*off, *_router(cluster, running), *_nodes(cluster.name, running), *_pods(directories)]
 
 
-def _router(cluster: ResolvedCluster) -> Iterator[str]:
-    ports = [NodePlan(node.name, node.subnet, str(node.address), str(node.pod_range)).port for node in cluster.nodes]
+def _router(cluster: ResolvedCluster, nodes: Iterable[ResolvedNode]) -> Iterator[str]:
+    ports = [NodePlan(node.name, node.subnet, str(node.address), str(node.pod_range)).port for node in nodes]
     bridges = [
         SubnetPlan(subnet.name, str(subnet.range), str(subnet.gateway), str(subnet.pod_range)).bridge
         for subnet in cluster.subnets
@@ -36,9 +41,9 @@ def _router(cluster: ResolvedCluster) -> Iterator[str]:
     yield from _faults("the router", Mark(cluster.name, ROUTER, ROUTER), [UPLINK, *bridges, *ports])
 
 
-def _nodes(cluster: ResolvedCluster) -> Iterator[str]:
-    for node in cluster.nodes:
-        yield from _faults(f"node {node.name}", Mark(cluster.name, "node", node.name), [NODE_NIC])
+def _nodes(cluster: str, nodes: Iterable[ResolvedNode]) -> Iterator[str]:
+    for node in nodes:
+        yield from _faults(f"node {node.name}", Mark(cluster, "node", node.name), [NODE_NIC])
 
 
 def _pods(directories: Directories) -> Iterator[str]:

@@ -19,6 +19,7 @@ SUBCOMMANDS = {
     "up": "Start a cluster, or start it again.",
     "down": "Remove a cluster and all that it made.",
     "status": "Show nodes, subnets, pods, Services and health.",
+    "node": "Add, remove, stop, start and crash nodes.",
     "explain": "Show what an object is in the kernel: chains, rules, counters.",
     "doctor": "Check what this host needs to carry a cluster.",
     "image": "Load, pull, list and remove container images.",

@@ -175,10 +175,10 @@ class ContainerRuntime:
             container.watch.close()
 
     def _adopt(self, record: Record, bundle: Path) -> Container | None:
-        pid, state = _number(bundle / "pid"), self.state / record.id
+        pid, state = read_number(bundle / "pid"), self.state / record.id
         if pid is None or not state.exists() or (state / "exec.fifo").exists():
-            monitor = _number(bundle / "conmon.pid")
-            if monitor is not None and _is_monitor(monitor, record.id):
+            monitor = read_number(bundle / "conmon.pid")
+            if monitor is not None and is_monitor(monitor, record.id):
                 send_signal(monitor, signal.SIGKILL)
             return None
         container = Container(record, bundle, pid)
@@ -187,8 +187,8 @@ class ContainerRuntime:
         return container
 
     def _follow(self, container: Container) -> None:
-        monitor = _number(container.bundle / "conmon.pid")
-        if monitor is None or not _is_monitor(monitor, container.record.id):
+        monitor = read_number(container.bundle / "conmon.pid")
+        if monitor is None or not is_monitor(monitor, container.record.id):
             self._ended(container)
             return
         try:
@@ -198,7 +198,7 @@ class ContainerRuntime:
 
     def _ended(self, container: Container) -> None:
         written = container.bundle / "exit"
-        code = _number(written)
+        code = read_number(written)
         if code is None:
             for pid in cgroups.processes(container.record.cgroup):
                 send_signal(pid, signal.SIGKILL)
@@ -300,7 +300,8 @@ def _opened(namespaces: oci.Namespaces) -> Iterator[oci.Namespaces]:
         yield oci.Namespaces(**paths)
 
 
-def _number(path: Path) -> int | None:
+def read_number(path: Path) -> int | None:
+    """The number that a file of a bundle holds; None while it holds none."""
     try:
         return int(path.read_text())
     except (FileNotFoundError, ValueError):
@@ -313,7 +314,8 @@ def _now_of(path: Path) -> float:
     return 0.0
 
 
-def _is_monitor(pid: int, container_id: str) -> bool:
+def is_monitor(pid: int, container_id: str) -> bool:
+    """Whether process `pid` is the conmon of that container: guards against a pid used again."""
     try:
         return container_id.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):

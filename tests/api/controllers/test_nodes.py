@@ -63,7 +63,7 @@ async def test_a_silent_node_is_unknown_tainted_and_its_pods_are_not_ready(world
     await bound_pod(world, "web", "node-1")
     for node in ("node-1", "node-2"):
         await renew(world, node, 0)
-    controller = NodeLifecycleController(world.client, world.informers, grace_seconds=0.3, clock=clock)
+    controller = NodeLifecycleController(world.client, world.informers, grace_seconds=0.3, elapsed=clock)
     world.run(controller)
 
     async def registered() -> bool:

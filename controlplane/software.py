@@ -1,0 +1,82 @@
+"""What runs on each node of a cluster: the agent, the Service proxy, and whatever else lives in a node's namespace.
+
+The one place to add a component of which every node has its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from controlplane.client.informer import Informers
+from controlplane.client.interface import Client
+from controlplane.config import ResolvedCluster, ResolvedNode
+from controlplane.directories import Directories
+from controlplane.node import NodeAgent, NodeConfig
+from controlplane.proxy import LocalTraffic, ProxyConfig, ServiceProxy, ServiceTable
+from controlplane.supervision import Component
+from netsim.vpc import VpcPlan
+
+VPC_API_PORT = 6443
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSoftware:
+    """What runs on one node: its agent, and the other components that live in its namespace."""
+
+    agent: NodeAgent
+    others: Sequence[Component]
+
+
+class Software:
+    """Makes the software of the nodes of one cluster; they share the table of Services."""
+
+    def __init__(
+        self, config: ResolvedCluster, directories: Directories, plan: VpcPlan, client: Client, informers: Informers
+    ) -> None:
+        self._config = config
+        self._directories = directories
+        self._plan = plan
+        self._client = client
+        self._informers = informers
+        self._table = ServiceTable(informers)
+
+    def of(self, node: ResolvedNode) -> NodeSoftware:
+        """Fresh components for a node that is switched on."""
+        agent = NodeAgent(self._client, self._informers, self.agent_config(node))
+        return NodeSoftware(agent, [ServiceProxy(self._informers, self.proxy_config(node), table=self._table)])
+
+    def agent_config(self, node: ResolvedNode) -> NodeConfig:
+        """What the agent of a node is told."""
+        return NodeConfig(
+            name=node.name,
+            cluster=self._config.name,
+            address=str(node.address),
+            pod_cidr=str(node.pod_range),
+            namespace=self._plan.node_path(node.name),
+            state_directory=self._directories.state,
+            run_directory=self._directories.run,
+            mtu=self._config.mtu,
+            region=node.region,
+            zone=node.zone,
+            labels=node.labels,
+            taints=node.taints,
+            cpu=node.cpu or "",
+            memory=node.memory or "",
+            max_pods=node.max_pods or self._config.max_pods_per_node,
+            missing_image=self._config.missing_image,
+            dns_address=str(self._config.dns_address),
+            api_endpoint=(str(self._config.api_vpc_address), VPC_API_PORT),
+        )
+
+    def proxy_config(self, node: ResolvedNode) -> ProxyConfig:
+        """What the Service proxy of a node is told."""
+        pods = self._config.subnet(node.subnet).pod_range
+        return ProxyConfig(
+            node_name=node.name,
+            namespace=self._plan.node_path(node.name),
+            node_ip=str(node.address),
+            local_traffic=LocalTraffic.by_cidr(str(pods)),
+            zone=node.zone,
+            non_masquerade=tuple(str(network) for network in self._config.ranges().values()),
+        )
