@@ -18,10 +18,12 @@ from controlplane.client.informer import Handler, Informer, Informers
 from controlplane.client.interface import Client
 from controlplane.client.recorder import EventRecorder
 from controlplane.client.workqueue import Reconciler
-from controlplane.node import standins
+from controlplane.node import pulls, standins
 from controlplane.node.config import NodeConfig
 from controlplane.node.connection import Connection
 from controlplane.node.errors import NodeError
+from controlplane.node.images.library import ImageLibrary
+from controlplane.node.images.local import LocalImages
 from controlplane.node.images.standin import StandIn
 from controlplane.node.images.store import ImageStore
 from controlplane.node.network import CniNetwork, PodNetwork
@@ -70,7 +72,7 @@ class NodeAgent(Streams):
             spawner=spawner,
             runtime=runtime,
             sandboxes=sandboxes,
-            images=ImageStore((), self._standin, config.missing_image),
+            images=ImageStore((LocalImages(ImageLibrary()),), self._standin, config.missing_image),
             sources=Sources(client, informers),
             tokens=Tokens(client),
             services=informers.of(SERVICE),
@@ -240,6 +242,8 @@ class NodeAgent(Streams):
             informer.remove_handler(handler)
         for state in self._states.values():
             tasks = [task for c in state.containers.values() for task in (c.stopping, c.post_start)]
+            for container in state.containers.values():
+                pulls.cancel(container)
             for task in (state.stopping, *tasks):
                 if task is not None:
                     task.cancel()
@@ -248,6 +252,7 @@ class NodeAgent(Streams):
                     container.probes.stop()
                 if container.current is not None:
                     self._parts.runtime.close(container.current)
+        self._worker.close()
         self.close_streams()
         self._states.clear()
         await self._parts.sandboxes.close()

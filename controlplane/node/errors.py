@@ -5,6 +5,7 @@ NodeError
 ├── ImageFailure       `reason` is the waiting reason: ErrImagePull, InvalidImageName, ...
 ├── StoreFailure       the image store cannot do what it was asked; `remedy` says what to do
 ├── ConfigFailure      the container cannot be described: CreateContainerConfigError
+├── CreationFailure    it can, but not be made so: CreateContainerError
 └── VolumeFailure      a volume cannot be set up; the pod waits in ContainerCreating
 """
 
@@ -37,6 +38,10 @@ class StoreFailure(NodeError):
 
 class ConfigFailure(NodeError):
     """The pod names something that is not there (a ConfigMap key, a user) or cannot be honoured."""
+
+
+class CreationFailure(NodeError):
+    """What the manifest and the image ask for together cannot be made: a user whom the image does not know."""
 
 
 class VolumeFailure(NodeError):

@@ -9,22 +9,21 @@ import asyncio
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from controlplane.api.types import Object
-from controlplane.node.errors import ImageFailure, NodeError, RuntimeFailure
-from controlplane.node.images.reference import default_pull_policy
+from controlplane.node.errors import CreationFailure, NodeError, RuntimeFailure
 from controlplane.node.images.standin import control_directory
-from controlplane.node.images.store import Image, ImageSource
 from controlplane.node.parts import NodeParts
 from controlplane.node.plan import Planner, Prepared
+from controlplane.node.pulls import FIRST_DELAY, ImagePulls
 from controlplane.node.runtime.container import Container, Exit
 from controlplane.node.runtime.process import read_once
 from controlplane.node.runtime.record import Record
 from controlplane.node.state import ContainerState, PodState
 
-FIRST_DELAY, LONGEST_DELAY = 10.0, 300.0
 READY_SECONDS = 2.0
 START_ERROR_CODE = 128
 _FIELDS = {"main": "containers", "ephemeral": "ephemeralContainers"}
@@ -33,19 +32,22 @@ _FIELDS = {"main": "containers", "ephemeral": "ephemeralContainers"}
 class Launcher:
     """Starts containers of one node's pods."""
 
-    def __init__(self, parts: NodeParts) -> None:
+    def __init__(self, parts: NodeParts, wake: Callable[[str], None]) -> None:
         self._parts = parts
         self._planner = Planner(parts)
+        self._pulls = ImagePulls(parts, self.event, wake)
 
     async def launch(self, state: PodState, container: ContainerState) -> bool:
-        """Starts the next attempt of a container; False when it now waits, with `retry_at` set."""
+        """Starts the next attempt of a container; False when it now waits, until `retry_at` or for its image."""
         assert state.sandbox is not None
         pod, attempt = state.pod, await self._next_attempt(state, container)
+        found = self._pulls.find(state, container)
+        if found is None:
+            return False
         try:
-            image, source = self._image(state, container)
-            prepared = await self._planner.prepare(state, container, image, source, attempt)
-        except ImageFailure as failure:
-            self._image_failed(state, container, failure)
+            prepared = await self._planner.prepare(state, container, *found, attempt)
+        except CreationFailure as failure:
+            self._waits(state, container, "CreateContainerError", str(failure))
             return False
         except NodeError as failure:
             self._waits(state, container, "CreateContainerConfigError", str(failure))
@@ -59,7 +61,7 @@ class Launcher:
             return True
         finally:
             self._planner.release(prepared)
-        container.waiting, container.image_failures = None, 0
+        container.waiting = None
         return True
 
     def event(
@@ -76,6 +78,10 @@ class Launcher:
         if await self._next_attempt(state, container) == 0:
             await self.launch(state, container)
 
+    def close(self) -> None:
+        """Ends pulls that run."""
+        self._pulls.close()
+
     def data_dir(self, state: PodState) -> Path:
         """Where the pod's files are that outlive a reboot."""
         return self._planner.data_dir(state)
@@ -87,28 +93,6 @@ class Launcher:
         # After a reboot only the logs say how often it was started before.
         logs = self.data_dir(state).glob(f"{container.name}_*.log")
         return max((int(path.stem.rpartition("_")[2]) for path in logs), default=-1) + 1
-
-    def _image(self, state: PodState, container: ContainerState) -> tuple[Image, ImageSource]:
-        reference = container.spec["image"]
-        policy = container.spec.get("imagePullPolicy") or default_pull_policy(reference)
-        image, source = self._parts.images.resolve(reference, policy)
-        self.event(state, container, "Pulled", image.pulled)
-        return image, source
-
-    def _image_failed(self, state: PodState, container: ContainerState, failure: ImageFailure) -> None:
-        reference = container.spec["image"]
-        container.image_failures += 1
-        container.delay = min(max(container.delay * 2, FIRST_DELAY), LONGEST_DELAY)
-        container.retry_at = time.time() + container.delay
-        container.waiting = (failure.reason, str(failure))
-        if failure.reason == "InvalidImageName":
-            self.event(state, container, "InspectFailed", str(failure), warn=True)
-        else:
-            self.event(state, container, "Failed", str(failure), warn=True)
-        self.event(state, container, "Failed", f"Error: {failure.reason}", warn=True)
-        if failure.reason == "ErrImagePull" and container.image_failures > 1:
-            self.event(state, container, "BackOff", f'Back-off pulling image "{reference}"')
-            container.waiting = ("ImagePullBackOff", f'Back-off pulling image "{reference}": ErrImagePull: {failure}')
 
     def _waits(self, state: PodState, container: ContainerState, reason: str, message: str) -> None:
         container.waiting = (reason, message)

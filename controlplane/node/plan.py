@@ -17,8 +17,8 @@ import orjson
 from controlplane.api.quantity import whole
 from controlplane.api.rules.qos import qos_class
 from controlplane.api.types import Object
-from controlplane.node import environment, podfiles, security, standin_ports
-from controlplane.node.errors import ConfigFailure
+from controlplane.node import environment, podfiles, security, signals, standin_ports
+from controlplane.node.errors import ConfigFailure, CreationFailure
 from controlplane.node.images.standin import StandInConfig, write_config
 from controlplane.node.images.store import Image, ImageSource, RootFilesystem
 from controlplane.node.parts import NodeParts
@@ -109,7 +109,8 @@ class Planner:
     ) -> Prepared:
         spec = container.spec
         variables = await self._variables(state, spec)
-        who = security.security(state.pod, spec, image.user)
+        accounts = await self._parts.spawner.files(source.accounts, image)
+        who = security.security(state.pod, spec, image.user, accounts)
         cwd = working_directory(spec, image)
         directory = self.data_dir(state) / f"{container.name}_{attempt}"
         bundle = self._parts.runtime.bundle(container_id)
@@ -134,7 +135,7 @@ class Planner:
             container=container.name,
             attempt=attempt,
             init=container.role in ("init", "sidecar"),
-            image=spec["image"],
+            image=image.reference,
             image_id=image.id,
             created=time.time(),
             cgroup=cgroups.container_cgroup(config.cluster, config.name, state.uid, container_id),
@@ -142,6 +143,7 @@ class Planner:
             data_dir=str(directory),
             termination_path=files.termination,
             spec_hash=spec_hash(spec),
+            stop_signal=signals.number_of((spec.get("lifecycle") or {}).get("stopSignal") or image.stop_signal),
             runtime=self._parts.spawner.runtime_name,
         )
         plan = oci.ContainerPlan(
@@ -216,7 +218,10 @@ def _argv(spec: Object, image: Image, variables: dict[str, str]) -> list[str]:
         return command + arguments or ["sh"]
     if image.standin:
         return list(image.command)
-    return [*image.entrypoint, *(arguments or image.command)]
+    words = [*image.entrypoint, *(arguments or image.command)]
+    if not words:
+        raise CreationFailure("failed to generate container spec: no command specified")
+    return words
 
 
 def _sandbox(state: PodState) -> Sandbox:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from controlplane.api.quantity import milli, whole
 from controlplane.api.types import Object
 from controlplane.node.errors import ConfigFailure
+from controlplane.node.images.accounts import Accounts
 from controlplane.node.runtime.oci import DEFAULT_CAPABILITIES, Resources, Security, held_capabilities
 
 CPU_PERIOD = 100_000
@@ -16,29 +17,55 @@ PIDS_LIMIT = 4096
 OOM_GUARANTEED, OOM_BEST_EFFORT, OOM_SYSTEM = -997, 1000, -998
 
 
-def security(pod: Object, container: Object, user: str) -> Security:
-    """securityContext of pod and container over the image's user; ConfigFailure as upstream's verification."""
+def security(pod: Object, container: Object, user: str, accounts: Accounts | None = None) -> Security:
+    """securityContext of pod and container over the image's user, whom `accounts` of the image explain.
+
+    ConfigFailure as upstream's verification of runAsNonRoot; CreationFailure for a user whom the image does not know.
+    """
     outer, inner = pod["spec"].get("securityContext") or {}, container.get("securityContext") or {}
-    image_uid, _, image_gid = user.partition(":")
-    if user and not image_uid.isdigit():
-        raise ConfigFailure(f"container has runAsNonRoot and image has non-numeric user ({user})")
-    uid = int(inner.get("runAsUser", outer.get("runAsUser", image_uid or 0)))
-    gid = int(inner.get("runAsGroup", outer.get("runAsGroup", image_gid or 0)))
-    if inner.get("runAsNonRoot", outer.get("runAsNonRoot", False)) and uid == 0:
-        raise ConfigFailure("container has runAsNonRoot and image will run as root")
-    groups = [int(group) for group in outer.get("supplementalGroups") or []]
+    _verify_non_root(pod, container, user)
+    known = accounts or Accounts()
+    wanted = inner.get("runAsUser", outer.get("runAsUser"))
+    account = known.of_user(user) if wanted is None else known.of_number(int(wanted))
+    gid = int(inner.get("runAsGroup", outer.get("runAsGroup", account.gid)))
+    # Also as a further group, so that files of the group stay closed to nobody by a negative mode (CVE-2023-25173).
+    groups = [gid, *(int(group) for group in outer.get("supplementalGroups") or [])]
+    if outer.get("supplementalGroupsPolicy") != "Strict":
+        groups += account.groups
     if outer.get("fsGroup") is not None:
         groups.append(int(outer["fsGroup"]))
     return Security(
-        uid=uid,
+        uid=account.uid,
         gid=gid,
-        groups=tuple(groups),
+        groups=tuple(dict.fromkeys(groups)),
         capabilities=_capabilities(inner.get("capabilities") or {}),
         privileged=bool(inner.get("privileged")),
         no_new_privileges=inner.get("allowPrivilegeEscalation") is False,
         read_only_root=bool(inner.get("readOnlyRootFilesystem")),
         unmasked=inner.get("procMount") == "Unmasked",
     )
+
+
+def _verify_non_root(pod: Object, container: Object, user: str) -> None:
+    """runAsNonRoot, in the kubelet's words; a user by name may be root under another one, so it does not pass."""
+    outer, inner = pod["spec"].get("securityContext") or {}, container.get("securityContext") or {}
+    if not inner.get("runAsNonRoot", outer.get("runAsNonRoot", False)):
+        return
+    metadata = pod["metadata"]
+    uid = metadata.get("uid", "")
+    where = f'(pod: "{metadata.get("name")}_{metadata.get("namespace")}({uid})", container: {container.get("name")})'
+    wanted = inner.get("runAsUser", outer.get("runAsUser"))
+    name = user.partition(":")[0]
+    if wanted is not None:
+        if int(wanted) == 0:
+            raise ConfigFailure(f"container's runAsUser breaks non-root policy {where}")
+    elif not name or (name.isdigit() and int(name) == 0):
+        raise ConfigFailure(f"container has runAsNonRoot and image will run as root {where}")
+    elif not name.isdigit():
+        raise ConfigFailure(
+            f"container has runAsNonRoot and image has non-numeric user ({name}), "
+            f"cannot verify user is non-root {where}"
+        )
 
 
 def _capabilities(wanted: Object) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from controlplane.api.kinds import CONFIG_MAP, SECRET
 from controlplane.api.types import Kind, Object
+from controlplane.node.errors import ImageFailure
+from controlplane.node.images.store import Image, ImageSource
 from controlplane.node.probes import ProbeSet
 from controlplane.node.runtime.container import Container
 from controlplane.node.sandbox import Sandbox
@@ -15,6 +17,18 @@ from controlplane.node.sandbox import Sandbox
 Role = Literal["init", "sidecar", "main", "ephemeral"]
 OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 """The conditions of a pod that the node writes."""
+
+
+@dataclass(slots=True)
+class ImageWait:
+    """How far a container is with an image: `task` pulls it, `found` came of that, or it is tried again at `until`."""
+
+    reference: str
+    task: asyncio.Task[None] | None = None
+    found: tuple[Image, ImageSource] | None = None
+    failure: ImageFailure | None = None
+    delay: float = 0.0
+    until: float = 0.0
 
 
 @dataclass(slots=True)
@@ -33,7 +47,7 @@ class ContainerState:
     failure: str = ""
     retry_at: float = 0.0
     delay: float = 0.0
-    image_failures: int = 0
+    image: ImageWait | None = None
     ready: bool = False
     started: bool = False
     probes: ProbeSet | None = None
@@ -88,8 +102,12 @@ class PodState:
         self.pod = pod
         self.volumes_due = True
         for name, container in container_states(pod).items():
-            if name in self.containers:
-                self.containers[name].spec = container.spec
+            known = self.containers.get(name)
+            if known is not None:
+                if known.image is not None and known.image.reference != container.spec["image"]:
+                    # Another image has a back-off of its own.
+                    known.retry_at = 0.0
+                known.spec = container.spec
             elif container.role == "ephemeral":
                 self.containers[name] = container
 

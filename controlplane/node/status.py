@@ -186,7 +186,7 @@ def _container(container: ContainerState, state: PodState) -> Object:
     }
     shown = current or container.previous
     if shown is not None:
-        status["imageID"] = shown.record.image_id
+        status["image"], status["imageID"] = shown.record.image or status["image"], shown.record.image_id
         status["containerID"] = f"{shown.record.runtime}://{shown.record.id}"
     last = container.previous
     if current is not None and current.exit is not None and container.waiting is not None:

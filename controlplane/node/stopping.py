@@ -16,10 +16,6 @@ from controlplane.node.state import ContainerState, PodState
 
 log = logging.getLogger(__name__)
 
-SIGNALS = {
-    f"SIG{name}": getattr(signal, f"SIG{name}") for name in ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "KILL")
-}
-
 
 class Stopper:
     """Ends containers of one node's pods."""
@@ -47,8 +43,8 @@ class Stopper:
         hook = (container.spec.get("lifecycle") or {}).get("preStop")
         if hook and grace > 0 and current.running:
             await self._pre_stop(state, container, hook, end)
-        number = signal.SIGTERM if current.started is not None else signal.SIGKILL
-        self._parts.runtime.kill(current, _stop_signal(container.spec, number))
+        number = current.record.stop_signal if current.started is not None else signal.SIGKILL
+        self._parts.runtime.kill(current, number)
         if not await _ended(current, end - time.monotonic()):
             self._parts.runtime.kill(current, signal.SIGKILL)
             if not await _ended(current, KILL_SECONDS):
@@ -62,11 +58,6 @@ class Stopper:
             log.info("preStop hook outlasted the grace period", extra={"pod": state.name, "container": container.name})
         except HOOK_FAILURES:
             self._launcher.event(state, container, "FailedPreStopHook", "PreStopHook failed", warn=True)
-
-
-def _stop_signal(spec: Object, default: int) -> int:
-    name = (spec.get("lifecycle") or {}).get("stopSignal") or ""
-    return SIGNALS.get(name, default) if default != signal.SIGKILL else default
 
 
 async def _ended(container: Container, seconds: float) -> bool:

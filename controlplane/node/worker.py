@@ -17,15 +17,16 @@ from cni.errors import CniError
 from controlplane.api.errors import Conflict, NotFound
 from controlplane.api.kinds import POD
 from controlplane.api.types import Object
-from controlplane.node import logs, podfiles, standins, volumes
+from controlplane.node import logs, podfiles, pulls, standins, volumes
 from controlplane.node import status as pod_status
 from controlplane.node.errors import NodeError, VolumeFailure
 from controlplane.node.hooks import HOOK_FAILURES, Hooks
-from controlplane.node.launch import FIRST_DELAY, LONGEST_DELAY, Launcher
+from controlplane.node.launch import Launcher
 from controlplane.node.limits import Limits
 from controlplane.node.parts import NodeParts
 from controlplane.node.plan import addresses_of, spec_hash
 from controlplane.node.probes import ProbeKind, ProbeSet
+from controlplane.node.pulls import FIRST_DELAY, LONGEST_DELAY
 from controlplane.node.runtime.container import Container
 from controlplane.node.runtime.execution import output_of
 from controlplane.node.state import ContainerState, PodState
@@ -47,7 +48,7 @@ class PodWorker:
     def __init__(self, parts: NodeParts, wake: Callable[[str], None]) -> None:
         self._parts = parts
         self._wake = wake
-        self._launcher = Launcher(parts)
+        self._launcher = Launcher(parts, wake)
         self._hooks = Hooks(parts)
         self._stopper = Stopper(parts, self._launcher, self._hooks)
         self._limits = Limits(parts)
@@ -75,6 +76,10 @@ class PodWorker:
         await self.write_status(state)
         await self._update_standins(state)
         return due
+
+    def close(self) -> None:
+        """Ends what the worker has others do in the background; steps may be taken again."""
+        self._launcher.close()
 
     async def write_status(self, state: PodState) -> None:
         """Writes the status if it says something new."""
@@ -208,18 +213,18 @@ class PodWorker:
         if current is not None:
             if not pod_status.may_restart(container, policy):
                 return None
-            if not container.waiting or container.waiting[0] != "CrashLoopBackOff":
+            if container.waiting is None and container.image is None:
                 self._back_off(state, container)
         if now < container.retry_at:
             return container.retry_at - now
         if await self._launcher.launch(state, container):
             await self._started(state, container)
             return None
-        return max(container.retry_at - time.time(), 0.0)
+        return _until_retry(container)
 
     async def _ensure_ephemeral(self, state: PodState, container: ContainerState) -> float | None:
         await self._launcher.launch_once(state, container)
-        return max(container.retry_at - time.time(), 0.0) if container.waiting else None
+        return _until_retry(container) if container.waiting else None
 
     def _back_off(self, state: PodState, container: ContainerState) -> None:
         """Sets when an ended container may begin again: the first time at once, then 10 s, 20 s, up to 5 min."""
@@ -391,6 +396,7 @@ class PodWorker:
             if container.probes is not None:
                 container.probes.stop()
                 container.probes = None
+            pulls.cancel(container)
             for attempt in (container.current, container.previous):
                 if attempt is not None:
                     await self._parts.runtime.remove(attempt)
@@ -410,6 +416,13 @@ def _begins(container: ContainerState) -> None:
     """It has started; with probes those say the rest."""
     container.ready = container.running and not container.spec.get("readinessProbe")
     container.started = container.running and not container.spec.get("startupProbe")
+
+
+def _until_retry(container: ContainerState) -> float | None:
+    """Seconds until a container that waits is tried again; None for one whose image is on the way."""
+    if container.image is not None and container.image.task is not None:
+        return None
+    return max(container.retry_at - time.time(), 0.0)
 
 
 def _soonest(dues: list[float | None]) -> float | None:

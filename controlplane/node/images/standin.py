@@ -20,10 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controlplane.node.errors import NodeError
+from controlplane.node.images.overlay import overlay_works
 from controlplane.node.images.store import Image, RootFilesystem
 from controlplane.node.runtime.oci import Mount
-from netsim import syscalls
-from netsim.errors import NetsimError
 
 SOURCE = Path(__file__).parent.parent / "standin" / "server.c"
 SERVER = "/.netsim/server"
@@ -120,6 +119,9 @@ class StandIn:
             standin=True,
         )
 
+    def accounts(self, image: Image) -> None:
+        return None
+
     def unpack(self, image: Image, bundle: Path, data: Path, targets: Collection[str]) -> RootFilesystem:
         skeleton, root, control = self.skeleton(), bundle / "root", control_directory(bundle)
         os.mkdir(control)
@@ -127,7 +129,7 @@ class StandIn:
         os.chmod(control / "ready", 0o666)
         mounts = [Mount(f"/{name}", f"/{name}", read_only=True) for name in _MERGED if _is_directory(f"/{name}")]
         mounts.append(Mount(str(control), RUN, read_only=True))
-        if not _overlay_works(str(data.parent.parent)):
+        if not overlay_works(str(data.parent.parent)):
             shutil.copytree(skeleton, data / "root", symlinks=True)
             mounts.append(Mount("/usr", "/usr", read_only=True))
             return RootFilesystem(data / "root", data / "root", mounts=mounts)
@@ -226,23 +228,3 @@ def _usr(data: Path) -> list[str]:
 
 def _is_directory(path: str) -> bool:
     return os.path.isdir(path) and not os.path.islink(path)
-
-
-@functools.cache
-def _overlay_works(directory: str) -> bool:
-    """Whether an overlay can keep its changes on this file system; not on another overlay, for one."""
-    with tempfile.TemporaryDirectory(dir=directory) as scratch:
-        for name in ("upper", "work", "merged"):
-            os.mkdir(f"{scratch}/{name}")
-        try:
-            syscalls.mount(
-                "overlay",
-                f"{scratch}/merged",
-                flags=0,
-                filesystem="overlay",
-                data=f"lowerdir=/usr,upperdir={scratch}/upper,workdir={scratch}/work",
-            )
-        except NetsimError:
-            return False
-        syscalls.unmount(f"{scratch}/merged", flags=0)
-    return True

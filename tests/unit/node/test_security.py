@@ -4,19 +4,20 @@ import subprocess
 
 import pytest
 
-from controlplane.node.errors import ConfigFailure
+from controlplane.node.errors import ConfigFailure, CreationFailure
+from controlplane.node.images.accounts import Accounts
 from controlplane.node.runtime.oci import DEFAULT_CAPABILITIES, held_capabilities
 from controlplane.node.security import oom_score, resources, security
 
 
 def _pod(**context: object) -> dict[str, object]:
-    return {"spec": {"securityContext": context}}
+    return {"metadata": {"name": "p", "namespace": "d", "uid": "u"}, "spec": {"securityContext": context}}
 
 
 def test_the_container_overrules_the_pod_and_both_the_image() -> None:
     pod = _pod(runAsUser=1000, runAsGroup=1000, fsGroup=2000, supplementalGroups=[3000])
     found = security(pod, {"securityContext": {"runAsUser": 5}}, "7:8")
-    assert (found.uid, found.gid, found.groups) == (5, 1000, (3000, 2000))
+    assert (found.uid, found.gid, found.groups) == (5, 1000, (1000, 3000, 2000))
     assert security(_pod(), {}, "7:8").uid == 7
 
 
@@ -24,6 +25,22 @@ def test_run_as_non_root_is_verified() -> None:
     with pytest.raises(ConfigFailure, match="container has runAsNonRoot and image will run as root"):
         security(_pod(runAsNonRoot=True), {}, "")
     assert security(_pod(runAsNonRoot=True), {"securityContext": {"runAsUser": 1}}, "").uid == 1
+    with pytest.raises(ConfigFailure, match="container's runAsUser breaks non-root policy"):
+        security(_pod(runAsNonRoot=True, runAsUser=0), {}, "7")
+    where = r'\(pod: "p_d\(u\)", container: c\)'
+    with pytest.raises(ConfigFailure, match=rf"non-numeric user \(bob\), cannot verify user is non-root {where}"):
+        security(_pod(runAsNonRoot=True), {"name": "c"}, "bob")
+
+
+def test_an_image_s_users_have_names_and_groups() -> None:
+    accounts = Accounts({"root": (0, 0), "bob": (7, 8)}, {"wheel": 9}, {"bob": (9,)})
+    found = security(_pod(), {}, "bob", accounts)
+    assert (found.uid, found.gid, found.groups) == (7, 8, (8, 9))
+    assert security(_pod(), {}, "bob:wheel", accounts).gid == 9
+    assert security(_pod(runAsUser=7), {}, "", accounts).groups == (8, 9)
+    assert security(_pod(runAsUser=7, supplementalGroupsPolicy="Strict"), {}, "", accounts).groups == (8,)
+    with pytest.raises(CreationFailure, match="unable to find user eve: no matching entries in passwd file"):
+        security(_pod(), {}, "eve", accounts)
 
 
 def test_capabilities_are_added_and_dropped() -> None:
