@@ -16,8 +16,6 @@ _NOT_APPLIED = "is not applied by this version of netsim"
 _NO_PROFILES = "is not applied by this version of netsim: containers run without such a profile"
 
 _CONTAINER = {
-    "ports[].hostIP": _NOT_APPLIED,
-    "ports[].hostPort": "is reserved by the scheduler, but the port is not forwarded by this version of netsim",
     "resizePolicy": _NOT_APPLIED,
     "restartPolicyRules": "is not applied by this version of netsim: the restart policy of the pod is",
     "securityContext.appArmorProfile": _NO_PROFILES,

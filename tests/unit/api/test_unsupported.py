@@ -18,14 +18,17 @@ def test_a_plain_pod_has_no_warning(create: Make, pod: Make) -> None:
 
 
 def test_every_place_is_named(create: Make, pod: Make, deployment: Make) -> None:
-    container = {"name": "a", "image": "b", "ports": [{"containerPort": 1}, {"containerPort": 2, "hostPort": 2}]}
+    container = {
+        "name": "a",
+        "image": "b",
+        "volumeMounts": [{"name": "v", "mountPath": "/v", "recursiveReadOnly": "Disabled"}],
+    }
     spec = pod(
         containers=[container], volumes=[{"name": "v", "nfs": {"server": "s", "path": "/p"}}], setHostnameAsFQDN=True
     )
-    forwarded = "is reserved by the scheduler, but the port is not forwarded by this version of netsim"
     expected = [
         "spec.setHostnameAsFQDN: is not applied by this version of netsim",
-        f"spec.containers[0].ports[1].hostPort: {forwarded}",
+        "spec.containers[0].volumeMounts[0].recursiveReadOnly: is not applied by this version of netsim",
         "spec.volumes[0].nfs: is not supported by this version of netsim: the pod waits for it",
     ]
     assert POD.strategy.warnings(create(POD, spec)) == expected
