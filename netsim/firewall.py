@@ -71,10 +71,10 @@ def list_nft_tables() -> list[tuple[str, str]]:
     return [(fields[1], fields[2]) for fields in map(str.split, lines) if len(fields) == 3]
 
 
-def find_nft_table(family: str, name: str) -> str | None:
-    """A table's rules in nft's form, or None if there is none of that name (any more)."""
+def find_nft_table(family: str, name: str, *, as_json: bool = False) -> str | None:
+    """A table's rules in nft's form or its JSON, or None if there is none of that name (any more)."""
     try:
-        return run([_program("nft"), "list", "table", family, name])
+        return run([_program("nft"), *(["-j"] if as_json else []), "list", "table", family, name])
     except CommandFailed as error:
         if _NO_SUCH in error.stderr:
             return None

@@ -31,7 +31,9 @@ BOOT_PROTOCOL = 3
 PROTOCOL = 78
 BALANCER_PROTOCOL = 79
 UPLINK_PROTOCOL = 80
+STATIC_PROTOCOL = 81
 MAIN_TABLE = 254
+_LAST_SHORT_TABLE = 255
 
 _RTM_NEWROUTE, _RTM_DELROUTE, _RTM_GETROUTE = 24, 25, 26
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_METRIC, _RTA_PREFSRC, _RTA_MULTIPATH, _RTA_TABLE = 1, 4, 5, 6, 7, 9, 15
@@ -53,6 +55,7 @@ class RouteType(IntEnum):
     BLACKHOLE = 6
     UNREACHABLE = 7
     PROHIBIT = 8
+    THROW = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +99,14 @@ def list_routes(netlink: Netlink, table: int | None = MAIN_TABLE) -> list[Route]
 
 
 def reconcile(netlink: Netlink, wanted: Iterable[Route], owned: Callable[[Route], bool]) -> None:
-    """Makes the routes of the main table that `owned` is true of those that are wanted; the rest stays as it is.
+    """Makes the routes of all tables that `owned` is true of those that are wanted; the rest stays as it is.
 
     Routes that are right already are not touched.
     """
-    target = {route.destination: route for route in wanted}
-    present = {route.destination: route for route in list_routes(netlink) if owned(route)}
-    stale = [removal(route) for destination, route in present.items() if destination not in target]
-    new = [
-        new_route(route, replace=True) for route in target.values() if not _same(route, present.get(route.destination))
-    ]
+    target = {_key(route): route for route in wanted}
+    present = {_key(route): route for route in list_routes(netlink, table=None) if owned(route)}
+    stale = [removal(route) for key, route in present.items() if key not in target]
+    new = [new_route(route, replace=True) for key, route in target.items() if not _same(route, present.get(key))]
     netlink.send(*new, *stale)
 
 
@@ -115,6 +116,10 @@ def describe(route: Route) -> str:
         return f"{route.type.name.lower()} route to {route.destination}"
     via = f" via {', '.join(route.gateways)}" if route.gateways else ""
     return f"route to {route.destination}{via}"
+
+
+def _key(route: Route) -> tuple[int, str, int]:
+    return route.table, route.destination, route.metric
 
 
 def _same(wanted: Route, found: Route | None) -> bool:
@@ -137,12 +142,14 @@ def _encode(kind: int, flags: int, route: Route) -> bytes:
         attrs.append(("RTA_PREFSRC", route.source))
     if route.metric:
         attrs.append(("RTA_PRIORITY", route.metric))
+    if route.table > _LAST_SHORT_TABLE:
+        attrs.append(("RTA_TABLE", route.table))
     return route_message(
         kind,
         flags,
         attrs,
         prefixlen=network.prefixlen,
-        table=route.table,
+        table=route.table if route.table <= _LAST_SHORT_TABLE else 0,
         protocol=route.protocol,
         scope=_scope(kind, route),
         route_type=route.type,

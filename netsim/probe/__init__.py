@@ -11,7 +11,7 @@ from netsim.probe import features, limits, programs
 from netsim.probe.capabilities import capabilities
 from netsim.probe.check import Check
 
-__all__ = ["DEFAULT_PODS", "Check", "checks", "require"]
+__all__ = ["DEFAULT_PODS", "Check", "checks", "require", "require_netem"]
 
 DEFAULT_PODS = 110
 
@@ -35,4 +35,13 @@ def require() -> None:
         raise MissingRequirement(
             "this host lacks " + ", ".join(check.name for check in missing),
             "; ".join(dict.fromkeys(check.remedy for check in missing)),
+        )
+
+
+def require_netem(wanted_by: str) -> None:
+    """Raises `MissingRequirement` where the kernel cannot delay or lose packets; `wanted_by` says what asks for it."""
+    if not features.has_netem():
+        raise MissingRequirement(
+            f"{wanted_by}: this kernel lacks netem, the module sch_netem",
+            "use a kernel with CONFIG_NET_SCH_NETEM, as Debian's and Ubuntu's are; or leave delay, jitter and loss out",
         )

@@ -55,6 +55,11 @@ def required() -> list[Check]:
     return _in_throw_away_namespace([feature for feature in _FEATURES if feature.required])
 
 
+def has_netem() -> bool:
+    """Whether links can be delayed and lossy."""
+    return all(check.ok for check in _in_throw_away_namespace([each for each in _FEATURES if each.name == "netem"]))
+
+
 def _in_throw_away_namespace(wanted: Sequence[_Feature]) -> list[Check]:
     found: list[Check] = []
 

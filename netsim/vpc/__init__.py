@@ -10,5 +10,6 @@ and disturbs nothing that runs.
 
 from netsim.vpc.fabric import Vpc
 from netsim.vpc.plan import NodePlan, SubnetPlan, VpcPlan
+from netsim.vpc.policy import FirewallRule, PathRule, StaticRoute
 
-__all__ = ["NodePlan", "SubnetPlan", "Vpc", "VpcPlan"]
+__all__ = ["FirewallRule", "NodePlan", "PathRule", "StaticRoute", "SubnetPlan", "Vpc", "VpcPlan"]

@@ -4,42 +4,66 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import TracebackType
 
 from netsim import modules, namespace
 from netsim.errors import translated
 from netsim.netlink import Netlink
+from netsim.vpc import firewall, router, shaping, static_routes, uplink
 from netsim.vpc import node as nodes
-from netsim.vpc import router, uplink
 from netsim.vpc.plan import NodePlan, VpcPlan
+from netsim.vpc.policy import PathRule
 
 _BACKLOG = 1024
 
 
 class Vpc:
-    """The kernel objects of a `VpcPlan`. Holds two netlink sockets and no state that the kernel does not have."""
+    """The kernel objects of a `VpcPlan`. Holds two netlink sockets, and knows the nodes that it was told of."""
 
     def __init__(self, plan: VpcPlan) -> None:
         self.plan = plan
+        self._nodes: dict[str, NodePlan] = {}
+        self._firewall = ""
+        self._paths: tuple[tuple[PathRule, ...], str] = ((), "")
         self._host: Netlink | None = None
         self._router: Netlink | None = None
 
-    def ensure(self) -> None:
-        """The router, its subnets and the link to the host; what is right already is not touched."""
+    def ensure(self, members: Iterable[NodePlan] = ()) -> None:
+        """The router, its subnets and the link to the host, and the nodes; what is right already is not touched.
+
+        Nodes that are there already belong in `members`: rules by tag and zone are made for those that are named.
+        """
         modules.ensure_bridge_filtering()
         router.ensure_router(self.plan)
         uplink.ensure_uplink(self._at_host(), self._inside(), self.plan)
-        router.sync_routes(self._inside(), self.plan)
+        for node in members:
+            self._plug_in(node)
+        self._settle()
 
     def ensure_node(self, node: NodePlan) -> None:
-        """The node's namespace, plugged in and reachable, and the route to its pods."""
-        nodes.ensure_node(self._inside(), self.plan, node)
-        router.sync_routes(self._inside(), self.plan)
+        """The node's namespace, plugged in and reachable, and what the router knows of it."""
+        self._plug_in(node)
+        self._settle()
 
     def delete_node(self, name: str) -> None:
         """The opposite; whatever still runs inside the node has lost its network. Absent is no error."""
+        self._nodes.pop(name, None)
         nodes.delete_node(self._inside(), self.plan, name)
-        router.sync_routes(self._inside(), self.plan)
+        self._settle()
+
+    def set_paths(self, paths: Iterable[PathRule]) -> None:
+        """Has the ways between places carry what these say; those that are as before do not notice.
+
+        Raises `MissingRequirement` where netem is asked for and the kernel has none.
+        """
+        self.plan = replace(self.plan, paths=tuple(paths))
+        self._settle()
+
+    def firewall_counters(self) -> dict[str, firewall.Counted]:
+        """What each firewall rule has counted, by its name."""
+        with namespace.entered(self.plan.router_path):
+            return firewall.read_counters()
 
     def set_load_balancers(self, balancers: Mapping[str, Iterable[str]]) -> None:
         """Sends each load-balancer address to the nodes with the given addresses, connection by connection.
@@ -93,6 +117,28 @@ class Vpc:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def _plug_in(self, node: NodePlan) -> None:
+        nodes.ensure_node(self._inside(), self.plan, node)
+        self._nodes[node.name] = node
+
+    def _settle(self) -> None:
+        """Makes what depends on which nodes there are as it should be."""
+        members = tuple(self._nodes.values())
+        router.sync_routes(self._inside(), self.plan)
+        wanted = firewall.table_text(self.plan, members)
+        if wanted != self._firewall:
+            with namespace.entered(self.plan.router_path):
+                firewall.apply(self.plan, members)
+            self._firewall = wanted
+        paths = shaping.table_text(self.plan, members) if self.plan.paths or self._paths[0] else ""
+        if (self.plan.paths, paths) != self._paths:
+            with namespace.entered(self.plan.router_path):
+                shaping.apply(self.plan, members)
+            self._paths = self.plan.paths, paths
+        if self.plan.routes:
+            with namespace.entered(self.plan.router_path):
+                static_routes.sync(self._inside(), self.plan, members)
 
     def _at_host(self) -> Netlink:
         if self._host is None:

@@ -80,7 +80,7 @@ def _create_nic(router: Netlink, plan: VpcPlan, node: NodePlan, bridge: int) -> 
             peer_address=hardware_address_of(node.address, NODE_MAC_PREFIX),
             master=bridge,
         )
-        router.send(pair, _port_change(plan, node, bridge), link.bridge_port(node.port, hairpin=False))
+        router.send(pair, _port_change(plan, node, bridge), link.bridge_port(node.port, hairpin=False, isolated=True))
 
 
 def _port_change(plan: VpcPlan, node: NodePlan, bridge: int) -> Request:

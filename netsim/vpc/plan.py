@@ -8,6 +8,7 @@ from pathlib import Path
 from netsim.mark import Mark
 from netsim.names import fitted
 from netsim.namespace import namespace_path
+from netsim.vpc.policy import FirewallRule, PathRule, StaticRoute
 
 ROUTER = "router"
 UPLINK = "uplink"
@@ -16,32 +17,51 @@ NODE_NIC = "eth0"
 
 @dataclass(frozen=True, slots=True)
 class SubnetPlan:
-    """A subnet: the nodes' range with the router's address in it, and the range that pods' ranges are taken from."""
+    """A subnet: the nodes' range with the router's address in it, and the range that pods' ranges are taken from.
+
+    `pod_range` is empty where no pods are to be, `secondary_ranges` are further ones. `egress` lets it reach out by
+    the host, if the VPC does.
+    """
 
     name: str
     range: str
     gateway: str
     pod_range: str
+    region: str = ""
+    secondary_ranges: tuple[str, ...] = ()
+    egress: bool = True
 
     @property
     def bridge(self) -> str:
         """The bridge's name in the router."""
         return fitted(f"br-{self.name}")
 
+    @property
+    def pod_ranges(self) -> tuple[str, ...]:
+        """All ranges that pods have addresses of."""
+        return (*((self.pod_range,) if self.pod_range else ()), *self.secondary_ranges)
+
 
 @dataclass(frozen=True, slots=True)
 class NodePlan:
-    """A node: its one address in a subnet, and the range of its pods."""
+    """A node: its one address in a subnet, and the range of its pods, empty if there was none left to give."""
 
     name: str
     subnet: str
     address: str
     pod_range: str
+    zone: str = ""
+    tags: tuple[str, ...] = ()
 
     @property
     def port(self) -> str:
         """The name of the router's end of the node's NIC."""
         return fitted(f"nic-{self.name}")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What the node sends from: its own address and those of its pods."""
+        return (f"{self.address}/32", *((self.pod_range,) if self.pod_range else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +69,8 @@ class VpcPlan:
     """A whole VPC but for its nodes, which come and go.
 
     `api_address` is the router's second address in the first subnet. `egress` lets the VPC reach out by the host.
-    `host_link` is the /30 between host and router; empty, a free one is chosen when the link is made.
+    `host_link` is the /30 between host and router; empty, a free one is chosen when the link is made. With `overlay`
+    pods of different nodes reach each other by vxlan, and the VPC knows nothing of their addresses.
     """
 
     cluster: str
@@ -60,6 +81,10 @@ class VpcPlan:
     mtu: int = 1460
     egress: bool = True
     host_link: str = ""
+    overlay: bool = False
+    firewall: tuple[FirewallRule, ...] = ()
+    routes: tuple[StaticRoute, ...] = ()
+    paths: tuple[PathRule, ...] = ()
 
     def subnet(self, name: str) -> SubnetPlan:
         """The subnet of that name; KeyError if there is none."""
@@ -71,7 +96,20 @@ class VpcPlan:
     @property
     def host_ranges(self) -> tuple[str, ...]:
         """The ranges that the host reaches by the router: nodes and pods; load balancers have a route an address."""
-        return tuple(address_range for subnet in self.subnets for address_range in (subnet.range, subnet.pod_range))
+        return tuple(each for subnet in self.subnets for each in self.ranges_of(subnet))
+
+    @property
+    def has_egress(self) -> bool:
+        """Whether any subnet reaches out by the host."""
+        return self.egress and any(subnet.egress for subnet in self.subnets)
+
+    def ranges_of(self, subnet: SubnetPlan) -> tuple[str, ...]:
+        """A subnet's addresses, as the VPC knows them: nodes and pods."""
+        return (subnet.range, *self.routed_pod_ranges(subnet))
+
+    def routed_pod_ranges(self, subnet: SubnetPlan) -> tuple[str, ...]:
+        """The pods' ranges that the VPC routes: none of an overlay."""
+        return () if self.overlay else subnet.pod_ranges
 
     @property
     def router_namespace(self) -> str:

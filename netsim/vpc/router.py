@@ -36,7 +36,7 @@ def ensure_router(plan: VpcPlan) -> None:
 
 def sync_routes(netlink: Netlink, plan: VpcPlan) -> None:
     """Routes to the pods of every node that is plugged in; what no node holds is unreachable, so that nothing loops."""
-    wanted = _refusals(plan) | _pod_routes(netlink)
+    wanted = _refusals(plan) | ({} if plan.overlay else _pod_routes(netlink))
     route.reconcile(netlink, wanted.values(), lambda found: found.protocol == route.PROTOCOL)
 
 
@@ -66,7 +66,9 @@ def _ensure_bridge(netlink: Netlink, plan: VpcPlan, subnet: SubnetPlan) -> None:
 
 
 def _refusals(plan: VpcPlan) -> dict[str, Route]:
-    ranges = [*(subnet.pod_range for subnet in plan.subnets), plan.service_range, plan.load_balancer_range]
+    # Of an overlay too: what the VPC does not know goes nowhere else either.
+    pods = [each for subnet in plan.subnets for each in subnet.pod_ranges]
+    ranges = [*pods, plan.service_range, plan.load_balancer_range]
     return {each: Route(each, type=RouteType.UNREACHABLE) for each in ranges}
 
 
@@ -77,5 +79,6 @@ def _pod_routes(netlink: Netlink) -> dict[str, Route]:
         mark = Mark.parse(port.alias)
         if mark is not None and mark.role == "node" and mark.note:
             gateway, pod_range = mark.note.split(";")
-            wanted[pod_range] = Route(pod_range, (gateway,))
+            if pod_range:
+                wanted[pod_range] = Route(pod_range, (gateway,))
     return wanted

@@ -1,8 +1,8 @@
 """The one link between a cluster and its host, and all that a cluster changes in the host's own namespace.
 
-That is: a veth with an address, the routes that leave by it, one nft table with one NAT rule, and the
-`forwarding` sysctl of two links. Each is marked by the link's ifalias or by the rule's comment. What a sysctl
-was before is noted in the alias before it is changed, so it can be put back by anyone at any time.
+That is: a veth with an address, the routes that leave by it, one nft table with a NAT rule and one that keeps in what
+has no way out, and the `forwarding` sysctl of two links. Each is marked by the link's ifalias or by the rule's comment.
+What a sysctl was before is noted in the alias before it is changed, so it can be put back by anyone at any time.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from netsim.names import fitted, hardware_address
 from netsim.netlink import Netlink
 from netsim.route import Route
 from netsim.vpc.plan import UPLINK, VpcPlan
+from netsim.vpc.policy import DEFAULT_PRIORITY
 
 ROLE = "uplink"
 LINK_POOL = IPv4Network("169.254.64.0/18")
@@ -63,9 +64,9 @@ def ensure_uplink(host: Netlink, router: Netlink, plan: VpcPlan) -> None:
         address.ensure_address(host, found.index, f"{network[1]}/30")
         _ensure_router_side(router, plan, network)
         _ensure_host_routes(host, plan, found.index, str(network[2]))
-        if plan.egress:
+        if plan.has_egress:
             _ensure_forwarding(host, plan.cluster)
-            _ensure_nat(plan, network)
+        _ensure_rules(plan, network)
 
 
 def sync_load_balancers(host: Netlink, plan: VpcPlan, addresses: Iterable[str]) -> None:
@@ -152,7 +153,9 @@ def _ensure_router_side(router: Netlink, plan: VpcPlan, network: IPv4Network) ->
         link.change(UPLINK, up=True, mtu=plan.mtu),
         address.new_address(end.index, f"{network[2]}/30", replace=True),
     )
-    way = Route(_EVERYWHERE, (str(network[1]),), index=end.index, protocol=route.UPLINK_PROTOCOL)
+    way = Route(
+        _EVERYWHERE, (str(network[1]),), index=end.index, protocol=route.UPLINK_PROTOCOL, metric=DEFAULT_PRIORITY
+    )
     route.reconcile(router, [way], lambda found: found.protocol == route.UPLINK_PROTOCOL)
 
 
@@ -193,18 +196,36 @@ def _restore_forwarding(device: str, value: str) -> bool:
     return False
 
 
-def _ensure_nat(plan: VpcPlan, network: IPv4Network) -> None:
-    sources = ", ".join([str(network), *(each for subnet in plan.subnets for each in (subnet.range, subnet.pod_range))])
-    comment = Mark(plan.cluster, ROLE, "nat").alias()
-    table = table_name(plan.cluster)
+def _ensure_rules(plan: VpcPlan, network: IPv4Network) -> None:
+    ours, table = host_link_name(plan.cluster), table_name(plan.cluster)
+    out = [each for subnet in plan.subnets if plan.egress and subnet.egress for each in plan.ranges_of(subnet)]
+    kept = [each for subnet in plan.subnets for each in plan.ranges_of(subnet) if each not in out]
+    chains = []
+    if out:
+        chains.append(
+            _chain(
+                "postrouting",
+                "type nat hook postrouting priority srcnat",
+                f'ip saddr {{ {", ".join([str(network), *out])} }} oifname != "{ours}" counter masquerade'
+                f' comment "{Mark(plan.cluster, ROLE, "nat").alias()}"',
+            )
+        )
+    if kept:
+        # A host that forwards anyway would send them on with addresses that nobody can answer.
+        chains.append(
+            _chain(
+                "forward",
+                "type filter hook forward priority filter",
+                f'iifname "{ours}" ip saddr {{ {", ".join(kept)} }} ct state new counter drop'
+                f' comment "{Mark(plan.cluster, ROLE, "no-egress").alias()}"',
+            )
+        )
     # Declared, deleted, declared: in one transaction that replaces the table whether or not it was there.
-    firewall.nft(
-        f"table ip {table}\ndelete table ip {table}\n"
-        f"table ip {table} {{\n"
-        f"  chain postrouting {{\n    type nat hook postrouting priority srcnat; policy accept;\n"
-        f'    ip saddr {{ {sources} }} oifname != "{host_link_name(plan.cluster)}" counter masquerade'
-        f' comment "{comment}"\n  }}\n}}\n'
-    )
+    firewall.nft(f"table ip {table}\ndelete table ip {table}\ntable ip {table} {{\n{''.join(chains)}}}\n")
+
+
+def _chain(name: str, hook: str, rule: str) -> str:
+    return f"  chain {name} {{\n    {hook}; policy accept;\n    {rule}\n  }}\n"
 
 
 def _delete_table(cluster: str) -> bool:
