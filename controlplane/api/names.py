@@ -11,6 +11,9 @@ import re
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
+_LABEL_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
+_WILDCARD = rf"\*\.{_SUBDOMAIN}"
+_HTTP_PATH = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
 _KEY = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _VALUE = f"({_KEY})?"
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
@@ -19,6 +22,9 @@ _HTTP_HEADER = "[-A-Za-z0-9]+"
 
 _LABEL_RE = re.compile(_LABEL)
 _SUBDOMAIN_RE = re.compile(_SUBDOMAIN)
+_LABEL_1035_RE = re.compile(_LABEL_1035)
+_WILDCARD_RE = re.compile(_WILDCARD)
+_HTTP_PATH_RE = re.compile(_HTTP_PATH)
 _KEY_RE = re.compile(_KEY)
 _VALUE_RE = re.compile(_VALUE)
 _CONFIG_KEY_RE = re.compile(_CONFIG_KEY)
@@ -45,6 +51,8 @@ _VALUE_TEXT = (
 )
 
 NON_NEGATIVE = "must be greater than or equal to 0"
+POSITIVE = "must be greater than zero"
+INTEGER = "must be an integer"
 NOT_EMPTY = "must be non-empty"
 
 
@@ -83,6 +91,48 @@ def dns1123_subdomain(value: str) -> list[str]:
     if not _SUBDOMAIN_RE.fullmatch(value):
         errors.append(pattern(_SUBDOMAIN_TEXT, _SUBDOMAIN, "example.com"))
     return errors
+
+
+def dns1035_label(value: str) -> list[str]:
+    """Services, and names of custom resources: as `dns1123_label`, and beginning with a letter."""
+    errors = [max_length(63)] if len(value) > 63 else []
+    if not _LABEL_1035_RE.fullmatch(value):
+        text = (
+            "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "
+            "character, and end with an alphanumeric character"
+        )
+        errors.append(pattern(text, _LABEL_1035, "my-name", "abc-123"))
+    return errors
+
+
+def wildcard_subdomain(value: str) -> list[str]:
+    """Hosts with a wildcard: "*." and a `dns1123_subdomain`."""
+    errors = [max_length(253)] if len(value) > 253 else []
+    if not _WILDCARD_RE.fullmatch(value):
+        text = (
+            "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must "
+            "consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character"
+        )
+        errors.append(pattern(text, _WILDCARD, "*.example.com"))
+    return errors
+
+
+def domain_prefixed_path(value: str) -> list[str]:
+    """Controllers of Ingresses: a DNS domain, "/", a path."""
+    domain, slash, path = value.partition("/")
+    if not slash or not domain or not path:
+        return ['must be a domain-prefixed path (such as "acme.io/foo")']
+    errors = dns1123_subdomain(domain)
+    if not _HTTP_PATH_RE.fullmatch(path):
+        errors.append(pattern("Invalid path", _HTTP_PATH))
+    return errors
+
+
+def path_segment(value: str) -> list[str]:
+    """What may stand between two slashes of a URL, as names of any kind must."""
+    if value in (".", ".."):
+        return [f"may not be '{value}'"]
+    return [f"may not contain '{one}'" for one in ("/", "%") if one in value]
 
 
 def label_key(value: str) -> list[str]:
