@@ -7,7 +7,6 @@ know it, and its `lo` is marked and up before the pin makes it visible: an unmar
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import threading
@@ -146,6 +145,9 @@ class NamespaceExecutor:
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Awaits `function` run in the namespace."""
+        # What only makes namespaces, as a CNI plugin does, does not load this.
+        import asyncio
+
         return await asyncio.wrap_future(self.submit(function, *args, **kwargs))
 
     def netlink(self) -> Netlink:

@@ -28,7 +28,6 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface
 
-from cni import masquerade
 from cni.call import Call
 from cni.errors import CniError, Code, InvalidConfig, UnsupportedField
 from cni.plugins.bridge_vlans import Vlans, ensure_filtering, ensure_gateway_link, join
@@ -40,6 +39,8 @@ from cni.plugins.interface import (
     flag,
     given_addresses,
     ipam_type,
+    masquerade_container,
+    masquerade_no_more,
     mtu,
     outer_name,
 )
@@ -82,8 +83,7 @@ class Bridge:
             bridge = _ensure_bridge(call, config, given)
             made = _attach(call, config, bridge, given, undo)
             if config.masquerade:
-                undo.callback(masquerade.remove, call.network, call.container_id)
-                masquerade.ensure(call.network, call.container_id, [ip.address for ip in given.ips])
+                masquerade_container(call, given, undo)
             undo.pop_all()
         return made
 
@@ -92,7 +92,7 @@ class Bridge:
         config = _read(call)
         _detach(call)
         if config.masquerade:
-            masquerade.remove(call.network, call.container_id)
+            masquerade_no_more(call)
         if config.ipam:
             call.surroundings.invoke("DEL", config.ipam, call)
 

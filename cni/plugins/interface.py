@@ -66,6 +66,22 @@ def given_addresses(call: Call, ipam: str, undo: ExitStack) -> Result:
     return replace(given, ips=tuple(_with_gateway(ip) for ip in given.ips))
 
 
+def masquerade_container(call: Call, given: Result, undo: ExitStack) -> None:
+    """The rules of `ipMasq`, taken away again when `undo` unwinds."""
+    # An executable that makes no rules starts sooner without what runs programs.
+    from cni import masquerade
+
+    undo.callback(masquerade.remove, call.network, call.container_id)
+    masquerade.ensure(call.network, call.container_id, [ip.address for ip in given.ips])
+
+
+def masquerade_no_more(call: Call) -> None:
+    """Takes the rules of `ipMasq` away; none is no error."""
+    from cni import masquerade
+
+    masquerade.remove(call.network, call.container_id)
+
+
 def outer_name(call: Call) -> str:
     """The name of the veth end that stays with the caller."""
     return link_name("veth", call.container_id, call.ifname)

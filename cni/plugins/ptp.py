@@ -21,7 +21,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from ipaddress import IPv4Interface
 
-from cni import masquerade
 from cni.call import Call
 from cni.errors import InvalidConfig
 from cni.plugins.interface import (
@@ -31,6 +30,8 @@ from cni.plugins.interface import (
     flag,
     given_addresses,
     ipam_type,
+    masquerade_container,
+    masquerade_no_more,
     mtu,
     outer_name,
 )
@@ -53,8 +54,7 @@ class PointToPoint:
             given = given_addresses(call, ipam, undo)
             made = _attach(call, given, undo)
             if flag(call.config, "ipMasq"):
-                undo.callback(masquerade.remove, call.network, call.container_id)
-                masquerade.ensure(call.network, call.container_id, [ip.address for ip in given.ips])
+                masquerade_container(call, given, undo)
             undo.pop_all()
         return made
 
@@ -62,7 +62,7 @@ class PointToPoint:
         """The pair first, so that an address is not given out again while a container still uses it."""
         link.delete_link(call.surroundings.netlink(), outer_name(call))
         if flag(call.config, "ipMasq"):
-            masquerade.remove(call.network, call.container_id)
+            masquerade_no_more(call)
         call.surroundings.invoke("DEL", _ipam(call), call)
 
     def check(self, call: Call) -> None:

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cni import plugins
 from cni.call import Call, Plugin
 from cni.errors import CniError, Code, DecodeFailed, InvalidEnvironment
-from cni.invoke import Invoker
+from cni.invoke import EXECUTE, Invoker
 from cni.spec import CONTAINER_ID, CURRENT_VERSION, IFNAME, SUPPORTED_VERSIONS, Result, check_version
 from netsim.errors import NetsimError
 
@@ -23,6 +24,14 @@ _NEEDED = {
     "STATUS": (),
     "VERSION": (),
 }
+
+
+def main(name: str) -> int:
+    """Serves one call as our plugin of that name."""
+    plugin = plugins.load(name)
+    if plugin is None:
+        raise LookupError(name)
+    return run(plugin)
 
 
 def run(plugin: Plugin) -> int:
@@ -64,7 +73,8 @@ def _call(config: Mapping[str, Any], environment: Mapping[str, str], invoker: In
         container_id=environment.get("CNI_CONTAINERID", ""),
         netns=environment.get("CNI_NETNS", ""),
         ifname=environment.get("CNI_IFNAME", ""),
-        config={key: value for key, value in config.items() if key != "prevResult"},
+        # That this plugin is executed says nothing of the one that it calls for addresses.
+        config={key: value for key, value in config.items() if key not in ("prevResult", EXECUTE)},
         surroundings=invoker,
         args=_arguments(environment.get("CNI_ARGS", "")),
         previous=Result.from_json(previous) if previous else None,
