@@ -20,7 +20,7 @@ _NETLINK_NETFILTER = 12
 _SUBSYSTEM = 4
 _PACKET, _CONFIG = _SUBSYSTEM << 8, _SUBSYSTEM << 8 | 1
 _REQUEST_ACK = 0x1 | 0x4
-_CFG_COMMAND, _CFG_MODE = 1, 2
+_CFG_COMMAND, _CFG_MODE, _CFG_THRESHOLD = 1, 2, 5
 _BIND, _COPY_PACKET = 1, 2
 _PAYLOAD, _PREFIX = 9, 10
 _HEAD_BYTES = 128
@@ -56,6 +56,8 @@ class NflogSocket:
         try:
             self._configure(group, _CFG_COMMAND, struct.pack("=B", _BIND))
             self._configure(group, _CFG_MODE, struct.pack(">IBx", _HEAD_BYTES, _COPY_PACKET))
+            # Each packet at once; by itself the kernel would gather them for a second.
+            self._configure(group, _CFG_THRESHOLD, struct.pack(">I", 1))
         except BaseException:
             self._socket.close()
             raise
