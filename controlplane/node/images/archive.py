@@ -6,19 +6,29 @@ trusted: of an OCI archive nothing is taken but regular files whose names are th
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
 import re
 import shutil
 import tarfile
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from controlplane.node.errors import ImageFailure, StoreFailure
 from controlplane.node.images.reference import parse
 
 REF_NAME = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME = "io.containerd.image.name"
+_COMPRESSED: dict[bytes, Callable[..., IO[bytes]]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+}
 LARGEST_DOCUMENT = 4 * 1024 * 1024
 _LAYOUT_MEMBER = re.compile(r"(?:\./)?(oci-layout|index\.json|blobs/[a-z0-9]+/[0-9a-f]{32,128})")
 _KINDS = "a docker archive, an OCI archive or an OCI layout"
@@ -42,16 +52,15 @@ def images_in(path: Path, work: Path, label: str) -> list[FoundImage]:
         if not (path / "index.json").is_file():
             raise StoreFailure(f"{label} is not {_KINDS}", "an OCI layout has a file index.json")
         return _of_layout(path, work, label)
-    # A name of its own: skopeo takes a colon in a path for the end of it.
     archive = work / "archive"
-    archive.symlink_to(path.resolve())
     try:
-        with tarfile.open(archive) as tar:
+        _plain(path, archive)
+        with tarfile.open(archive, "r:") as tar:
             return _of_archive(tar, archive, work, label)
     except tarfile.ReadError as error:
         remedy = "decompress it first" if _is_zstd(path) else "make one with: docker save IMAGE -o FILE"
         raise StoreFailure(f"{label} is not {_KINDS}", remedy) from error
-    except (EOFError, tarfile.TarError, OSError) as error:
+    except (EOFError, tarfile.TarError, OSError, lzma.LZMAError, zlib.error) as error:
         raise StoreFailure(f"{label} cannot be read: {error}") from error
 
 
@@ -132,6 +141,24 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> Non
         shutil.copyfileobj(opened, file, 1024 * 1024)
 
 
+def _plain(path: Path, archive: Path) -> None:
+    """Makes `archive` the uncompressed content of `path`; a link to it where it is not compressed.
+
+    Also because skopeo takes a colon in a path for the end of it.
+    """
+    start = _start_of(path)
+    opener = next((opener for magic, opener in _COMPRESSED.items() if start.startswith(magic)), None)
+    if opener is None:
+        archive.symlink_to(path.resolve())
+        return
+    with opener(path, "rb") as source, archive.open("wb") as target:
+        shutil.copyfileobj(source, target, 1024 * 1024)
+
+
 def _is_zstd(path: Path) -> bool:
+    return _start_of(path).startswith(b"\x28\xb5\x2f\xfd")
+
+
+def _start_of(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(4) == b"\x28\xb5\x2f\xfd"
+        return file.read(8)
