@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from controlplane.api.definitions import definitions
+from controlplane.api.definitions import node_of
 from controlplane.api.errors import BadRequest, Conflict, FieldError
 from controlplane.api.fieldset import Path, child, element_of, is_atomic, shown
 from controlplane.api.ownership import Owner, everything, owned, owners_of, with_owners
@@ -53,7 +53,7 @@ def server_side_apply(
     last = next((owner for owner in owners if owner.identity == mine.identity), Owner(manager, "Apply"))
     others = [owner for owner in owners if owner.identity != mine.identity]
     kept = declared.union(*(owner.paths for owner in others))
-    node = definitions()[kind.definition]
+    node = node_of(kind)
     merged = _prune(node, _merge(node, live, config), (), last.paths - kept, kept)
     before, after = owned(kind, live, "status"), owned(kind, merged, "status")
     changed = {path for path, value in after.items() if path not in before or before[path] != value}

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
-from controlplane.api.definitions import definitions
+from controlplane.api.definitions import node_of
 from controlplane.api.errors import BadRequest
 from controlplane.api.schema import Decoding, Mismatch
 from controlplane.api.types import Kind, Object
@@ -52,7 +52,7 @@ def decode_object(
     fields that the text named twice.
     """
     _check_identity(kind, obj)
-    node = definitions()[kind.definition]
+    node = node_of(kind)
     decoding = Decoding()
     if not node.check(obj):
         try:

@@ -28,6 +28,7 @@ from controlplane.api.schema import (
     Text,
     Time,
 )
+from controlplane.api.types import Kind
 
 DEFINITIONS = "kubernetes-json-schema/v1.37.0-local/_definitions.json"
 REFERENCE = "#/$defs/"
@@ -126,6 +127,11 @@ def definitions() -> Definitions:
     if _definitions is None:
         _definitions = Definitions(_stripped(read_definitions()))
     return _definitions
+
+
+def node_of(kind: Kind) -> Node:
+    """The decoder of objects of `kind`."""
+    return kind.schema.node if kind.schema is not None else definitions()[kind.definition]
 
 
 def _stripped(raw: dict[str, Any]) -> dict[str, Any]:

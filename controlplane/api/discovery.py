@@ -68,6 +68,23 @@ def resource_list(scheme: Scheme, group_name: str, version: str) -> Document | N
     }
 
 
+def discovered(document: Document) -> Iterable[Kind]:
+    """The kinds of an APIGroupDiscoveryList, as far as a client needs to know them."""
+    for group_document in document["items"]:
+        for version in group_document["versions"]:
+            for resource in version["resources"]:
+                yield Kind(
+                    group=group_document["metadata"].get("name", ""),
+                    version=version["version"],
+                    name=resource["responseKind"]["kind"],
+                    plural=resource["resource"],
+                    definition="",
+                    namespaced=resource["scope"] == "Namespaced",
+                    verbs=tuple(resource["verbs"]),
+                    subresources=tuple(one["subresource"] for one in resource.get("subresources", ())),
+                )
+
+
 def _discovered_version(scheme: Scheme, group_name: str, version: str) -> Document:
     resources = [_discovered_resource(kind) for kind in scheme.kinds(group_name, version)]
     return {"version": version, "resources": resources, "freshness": "Current"}

@@ -71,7 +71,7 @@ def children(node: Node, value: Any) -> Iterator[tuple[str, Node, Any]]:
 def child(node: Node, name: str) -> Node:
     """The type of field `name` of an object of type `node`."""
     if isinstance(node, Struct):
-        return node.fields.get(name, _ANY)
+        return node.fields.get(name, node.others or _ANY)
     return node.values if isinstance(node, MappingNode) else _ANY
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from controlplane.api.definitions import DEFINITIONS, REFERENCE, read_definitions
+from controlplane.api.openapi_custom import custom_definitions
 from controlplane.api.openapi_paths import operations
 from controlplane.api.scheme import Scheme
 from controlplane.api.types import Kind
@@ -52,9 +53,11 @@ def document_v3(scheme: Scheme, group: str, version: str) -> bytes | None:
     kinds = scheme.kinds(group, version)
     if not kinds:
         return None
-    raw = read_definitions()
+    custom = custom_definitions(kinds, COMPONENTS)
+    raw = read_definitions() | custom
     paths = operations(kinds, raw, COMPONENTS)
-    schemas = {name: _schema_v3(name, raw[name]) for name in _reached(_references(paths), raw)}
+    reached = _reached(_references(paths), raw)
+    schemas = {name: custom[name] if name in custom else _schema_v3(name, raw[name]) for name in reached}
     return orjson.dumps(
         {
             "openapi": "3.0.0",
@@ -67,10 +70,12 @@ def document_v3(scheme: Scheme, group: str, version: str) -> bytes | None:
 
 def document_v2(scheme: Scheme) -> Document:
     """The v2 document of everything served."""
-    raw = read_definitions()
     kinds = scheme.served()
+    custom = custom_definitions(kinds, V2_DEFINITIONS, v2=True)
+    raw = read_definitions() | custom
     paths = operations(kinds, raw, V2_DEFINITIONS)
-    definitions = {name: _schema_v2(name, raw[name]) for name in _reached(_references(paths), raw)}
+    reached = _reached(_references(paths), raw)
+    definitions = {name: custom[name] if name in custom else _schema_v2(name, raw[name]) for name in reached}
     return {
         "swagger": "2.0",
         "info": {"title": TITLE, "version": KUBERNETES},
@@ -80,7 +85,10 @@ def document_v2(scheme: Scheme) -> Document:
 
 
 def _hash(kinds: Iterable[Kind]) -> str:
-    parts = [(kind.plural, kind.verbs, kind.subresources, kind.short_names) for kind in kinds]
+    parts = [
+        (kind.plural, kind.verbs, kind.subresources, kind.short_names, kind.schema.digest if kind.schema else "")
+        for kind in kinds
+    ]
     return hashlib.sha256(f"{DEFINITIONS} {KUBERNETES} {parts}".encode()).hexdigest()[:32].upper()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from controlplane.api.patch import CONTENT_TYPES
+from controlplane.api.patch import content_types
 from controlplane.api.subresources import SUBRESOURCES, body_of
 from controlplane.api.types import Kind
 
@@ -117,7 +117,7 @@ def _operation(path: str, kind: Kind, verb: str, raw: Document, prefix: str, *, 
         "x-kubernetes-group-version-kind": {"group": group, "version": version, "kind": name},
     }
     if verb in ("create", "update", "patch"):
-        operation["requestBody"] = _body(verb, definition, prefix)
+        operation["requestBody"] = _body(kind, verb, definition, prefix)
     return operation
 
 
@@ -130,10 +130,10 @@ def _definition(kind: Kind, name: str, group: str, version: str, raw: Document) 
     return found if found in raw else ""
 
 
-def _body(verb: str, definition: str, prefix: str) -> Document:
+def _body(kind: Kind, verb: str, definition: str, prefix: str) -> Document:
     if verb == "patch":
         schema = {"$ref": f"{prefix}{_META}Patch"}
-        return {"content": {media: {"schema": schema} for media in CONTENT_TYPES}, "required": True}
+        return {"content": {media: {"schema": schema} for media in content_types(kind)}, "required": True}
     schema = {"$ref": prefix + definition} if definition else {"type": "object"}
     return {"content": {"*/*": {"schema": schema}}, "required": True}
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from controlplane.api.definitions import definitions
+from controlplane.api.definitions import node_of
 from controlplane.api.fieldset import Leaves, Path, from_fields_v1, leaves, to_fields_v1
 from controlplane.api.types import Kind, Object
 
@@ -65,7 +65,7 @@ def owned(kind: Kind, obj: Object, subresource: str = "") -> Leaves:
 
     The status of a kind that has it as a subresource is only owned through that.
     """
-    found = leaves(definitions()[kind.definition], obj)
+    found = leaves(node_of(kind), obj)
     whole = subresource == "status" or "status" not in kind.subresources
     return {
         path: value

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from controlplane.api.definitions import definitions
+from controlplane.api.definitions import node_of
 from controlplane.api.errors import BadRequest, UnsupportedMediaType
 from controlplane.api.jsonpatch import apply_json_patch, merge_patch
 from controlplane.api.strategic import strategic_patch
@@ -27,11 +27,16 @@ CONTENT_TYPES: dict[str, PatchType] = {
 }
 
 
-def patch_type_of(content_type: str) -> PatchType:
-    """The patch type of a Content-Type header; UnsupportedMediaType when it is none."""
+def content_types(kind: Kind) -> list[str]:
+    """The media types of patches that `kind` takes: strategic merges only where there is an installed definition."""
+    return [media for media, patch_type in CONTENT_TYPES.items() if patch_type != "strategic" or kind.schema is None]
+
+
+def patch_type_of(kind: Kind, content_type: str) -> PatchType:
+    """The patch type of a Content-Type header; UnsupportedMediaType when it is none of the kind's."""
     media_type = content_type.partition(";")[0].strip().lower()
-    if media_type not in CONTENT_TYPES:
-        accepted = ", ".join(CONTENT_TYPES)
+    if media_type not in content_types(kind):
+        accepted = ", ".join(content_types(kind))
         raise UnsupportedMediaType(
             f"the body of the request was in an unknown format - accepted media types include: {accepted}"
         )
@@ -48,7 +53,7 @@ def apply_patch(kind: Kind, obj: Object, body: Any, patch_type: ChangeType) -> O
                 raise BadRequest("error decoding patch: a merge patch is an object")
             patched = merge_patch(obj, body)
         case "strategic":
-            patched = strategic_patch(definitions()[kind.definition], obj, body)
+            patched = strategic_patch(node_of(kind), obj, body)
     if not isinstance(patched, dict):
         raise BadRequest(f"the patch leaves no {kind.name}")
     return patched

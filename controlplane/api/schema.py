@@ -287,9 +287,12 @@ class Mapping(Node):
 
 
 class Struct(Node):
-    """An object with named fields. `strategies` holds the patch strategies of fields that are structs."""
+    """An object with named fields. `strategies` holds the patch strategies of fields that are structs.
 
-    __slots__ = ("atomic", "checks", "fields", "name", "required", "strategies")
+    `others` is the type of fields that are not named, where such are kept.
+    """
+
+    __slots__ = ("atomic", "checks", "fields", "name", "others", "required", "strategies")
 
     def __init__(self, definition: str, required: Iterable[str], *, atomic: bool) -> None:
         *_, version, name = ("", *definition.split("."))
@@ -300,6 +303,7 @@ class Struct(Node):
         self.fields: dict[str, Node] = {}
         self.checks: dict[str, Callable[[Any], bool]] = {}
         self.strategies: dict[str, str] = {}
+        self.others: Node | None = None
 
     def check(self, value: Any) -> bool:
         if type(value) is not dict:

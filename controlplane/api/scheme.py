@@ -55,6 +55,12 @@ class Scheme:
         self._resources[kind.group, kind.version, kind.plural] = kind
         self._kinds[kind.group, kind.version, kind.name] = kind
 
+    def remove(self, kind: Kind) -> None:
+        """Serves `kind` no longer; nothing happens where another has taken its place."""
+        for kinds, name in ((self._resources, kind.plural), (self._kinds, kind.name)):
+            if kinds.get((kind.group, kind.version, name)) is kind:
+                del kinds[kind.group, kind.version, name]
+
     def resource(self, group: str, version: str, plural: str) -> Kind | None:
         """The kind served at /apis/GROUP/VERSION/PLURAL."""
         return self._resources.get((group, version, plural))

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from controlplane.api.errors import FieldError
+
+if TYPE_CHECKING:
+    from controlplane.api.schema import Node
 
 Object = dict[str, Any]
 
@@ -82,6 +85,32 @@ class Conversion:
     stored: Kind | None = None
 
 
+class ScalePaths(NamedTuple):
+    """Where a kind keeps what its /scale shows; `selector` is empty where it shows none."""
+
+    spec_replicas: tuple[str, ...] = ("spec", "replicas")
+    status_replicas: tuple[str, ...] = ("status", "replicas")
+    selector: tuple[str, ...] = ("spec", "selector")
+
+
+DEFAULT_SCALE = ScalePaths()
+
+
+class Schema(Protocol):
+    """What a kind has instead of one of the installed definitions: `document` is its OpenAPI schema."""
+
+    @property
+    def node(self) -> Node: ...
+
+    @property
+    def document(self) -> Mapping[str, Any]: ...
+
+    @property
+    def digest(self) -> str:
+        """Changes with the schema."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Kind:
     """One served resource, e.g. Deployment in apps/v1. There is one instance per kind, so it is
@@ -91,7 +120,7 @@ class Kind:
     as "status", "scale", "log". `verbs` are Kubernetes verbs. `grace_period` is the default
     deletion grace in seconds, None for kinds that are deleted at once. `conversion` is set where
     objects are not kept as they are shown: defaults and checks of such a kind are made on the shown
-    form, then those of `storage` on the kept one.
+    form, then those of `storage` on the kept one. `schema` is set for kinds made at run time.
     """
 
     group: str
@@ -107,6 +136,9 @@ class Kind:
     grace_period: int | None = None
     strategy: Strategy = field(default_factory=Strategy)
     conversion: Conversion | None = None
+    schema: Schema | None = None
+    singular_name: str = ""
+    scale: ScalePaths = DEFAULT_SCALE
 
     @property
     def storage(self) -> Kind:
@@ -121,7 +153,7 @@ class Kind:
     @property
     def singular(self) -> str:
         """The singular resource name: "deployment"."""
-        return self.name.lower()
+        return self.singular_name or self.name.lower()
 
     @property
     def resource(self) -> str:

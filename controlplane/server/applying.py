@@ -17,6 +17,7 @@ from controlplane.api.kinds import SCALE
 from controlplane.api.meta import timestamp
 from controlplane.api.types import Kind, Object
 from controlplane.server.requests import WriteOptions
+from controlplane.server.views import with_value
 
 
 def declared(kind: Kind, body: Kind, config: Any) -> Object:
@@ -38,12 +39,8 @@ def configuration(kind: Kind, body: Kind, part: Object) -> Object:
     if body is not SCALE:
         return part
     replicas = part.get("spec", {}).get("replicas", 0)
-    return {
-        "apiVersion": kind.api_version,
-        "kind": kind.name,
-        "metadata": part["metadata"],
-        "spec": {"replicas": replicas},
-    }
+    identity = {"apiVersion": kind.api_version, "kind": kind.name, "metadata": part["metadata"]}
+    return with_value(identity, kind.scale.spec_replicas, replicas)
 
 
 def merged(kind: Kind, live: Object | None, config: Object, options: WriteOptions, subresource: str = "") -> Object:

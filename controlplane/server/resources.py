@@ -138,7 +138,7 @@ class Resources:
             body, options = await self._body(exchange)
             revision = await self._registry.update(kind, name, namespace, body, options, subresource=subresource)
             return await self._one(exchange, kind, revision)
-        patch_type = patch_type_of(exchange.request.headers.get("Content-Type", ""))
+        patch_type = patch_type_of(kind, exchange.request.headers.get("Content-Type", ""))
         data = await exchange.request.read()
         options = _write_options(exchange, patch_type=patch_type)
         if patch_type == "apply":

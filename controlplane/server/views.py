@@ -7,12 +7,13 @@ patch are the same for all views; what differs between `deployments/NAME` and it
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from controlplane.api.errors import NotFound
 from controlplane.api.kinds import SCALE
 from controlplane.api.selectors import format_selector
-from controlplane.api.types import Kind, Object
+from controlplane.api.types import Kind, Object, ScalePaths
 
 
 class View(Protocol):
@@ -65,7 +66,10 @@ class StatusView:
 
 
 class ScaleView:
-    """`autoscaling/v1` Scale of anything with spec.replicas, status.replicas and a selector."""
+    """`autoscaling/v1` Scale of anything with numbers of replicas, and a selector or the text of one."""
+
+    def __init__(self, paths: ScalePaths) -> None:
+        self._paths = paths
 
     def body(self, kind: Kind) -> Kind:
         return SCALE
@@ -73,13 +77,15 @@ class ScaleView:
     def show(self, obj: Object) -> Object:
         metadata = obj["metadata"]
         shown = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
-        status = {"replicas": obj.get("status", {}).get("replicas", 0)}
-        selector = format_selector(obj["spec"].get("selector", {}))
+        status = {"replicas": value_at(obj, self._paths.status_replicas) or 0}
+        selector = value_at(obj, self._paths.selector) if self._paths.selector else None
+        if not isinstance(selector, str):
+            selector = format_selector(selector) if selector else ""
         return {
             "kind": SCALE.name,
             "apiVersion": SCALE.api_version,
             "metadata": {key: metadata[key] for key in shown if key in metadata},
-            "spec": {"replicas": obj["spec"].get("replicas", 0)},
+            "spec": {"replicas": value_at(obj, self._paths.spec_replicas) or 0},
             "status": status | ({"selector": selector} if selector else {}),
         }
 
@@ -88,7 +94,7 @@ class ScaleView:
         metadata = dict(old["metadata"])
         for field in ("uid", "resourceVersion"):
             _take(metadata, part["metadata"], field)
-        return old | {"metadata": metadata, "spec": old["spec"] | {"replicas": replicas}}
+        return with_value(old, self._paths.spec_replicas, replicas) | {"metadata": metadata}
 
 
 class FinalizeView:
@@ -122,19 +128,34 @@ class WholeView:
 
 _MAIN, _MAIN_WITH_STATUS = MainView(keep_status=False), MainView(keep_status=True)
 _WHOLE = WholeView()
-_SUBRESOURCES: dict[str, View] = {"status": StatusView(), "scale": ScaleView(), "finalize": FinalizeView()}
+_SUBRESOURCES: dict[str, View] = {"status": StatusView(), "finalize": FinalizeView()}
 
 
 def view_of(kind: Kind, subresource: str) -> View:
     """The view that `subresource` ("" for the object itself) is of `kind`; NotFound when there is none."""
     if not subresource:
         return _MAIN_WITH_STATUS if "status" in kind.subresources else _MAIN
-    view = _SUBRESOURCES.get(subresource)
+    view = ScaleView(kind.scale) if subresource == "scale" else _SUBRESOURCES.get(subresource)
     if view is None and subresource in kind.strategy.parts:
         return _WHOLE
     if view is None or subresource not in kind.subresources:
         raise NotFound("the server could not find the requested resource")
     return view
+
+
+def value_at(obj: Object, path: Sequence[str]) -> Any:
+    """What is at `path`, None where there is nothing."""
+    value: Any = obj
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def with_value(obj: Object, path: Sequence[str], value: Any) -> Object:
+    """A copy of `obj`, as deep as needed, with `value` at `path`."""
+    name, *rest = path
+    inner = obj.get(name)
+    return obj | {name: with_value(inner if isinstance(inner, dict) else {}, rest, value) if rest else value}
 
 
 def _take(target: Object, source: Object, field: str) -> None:

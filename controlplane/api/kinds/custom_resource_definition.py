@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from controlplane.api import meta, names
+from controlplane.api.custom import definition
+from controlplane.api.errors import FieldError
 from controlplane.api.printing import extensions
 from controlplane.api.rules import lifecycle
-from controlplane.api.types import Kind, Strategy
+from controlplane.api.types import Kind, Object, Strategy
+
+
+def _validate_status_update(new: Object, _old: Object) -> list[FieldError]:
+    return definition.validate_status(new)
+
 
 CUSTOM_RESOURCE_DEFINITION = Kind(
     group="apiextensions.k8s.io",
@@ -18,11 +24,14 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
     categories=("api-extensions",),
     subresources=("status",),
     strategy=Strategy(
-        prepare_create=lifecycle.new_spec,
-        prepare_update=lifecycle.update_spec,
+        default=definition.default,
+        prepare_create=definition.prepare_create,
+        prepare_update=definition.prepare_update,
         prepare_status_update=lifecycle.update_status,
-        validate=lifecycle.checked(names.dns1123_subdomain, lifecycle.nothing, namespaced=False),
-        validate_update=meta.validate_update,
+        validate=definition.validate,
+        validate_update=definition.validate_update,
+        validate_status_update=_validate_status_update,
+        warnings=definition.warnings,
         columns=extensions.CREATED_COLUMNS,
         row=extensions.created_row,
     ),

@@ -226,8 +226,8 @@ def test_merged_lists_hold_every_item_once(first: list[str], second: list[str]) 
 
 
 def test_patch_types() -> None:
-    assert patch_type_of("application/strategic-merge-patch+json; charset=utf-8") == "strategic"
+    assert patch_type_of(POD, "application/strategic-merge-patch+json; charset=utf-8") == "strategic"
     with pytest.raises(UnsupportedMediaType, match="accepted media types include: application/json-patch"):
-        patch_type_of("application/json")
+        patch_type_of(POD, "application/json")
     with pytest.raises(BadRequest):
         apply_patch(POD, {}, [], "merge")

@@ -1,0 +1,49 @@
+"""Regular expressions of schemas, which are Go's (RE2), compiled with Python's engine.
+
+The syntax of the two is the same but for a few spellings, which are translated; what RE2 refuses
+(look-around, back-references) is refused here too, for a schema that works here must work upstream.
+"""
+
+from __future__ import annotations
+
+import re
+
+_SPELLINGS = {r"\z": r"\Z", r"\pL": r"[^\W\d_]", r"\p{L}": r"[^\W\d_]", r"\pN": r"\d", r"\p{N}": r"\d"}
+_CLASSES = {
+    "alnum": "a-zA-Z0-9",
+    "alpha": "a-zA-Z",
+    "digit": "0-9",
+    "lower": "a-z",
+    "space": r"\t\n\v\f\r ",
+    "upper": "A-Z",
+    "word": r"\w",
+    "xdigit": "0-9A-Fa-f",
+}
+_TOKEN = re.compile(r"\\p\{L\}|\\p\{N\}|\\pL|\\pN|\\.|\[:(\w+):\]|\(\?(<?[=!])|\(\?<(?=\w)|\$")
+
+
+class UnsupportedPattern(ValueError):
+    """The text is no regular expression that Go would take."""
+
+
+def compile_pattern(text: str) -> re.Pattern[str]:
+    """`text` compiled; UnsupportedPattern when Go would not take it, or Python cannot."""
+    try:
+        return re.compile(_TOKEN.sub(_translated, text), re.ASCII)
+    except (re.error, OverflowError) as error:
+        raise UnsupportedPattern(f"error parsing regexp: {error}: `{text}`") from error
+
+
+def _translated(match: re.Match[str]) -> str:
+    token = match[0]
+    if match[2]:
+        raise UnsupportedPattern(f"error parsing regexp: invalid or unsupported Perl syntax: `{token}`")
+    if match[1]:
+        return _CLASSES.get(match[1], token)
+    if token == "$":
+        return r"\Z"
+    if token == "(?<":
+        return "(?P<"
+    if token[0] == "\\" and token[1:].isdigit() and token != r"\0":
+        raise UnsupportedPattern(f"error parsing regexp: invalid escape sequence: `{token}`")
+    return _SPELLINGS.get(token, token)
