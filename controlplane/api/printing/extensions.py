@@ -145,6 +145,6 @@ def priority_level_row(obj: Object, now: float) -> list[Any]:
 
 def component_status_row(obj: Object, now: float) -> list[Any]:
     """The cells of one ComponentStatus."""
-    found = next((one for one in obj.get("conditions", ()) if one.get("type") == "Healthy"), {})
+    found: Object = next((one for one in obj.get("conditions", ()) if one.get("type") == "Healthy"), {})
     status = {"True": "Healthy", "False": "Unhealthy"}.get(found.get("status", ""), "Unknown")
     return [obj["metadata"]["name"], status, found.get("message", ""), found.get("error", "")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from controlplane.api import names
+from controlplane.api import names, quantity
 from controlplane.api.errors import FieldError
 from controlplane.api.field import invalid, invalid_each
 
@@ -16,6 +16,17 @@ def non_negative(owner: dict[str, Any], path: str, *fields: str) -> list[FieldEr
         for name in fields
         if name in owner and owner[name] < 0
     ]
+
+
+def positive_quantity(value: str, path: str) -> list[FieldError]:
+    """A quantity of more than nothing."""
+    return [] if quantity.nanos(value) > 0 else [invalid(path, value, names.POSITIVE)]
+
+
+def whole_quantity(value: str, path: str) -> list[FieldError]:
+    """A quantity that is not negative, and no fraction."""
+    errors = [invalid(path, value, names.NON_NEGATIVE)] if quantity.nanos(value) < 0 else []
+    return errors + ([invalid(path, value, names.INTEGER)] if quantity.nanos(value) % quantity.NANO else [])
 
 
 def port_or_name(value: int | str, path: str) -> list[FieldError]:

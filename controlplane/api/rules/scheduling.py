@@ -66,15 +66,19 @@ def _validate_node_affinity(affinity: Fields, path: str) -> list[FieldError]:
     errors: list[FieldError] = []
     wanted = affinity.get(_REQUIRED)
     if wanted is not None:
-        terms = wanted.get("nodeSelectorTerms")
-        if not terms:
-            text = "must have at least one node selector term"
-            errors.append(required(f"{path}.{_REQUIRED}.nodeSelectorTerms", text))
-        for index, term in enumerate(terms or ()):
-            errors += _validate_node_term(term, f"{path}.{_REQUIRED}.nodeSelectorTerms[{index}]")
+        errors += validate_node_selector(wanted, f"{path}.{_REQUIRED}")
     for index, weighted in enumerate(affinity.get(_PREFERRED, ())):
         errors += _validate_weight(weighted, f"{path}.{_PREFERRED}[{index}]")
         errors += _validate_node_term(weighted.get("preference", {}), f"{path}.{_PREFERRED}[{index}].preference")
+    return errors
+
+
+def validate_node_selector(selector: Fields, path: str) -> list[FieldError]:
+    """Every error in a node selector, which must have a term."""
+    terms = selector.get("nodeSelectorTerms")
+    errors = [] if terms else [required(f"{path}.nodeSelectorTerms", "must have at least one node selector term")]
+    for index, term in enumerate(terms or ()):
+        errors += _validate_node_term(term, f"{path}.nodeSelectorTerms[{index}]")
     return errors
 
 
