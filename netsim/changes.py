@@ -23,13 +23,19 @@ LONGEST = 200
 """Chains and sets that are told one by one."""
 
 
-def record(file: Path, before: Lines | None, after: Lines, *, sets_before: Members, sets_after: Members) -> None:
+def record(
+    file: Path,
+    before: Lines | None,
+    after: Lines,
+    sets_before: Members | None = None,
+    sets_after: Members | None = None,
+) -> None:
     """Writes down what turned `before` into `after`; None stands for whatever was there, all written anew.
 
     Nothing is written when nothing changed.
     """
     chains = [] if before is None else _chains(before, after)
-    sets = _sets(sets_before, sets_after)
+    sets = _sets(sets_before or {}, sets_after or {})
     if before is not None and not chains and not sets:
         return
     document = {

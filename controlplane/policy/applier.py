@@ -46,14 +46,12 @@ CHANGES_FILE = "policy.changes.json"
 class PolicyConfig:
     """What an applier needs to know of its node: its pinned network namespace, and a directory for what is shown.
 
-    `others` is waited for, some seconds, before the first rule is written: it returns when those have written theirs
-    who put jumps first in the built-in chains too.
+    Every `check_seconds` without a change it is looked whether the rules are still there, and met first.
     """
 
     node_name: str
     namespace: Path
     run_directory: Path
-    others: Callable[[], Awaitable[object]] | None = None
     check_seconds: float = CHECK_SECONDS
 
 
@@ -64,6 +62,9 @@ class NodePolicies:
         self.config = config
         self.applied_version = -1
         """The version of the table that the kernel holds."""
+        self.after: Callable[[], Awaitable[object]] | None = None
+        """Waited for, some seconds, before the first rule is written: it returns when another has written its own who
+        puts jumps first in the built-in chains too."""
         self._table = table
         self._denials = Denials(config.node_name, table, denials) if denials is not None else None
         self._executor: NamespaceExecutor | None = None
@@ -118,11 +119,11 @@ class NodePolicies:
         self._wake.set()
 
     async def _wait_for_others(self) -> None:
-        if self.config.others is None:
+        if self.after is None:
             return
         try:
             async with asyncio.timeout(OTHERS_SECONDS):
-                await self.config.others()
+                await self.after()
         except TimeoutError:
             log.warning("other rules are not there yet", extra={"node": self.config.node_name})
 
