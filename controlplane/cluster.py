@@ -25,6 +25,7 @@ from controlplane.machines import Machines
 from controlplane.readiness import ReadyNodes
 from controlplane.scheduler import Scheduler
 from controlplane.server.assembly import open_registry
+from controlplane.server.dialing import Dialer
 from controlplane.server.http import ApiServer
 from controlplane.server.kubeconfig import kubeconfig
 from controlplane.server.pki import Pki
@@ -83,6 +84,7 @@ class Cluster:
                 registry,
                 self._pki,
                 streams=self._streams,
+                dialer=Dialer(self._fabric.plan.router_path),
                 address=f"{self._config.api_address}:{self._config.api_port}",
             )
             await stack.enter_async_context(server.serve([on_host, in_vpc]))

@@ -15,6 +15,7 @@
     ├── Invalid               422  Invalid
     ├── TooManyRequests       429  TooManyRequests
     ├── InternalError         500  InternalError
+    ├── ServiceUnavailable    503  ServiceUnavailable
     └── StorageError          507  InternalError: the write was refused, the store is whole
 
 Codes, reasons and causes follow k8s.io/apimachinery/pkg/api/errors; field errors follow
@@ -122,6 +123,10 @@ class TooManyRequests(ApiError):
 
 class InternalError(ApiError):
     pass
+
+
+class ServiceUnavailable(ApiError):
+    code, reason = 503, "ServiceUnavailable"
 
 
 class StorageError(ApiError):

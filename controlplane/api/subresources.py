@@ -40,4 +40,6 @@ SUBRESOURCES: dict[str, Subresource] = {
 def body_of(kind: Kind, subresource: str) -> tuple[str, str, str]:
     """Group, version and kind of what `subresource` of `kind` takes and returns."""
     found = SUBRESOURCES[subresource]
+    if subresource == "proxy":
+        return "", "v1", f"{kind.name}ProxyOptions"
     return (found.group, found.version, found.kind) if found.kind else (kind.group, kind.version, kind.name)

@@ -21,6 +21,7 @@ from controlplane.api.errors import ApiError, InternalError, MethodNotAllowed, R
 from controlplane.server import wording
 from controlplane.server.authentication import Authenticator, impersonated
 from controlplane.server.authorization import Action, authorize
+from controlplane.server.dialing import Dialer
 from controlplane.server.documents import Documents
 from controlplane.server.exchange import Exchange
 from controlplane.server.metrics import Metrics
@@ -42,7 +43,7 @@ class ApiServer:
     """One API on any number of listening sockets.
 
     `tokens` are static bearer tokens. `address` is host:port as clients reach the server, shown in
-    discovery.
+    discovery. Proxied requests leave through `dialer`.
     """
 
     def __init__(
@@ -51,13 +52,14 @@ class ApiServer:
         pki: Pki,
         *,
         streams: StreamDirectory | None = None,
+        dialer: Dialer | None = None,
         tokens: Mapping[str, User] | None = None,
         address: str = "127.0.0.1:6443",
     ) -> None:
         self._registry = registry
         self._pki = pki
         self._authenticator = Authenticator(registry, tokens or {})
-        self._resources = Resources(registry, self._authenticator, streams or StreamDirectory())
+        self._resources = Resources(registry, self._authenticator, streams or StreamDirectory(), dialer or Dialer())
         self._metrics = Metrics(registry)
         self._documents = Documents(registry, address, self._metrics)
 

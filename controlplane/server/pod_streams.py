@@ -41,10 +41,11 @@ class PodStreams:
             return await self._port_forward(exchange, pod)
         container = _container(pod, exchange.request.query.get("container", ""))
         if target.subresource == "log":
-            return await self._log(exchange, pod, container)
+            return await self.log(exchange, pod, container)
         return await self._process(exchange, pod, container, target.subresource)
 
-    async def _log(self, exchange: Exchange, pod: Object, container: str) -> web.StreamResponse:
+    async def log(self, exchange: Exchange, pod: Object, container: str) -> web.StreamResponse:
+        """The log of one container."""
         options = log_options(exchange.request.query)
         if not pod["spec"].get("nodeName"):
             return exchange.plain(b"", content_type="text/plain")

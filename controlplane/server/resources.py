@@ -16,13 +16,16 @@ from controlplane.api.selectors import FieldSelector, parse_fields
 from controlplane.api.subresources import SUBRESOURCES
 from controlplane.api.tables import include_of
 from controlplane.api.types import Kind, Object
-from controlplane.server import parameters, rendering, reviews, wording
+from controlplane.server import parameters, proxying, rendering, reviews, wording
 from controlplane.server.authentication import Authenticator
 from controlplane.server.authorization import Action, authorize
+from controlplane.server.dialing import Dialer
 from controlplane.server.exchange import Exchange
+from controlplane.server.kubelet import Kubelet
 from controlplane.server.negotiation import is_json, parse_yaml, read_body
 from controlplane.server.pod_streams import PodStreams
 from controlplane.server.postings import post
+from controlplane.server.proxying import Proxy
 from controlplane.server.registry import Registry
 from controlplane.server.requests import MASTERS, WriteOptions
 from controlplane.server.routes import Target
@@ -45,11 +48,14 @@ _VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH
 class Resources:
     """The handlers of everything under /api/v1 and /apis/GROUP/VERSION."""
 
-    def __init__(self, registry: Registry, authenticator: Authenticator, streams: StreamDirectory) -> None:
+    def __init__(
+        self, registry: Registry, authenticator: Authenticator, streams: StreamDirectory, dialer: Dialer
+    ) -> None:
         self._registry = registry
         self._reviews = reviews.Reviews(authenticator, registry.authorizer)
         self._watches = WatchStreams(registry)
         self._pod_streams = PodStreams(registry, streams)
+        self._proxy = Proxy(registry, dialer, Kubelet(registry, streams, self._pod_streams))
 
     def close(self) -> None:
         """Ends every watch, so that the server can stop."""
@@ -89,6 +95,9 @@ class Resources:
             self._authorize_upgrade(exchange, target, verb)
             exchange.verb = "connect"
             return await self._pod_streams.answer(exchange, target)
+        if target.subresource == "proxy":
+            exchange.verb = "connect"
+            return await self._proxy.answer(exchange, target)
         match verb:
             case "get":
                 revision = self._registry.get(
@@ -215,7 +224,7 @@ def _write_options(
 
 
 def _verb(request: web.BaseRequest, target: Target) -> str:
-    verb = _VERBS.get(request.method)
+    verb = (proxying.METHODS if target.subresource == "proxy" else _VERBS).get(request.method)
     if verb is None:
         raise MethodNotAllowed(NOT_ALLOWED)
     if verb == "get" and not target.subresource:

@@ -49,22 +49,28 @@ def agreed(request: web.BaseRequest, known: Sequence[str]) -> str:
 @asynccontextmanager
 async def upgraded(request: web.BaseRequest, protocol: str) -> AsyncIterator[ByteTransport]:
     """The connection of `request` as bytes, after 101 was sent; closed at the end."""
+    async with taken(request) as client:
+        head = f"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {SPDY}\r\n"
+        await client.write(f"{head}{PROTOCOL_HEADER}: {protocol}\r\n\r\n".encode())
+        yield client
+
+
+@asynccontextmanager
+async def taken(request: web.BaseRequest) -> AsyncIterator[ByteTransport]:
+    """The connection of `request` as bytes, on which nothing has been answered yet; closed at the end."""
     transport, server = request.transport, request.protocol
     if transport is None:
         raise ConnectionResetError("the client has gone")
     reader = asyncio.StreamReader(READ_BYTES)
-    taken = _Taken(reader)
+    protocol = _Taken(reader)
     # Before the answer: only when he has that does the client send frames.
-    transport.set_protocol(taken)
-    taken.connection_made(transport)
-    writer = asyncio.StreamWriter(transport, taken, reader, asyncio.get_running_loop())
+    transport.set_protocol(protocol)
+    protocol.connection_made(transport)
     try:
-        head = f"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {SPDY}\r\n"
-        writer.write(f"{head}{PROTOCOL_HEADER}: {protocol}\r\n\r\n".encode())
-        yield _Socket(reader, writer)
+        yield SocketTransport(reader, asyncio.StreamWriter(transport, protocol, reader, asyncio.get_running_loop()))
     finally:
         transport.set_protocol(server)
-        if taken.lost:
+        if protocol.lost:
             server.connection_lost(None)
         else:
             server.force_close()
@@ -95,18 +101,22 @@ class _Taken(asyncio.StreamReaderProtocol):
         super().connection_lost(exc)
 
 
-class _Socket:
+class SocketTransport:
+    """The bytes of a connection."""
+
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
 
     async def read(self) -> bytes:
+        """What has come; nothing at the end."""
         try:
             return await self._reader.read(READ_BYTES)
         except ConnectionError:
             return b""
 
     async def write(self, data: bytes) -> None:
+        """Sends, and waits while too much is on its way."""
         self._writer.write(data)
         await self._writer.drain()
 

@@ -185,6 +185,7 @@ POD = Kind(
         "exec",
         "log",
         "portforward",
+        "proxy",
         "status",
     ),
     grace_period=30,
