@@ -26,7 +26,7 @@ from controlplane.node.images.library import ImageLibrary
 from controlplane.node.images.local import LocalImages
 from controlplane.node.images.standin import StandIn
 from controlplane.node.images.store import ImageStore
-from controlplane.node.network import CniNetwork, PodNetwork
+from controlplane.node.network import CniNetwork, PodGuard, PodNetwork
 from controlplane.node.parts import NodeParts
 from controlplane.node.registration import Registration
 from controlplane.node.runtime.container import Container, ContainerRuntime
@@ -36,6 +36,8 @@ from controlplane.node.state import OWN_CONDITIONS, ContainerState, PodState, co
 from controlplane.node.streams import Streams
 from controlplane.node.tokens import Tokens
 from controlplane.node.values import Sources
+from controlplane.node.volumes.staging import Staging
+from controlplane.node.volumes.storage import Storage
 from controlplane.node.worker import PodWorker
 
 log = logging.getLogger(__name__)
@@ -54,7 +56,13 @@ class NodeAgent(Streams):
     and then takes over what runs, as the agent of a new daemon would."""
 
     def __init__(
-        self, client: Client, informers: Informers, config: NodeConfig, *, network: PodNetwork | None = None
+        self,
+        client: Client,
+        informers: Informers,
+        config: NodeConfig,
+        *,
+        network: PodNetwork | None = None,
+        guard: PodGuard | None = None,
     ) -> None:
         self._config = config
         self._pods = informers.of(POD)
@@ -63,7 +71,10 @@ class NodeAgent(Streams):
         runtime = ContainerRuntime(config.cluster, config.run, spawner, self._container_ended)
         recorder = EventRecorder(client, "kubelet", config.name)
         self._standin = StandIn(config.cache_directory)
+        local = LocalImages(ImageLibrary())
         sandboxes = Sandboxes(config, network or CniNetwork(config))
+        staging = Staging(config.run / "staged", config.stores, spawner)
+        storage = Storage.of(config.name, client, informers, staging, config.namespace)
         connection = Connection(lambda: sandboxes.executor, config.api_endpoint)
         self._parts = NodeParts(
             config=config,
@@ -72,18 +83,25 @@ class NodeAgent(Streams):
             spawner=spawner,
             runtime=runtime,
             sandboxes=sandboxes,
-            images=ImageStore((LocalImages(ImageLibrary()),), self._standin, config.missing_image),
+            images=ImageStore((local,), self._standin, config.missing_image),
             sources=Sources(client, informers),
             tokens=Tokens(client),
             services=informers.of(SERVICE),
-            registration=Registration(client, recorder, config, spawner, connection, back=self._catch_up),
+            storage=storage,
+            registration=Registration(
+                client, recorder, config, spawner, connection, back=self._catch_up, images=local.listed
+            ),
             connection=connection,
+            guard=guard,
         )
         self._handlers: list[tuple[Informer, Handler]] = [
             (self._pods, self._pod_changed),
             (self._parts.services, self._service_changed),
             (informers.of(CONFIG_MAP), functools.partial(self._source_changed, CONFIG_MAP)),
             (informers.of(SECRET), functools.partial(self._source_changed, SECRET)),
+            (storage.claims, self._storage_changed),
+            (storage.volumes, self._storage_changed),
+            (storage.attachments, self._storage_changed),
         ]
         self.registered = asyncio.Event()
         """Set while the node is registered and its pods are worked on."""
@@ -193,6 +211,13 @@ class NodeAgent(Streams):
                 state.volumes_due = True
                 self._reconciler.queue.add(uid)
 
+    def _storage_changed(self, old: Object | None, new: Object | None) -> None:
+        for uid in self._parts.storage.concerned(new or old or {}):
+            state = self._states.get(uid)
+            if state is not None:
+                state.volumes_due = True
+                self._reconciler.queue.add(uid)
+
     async def _refresh(self) -> None:
         """Has volumes looked at now and then: tokens want to be renewed."""
         while True:
@@ -215,6 +240,7 @@ class NodeAgent(Streams):
             owner = self._owner(record.pod_uid, record.pod_namespace, record.pod_name, orphans)
             _place(owner, container)
         self._states |= orphans
+        await self._parts.storage.staging.adopt(self._states)
         known = set(self._states)
         for directory in self._config.pods.iterdir():
             if directory.name not in known:

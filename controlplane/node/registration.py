@@ -99,7 +99,7 @@ def _boot_id(config: NodeConfig) -> str:
 class Registration:
     """Keeps the Node object and the Lease of one node right, while the API server can be reached from the node.
 
-    `back` is called when it can again after it could not.
+    `back` is called when it can again after it could not; `images` says which the node has.
     """
 
     def __init__(
@@ -111,6 +111,7 @@ class Registration:
         connection: Connection,
         *,
         back: Callable[[], None],
+        images: Callable[[], list[Object]] = list,
     ) -> None:
         self._client = client
         self._recorder = recorder
@@ -118,6 +119,7 @@ class Registration:
         self._spawner = spawner
         self._connection = connection
         self._back = back
+        self._images = images
         self.allocatable = capacity(config) if config.state_directory.exists() else {}
 
     async def register(self) -> Object:
@@ -188,7 +190,8 @@ class Registration:
         it is not heard of, when it was slow."""
         said = {c["type"]: c["status"] for c in (node.get("status") or {}).get("conditions") or []}
         found = measure(self._config.state_directory)
-        return any(said.get(one.kind) != one.status for one in found) or said.get("Ready") != "True"
+        changed = any(said.get(one.kind) != one.status for one in found) or said.get("Ready") != "True"
+        return changed or ((node.get("status") or {}).get("images") or []) != self._images()
 
     async def _renew(self) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -248,6 +251,7 @@ class Registration:
             "capacity": capacity(config),
             "allocatable": capacity(config),
             "conditions": conditions + others,
+            "images": self._images(),
             "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
             "nodeInfo": {
                 "architecture": architecture(),

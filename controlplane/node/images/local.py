@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from controlplane.node.errors import ConfigFailure, CreationFailure
+from controlplane.node.errors import ConfigFailure, CreationFailure, StoreFailure
 from controlplane.node.images.accounts import Accounts, accounts_of, open_inside
 from controlplane.node.images.index import Index, StoredImage
 from controlplane.node.images.library import ImageLibrary
@@ -18,6 +18,8 @@ from controlplane.node.images.reference import parse
 from controlplane.node.images.store import Image, RootFilesystem
 from controlplane.node.runtime.oci import Mount
 
+LONGEST_LIST = 50
+"""Of images in a Node's status, as upstream."""
 _UNSAFE = re.compile(r"[,:\\]")
 
 
@@ -36,6 +38,18 @@ class LocalImages:
 
     def accounts(self, image: Image) -> Accounts:
         return accounts_of(self.library.directory.base(image.key))
+
+    def listed(self) -> list[dict[str, Any]]:
+        """The largest images, as a Node's status shows them; none while the store cannot be read."""
+        try:
+            index = self.library.index()
+        except StoreFailure:
+            return []
+        largest = sorted(index.images.values(), key=lambda image: (-image.size, image.key))[:LONGEST_LIST]
+        return [
+            {"names": [*index.digests_of(image.key), *index.names_of(image.key)], "sizeBytes": image.size}
+            for image in largest
+        ]
 
     def unpack(self, image: Image, bundle: Path, data: Path, targets: Collection[str]) -> RootFilesystem:
         base = self.library.claim(image.key, bundle)
