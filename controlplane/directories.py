@@ -56,6 +56,15 @@ class Directories:
         return self.state / "daemon.log"
 
     @property
+    def policy_log(self) -> Path:
+        """What NetworkPolicies denied, a line a packet."""
+        return self.state / "policy.log"
+
+    def node(self, name: str) -> Path:
+        """What is at hand of one node while it runs."""
+        return self.run / "nodes" / name
+
+    @property
     def pid_file(self) -> Path:
         """Locked by the running daemon; see `controlplane.pidfile`."""
         return self.run / "daemon.pid"

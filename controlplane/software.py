@@ -13,11 +13,15 @@ from controlplane.client.interface import Client
 from controlplane.config import ResolvedCluster, ResolvedNode
 from controlplane.directories import Directories
 from controlplane.node import NodeAgent, NodeConfig
+from controlplane.policy import DenialLog, NodePolicies, Pod, PolicyConfig, PolicyTable
 from controlplane.proxy import LocalTraffic, ProxyConfig, ServiceProxy, ServiceTable
 from controlplane.supervision import Component
 from netsim.vpc import VpcPlan
 
 VPC_API_PORT = 6443
+PROXY_CHANGES = "proxy.changes.json"
+DNS_LABELS = {"k8s-app": "kube-dns"}
+DNS_PORTS = (("dns", "udp", 53), ("dns-tcp", "tcp", 53))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +44,16 @@ class Software:
         self._client = client
         self._informers = informers
         self._table = ServiceTable(informers)
+        self._policies = PolicyTable(informers, [dns_as_pod(str(config.api_vpc_address))])
+        self._denials = DenialLog(directories.policy_log)
 
     def of(self, node: ResolvedNode) -> NodeSoftware:
         """Fresh components for a node that is switched on."""
-        agent = NodeAgent(self._client, self._informers, self.agent_config(node))
-        return NodeSoftware(agent, [ServiceProxy(self._informers, self.proxy_config(node), table=self._table)])
+        policies = NodePolicies(self._policies, self.policy_config(node), denials=self._denials)
+        proxy = ServiceProxy(self._informers, self.proxy_config(node), table=self._table, rewritten=policies.recheck)
+        policies.after = proxy.synced.wait
+        agent = NodeAgent(self._client, self._informers, self.agent_config(node), guard=policies)
+        return NodeSoftware(agent, [proxy, policies])
 
     def agent_config(self, node: ResolvedNode) -> NodeConfig:
         """What the agent of a node is told."""
@@ -52,11 +61,11 @@ class Software:
             name=node.name,
             cluster=self._config.name,
             address=str(node.address),
-            pod_cidr=str(node.pod_range),
+            pod_cidr=str(node.pod_range or ""),
             namespace=self._plan.node_path(node.name),
             state_directory=self._directories.state,
             run_directory=self._directories.run,
-            mtu=self._config.mtu,
+            mtu=self._config.pod_mtu,
             region=node.region,
             zone=node.zone,
             labels=node.labels,
@@ -69,6 +78,10 @@ class Software:
             api_endpoint=(str(self._config.api_vpc_address), VPC_API_PORT),
         )
 
+    def policy_config(self, node: ResolvedNode) -> PolicyConfig:
+        """What the policies of a node are told."""
+        return PolicyConfig(node.name, self._plan.node_path(node.name), self._directories.node(node.name))
+
     def proxy_config(self, node: ResolvedNode) -> ProxyConfig:
         """What the Service proxy of a node is told."""
         pods = self._config.subnet(node.subnet).pod_range
@@ -79,4 +92,10 @@ class Software:
             local_traffic=LocalTraffic.by_cidr(str(pods)),
             zone=node.zone,
             non_masquerade=tuple(str(network) for network in self._config.ranges().values()),
+            changes_file=self._directories.node(node.name) / PROXY_CHANGES,
         )
+
+
+def dns_as_pod(address: str) -> Pod:
+    """The DNS as policies see it: elsewhere it is a pod of kube-system, and manifests name it by this label."""
+    return Pod("dns", "kube-system", "kube-dns", "", address, DNS_LABELS, DNS_PORTS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,6 +41,17 @@ class PodNetwork(Protocol):
 
     def close(self) -> None:
         """Lets go of what it holds open."""
+        ...
+
+
+class PodGuard(Protocol):
+    """Keeps others from a pod, and the pod from others, from its first packet on."""
+
+    async def guard(self, pod: Object, addresses: Sequence[str]) -> None:
+        """Returns when what may pass to and from these addresses is settled: containers start after it.
+
+        Raises a `NetsimError` when it cannot be settled.
+        """
         ...
 
 

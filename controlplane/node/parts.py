@@ -10,6 +10,7 @@ from controlplane.client.recorder import EventRecorder
 from controlplane.node.config import NodeConfig
 from controlplane.node.connection import Connection
 from controlplane.node.images.store import ImageStore
+from controlplane.node.network import PodGuard
 from controlplane.node.registration import Registration
 from controlplane.node.runtime.container import ContainerRuntime
 from controlplane.node.runtime.spawner import Spawner
@@ -35,6 +36,7 @@ class NodeParts:
     services: Informer
     registration: Registration
     connection: Connection
+    guard: PodGuard | None
 
     @property
     def executor(self) -> NamespaceExecutor:

@@ -170,6 +170,8 @@ class PodWorker:
             return
         if state.sandbox is None:
             state.sandbox = await self._parts.sandboxes.create(state.pod, time.time())
+        if self._parts.guard is not None and state.sandbox.netns:
+            await self._parts.guard.guard(state.pod, state.sandbox.addresses)
         # Also for one that was taken over: its maker may have been killed before it came to this.
         await self._parts.spawner.files(podfiles.ensure, state.pod, state.sandbox, self._parts.config)
         state.files_written = True

@@ -25,7 +25,7 @@ from controlplane.proxy.nfacct import ensure_counters
 from controlplane.proxy.rules import NFACCT_LOCALHOST, LocalTraffic, PortRules, Style
 from controlplane.proxy.ruleset import NFACCT_INVALID, NodeRules, Ruleset, build, jumps
 from controlplane.proxy.table import ServiceTable
-from netsim import firewall, sysctl
+from netsim import changes, firewall, sysctl
 from netsim.errors import NetsimError, NotFound
 from netsim.namespace import NamespaceExecutor
 
@@ -52,7 +52,7 @@ class ProxyConfig:
 
     `namespace` is the node's pinned network namespace. `non_masquerade` are the ranges in which a pod is seen with its
     own address; what it sends elsewhere gets the node's. None leaves that to somebody else. Every `flush_check_seconds`
-    without a change it is looked whether somebody flushed the tables.
+    without a change it is looked whether somebody flushed the tables. `changes_file` is told what was changed last.
     """
 
     node_name: str
@@ -62,13 +62,25 @@ class ProxyConfig:
     zone: str = ""
     non_masquerade: tuple[str, ...] | None = None
     flush_check_seconds: float = FLUSH_CHECK_SECONDS
+    changes_file: Path | None = None
 
 
 class ServiceProxy:
-    """A component. `table` is shared by the proxies of one process; without one it makes its own."""
+    """A component. `table` is shared by the proxies of one process; without one it makes its own.
 
-    def __init__(self, informers: Informers, config: ProxyConfig, *, table: ServiceTable | None = None) -> None:
+    `rewritten` is called when all rules were written, jumps in the built-in chains too.
+    """
+
+    def __init__(
+        self,
+        informers: Informers,
+        config: ProxyConfig,
+        *,
+        table: ServiceTable | None = None,
+        rewritten: Callable[[], None] | None = None,
+    ) -> None:
         self.config = config
+        self._rewritten = rewritten
         self.synced = asyncio.Event()
         """Set while the kernel holds what was asked for when the last sync began."""
         self._table = table if table is not None else ServiceTable(informers)
@@ -146,11 +158,15 @@ class ServiceProxy:
         before, self._applied = self._applied, None
         if before is None:
             await self._inside(self._write_all, wanted)
+            if self._rewritten is not None:
+                self._rewritten()
         else:
             text = restore.changes(before, wanted)
             if text:
                 await self._inside(firewall.restore, text)
         self._applied = wanted
+        if self.config.changes_file is not None:
+            await self._inside(changes.record, self.config.changes_file, before, wanted)
         if stale_udp:
             await self._forget_udp(stale_udp)
         await self._health.update({port: (key, count) for key, (port, count) in self._health_ports.items() if port})
