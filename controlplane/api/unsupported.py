@@ -55,6 +55,35 @@ VOLUMES = frozenset(("name", "configMap", "downwardAPI", "emptyDir", "hostPath",
 """Fields of a volume that are honoured; a pod with another waits, and its events say for what."""
 
 
+KINDS = {
+    "CertificateSigningRequest": "no signer is running in this cluster: an approved request is not signed",
+    "ClusterTrustBundle": "is not projected into pods by this version of netsim",
+    "DeviceClass": "devices are not allocated by this version of netsim",
+    "DeviceTaintRule": "devices are not allocated by this version of netsim",
+    "FlowSchema": "requests are not queued by this version of netsim: all are served alike",
+    "HorizontalPodAutoscaler": "nothing is scaled by this version of netsim",
+    "Ingress": "no Ingress controller is running in this cluster: nothing is routed until one is",
+    "IPAddress": "addresses of Services are not taken from IPAddresses by this version of netsim",
+    "MutatingAdmissionPolicy": "is not evaluated by this version of netsim: no request is changed by it",
+    "MutatingAdmissionPolicyBinding": "is not evaluated by this version of netsim: no request is changed by it",
+    "PodCertificateRequest": "no signer is running in this cluster: the request is not signed",
+    "PriorityLevelConfiguration": "requests are not queued by this version of netsim: all are served alike",
+    "ResourceClaim": "devices are not allocated by this version of netsim",
+    "ResourceClaimTemplate": "devices are not allocated by this version of netsim",
+    "ResourceSlice": "devices are not allocated by this version of netsim",
+    "ServiceCIDR": "addresses of Services are not taken from ServiceCIDRs by this version of netsim",
+    "StorageVersionMigration": "nothing is rewritten by this version of netsim",
+    "ValidatingAdmissionPolicy": "is not evaluated by this version of netsim: no request is refused by it",
+    "ValidatingAdmissionPolicyBinding": "is not evaluated by this version of netsim: no request is refused by it",
+}
+"""Kinds that are kept and shown, and that nothing acts on, to what is said about a new one."""
+
+
+def kind_warnings(obj: Object) -> list[str]:
+    """The warning for an object of a kind that nothing acts on yet, for its strategy to give."""
+    return [f"{obj['kind']}: {KINDS[obj['kind']]}"]
+
+
 def pod_warnings(obj: Object) -> list[str]:
     """The warnings for a pod."""
     return _pod_spec(obj["spec"], "spec")

@@ -6,6 +6,7 @@ from controlplane.api import meta, names
 from controlplane.api.printing import certificates
 from controlplane.api.rules import lifecycle
 from controlplane.api.types import Kind, Strategy
+from controlplane.api.unsupported import kind_warnings
 
 POD_CERTIFICATE_REQUEST = Kind(
     group="certificates.k8s.io",
@@ -20,6 +21,7 @@ POD_CERTIFICATE_REQUEST = Kind(
         prepare_status_update=lifecycle.update_status,
         validate=lifecycle.checked(names.dns1123_subdomain, lifecycle.nothing),
         validate_update=meta.validate_update,
+        warnings=kind_warnings,
         columns=certificates.POD_REQUEST_COLUMNS,
         row=certificates.pod_request_row,
     ),

@@ -6,6 +6,7 @@ from controlplane.api import meta, names
 from controlplane.api.printing import devices
 from controlplane.api.rules import lifecycle
 from controlplane.api.types import Kind, Strategy
+from controlplane.api.unsupported import kind_warnings
 
 RESOURCE_CLAIM = Kind(
     group="resource.k8s.io",
@@ -20,6 +21,7 @@ RESOURCE_CLAIM = Kind(
         prepare_status_update=lifecycle.update_status,
         validate=lifecycle.checked(names.dns1123_subdomain, lifecycle.nothing),
         validate_update=meta.validate_update,
+        warnings=kind_warnings,
         columns=devices.CLAIM_COLUMNS,
         row=devices.claim_row,
     ),
@@ -34,6 +36,7 @@ RESOURCE_CLAIM_TEMPLATE = Kind(
     strategy=Strategy(
         validate=lifecycle.checked(names.dns1123_subdomain, lifecycle.nothing),
         validate_update=meta.validate_update,
+        warnings=kind_warnings,
         columns=devices.NAMED_COLUMNS,
         row=devices.named_row,
     ),

@@ -6,6 +6,7 @@ from controlplane.api import meta, names
 from controlplane.api.printing import extensions
 from controlplane.api.rules import lifecycle
 from controlplane.api.types import Kind, Strategy
+from controlplane.api.unsupported import kind_warnings
 
 STORAGE_VERSION_MIGRATION = Kind(
     group="storagemigration.k8s.io",
@@ -21,6 +22,7 @@ STORAGE_VERSION_MIGRATION = Kind(
         prepare_status_update=lifecycle.update_status,
         validate=lifecycle.checked(names.dns1123_subdomain, lifecycle.nothing, namespaced=False),
         validate_update=meta.validate_update,
+        warnings=kind_warnings,
         columns=extensions.CREATED_COLUMNS,
         row=extensions.created_row,
     ),
