@@ -72,19 +72,21 @@ class Cluster:
             step("certificates and network", 0, 0)
             _, on_host, in_vpc = await asyncio.gather(self._prepare_pki(), self._listen(), self._prepare_network())
             step("API server", 0, 0)
+            dialer = Dialer(self._fabric.plan.router_path)
             registry = await stack.enter_async_context(
                 open_registry(
                     self._directories.database,
                     service_range=self._config.service_range,
                     service_account_key=self._pki.service_account_key,
                     account_patience=ACCOUNT_SECONDS,
+                    dialer=dialer,
                 )
             )
             server = ApiServer(
                 registry,
                 self._pki,
                 streams=self._streams,
-                dialer=Dialer(self._fabric.plan.router_path),
+                dialer=dialer,
                 address=f"{self._config.api_address}:{self._config.api_port}",
             )
             await stack.enter_async_context(server.serve([on_host, in_vpc]))
@@ -120,9 +122,7 @@ class Cluster:
         api_address = str(self._config.api_vpc_address)
 
         def prepare(vpc: Vpc) -> socket.socket:
-            vpc.ensure()
-            for node in nodes:
-                vpc.ensure_node(node)
+            vpc.ensure(nodes)
             return vpc.router_listener(api_address, VPC_API_PORT)
 
         return await self._fabric.run(prepare)

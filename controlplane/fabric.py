@@ -51,17 +51,30 @@ def vpc_plan(config: ResolvedCluster) -> VpcPlan:
     return VpcPlan(
         cluster=config.name,
         subnets=tuple(
-            SubnetPlan(subnet.name, str(subnet.range), str(subnet.gateway), str(subnet.pod_range))
+            SubnetPlan(
+                subnet.name,
+                str(subnet.range),
+                str(subnet.gateway),
+                str(subnet.pod_range or ""),
+                region=subnet.region,
+                secondary_ranges=tuple(map(str, subnet.secondary.values())),
+                egress=subnet.egress == "nat",
+            )
             for subnet in config.subnets
         ),
         service_range=str(config.service_range),
         load_balancer_range=str(config.load_balancer_range),
         api_address=str(config.api_vpc_address),
         mtu=config.mtu,
-        egress=config.egress == "nat",
+        overlay=config.pod_network == "vxlan",
+        firewall=config.firewall,
+        routes=config.routes,
+        paths=config.paths,
     )
 
 
 def node_plan(node: ResolvedNode) -> NodePlan:
     """A node's place in the VPC."""
-    return NodePlan(node.name, node.subnet, str(node.address), str(node.pod_range))
+    return NodePlan(
+        node.name, node.subnet, str(node.address), str(node.pod_range or ""), zone=node.zone, tags=node.tags
+    )

@@ -18,7 +18,7 @@ from controlplane.api.kinds import LEASE, NODE, POD
 from controlplane.client.informer import Informers
 from controlplane.client.interface import Client
 from controlplane.config import CLUSTER_FILE, NodeConfig, ResolvedCluster, ResolvedNode
-from controlplane.config.resolve import resolve_node
+from controlplane.config.placement import resolve_node
 from controlplane.config.types import NodeState
 from controlplane.control import Refused
 from controlplane.controllers.pod_gc import orphaned, remove_pod

@@ -13,15 +13,13 @@ from controlplane.client.interface import Client
 from controlplane.config import ResolvedCluster, ResolvedNode
 from controlplane.directories import Directories
 from controlplane.node import NodeAgent, NodeConfig
-from controlplane.policy import DenialLog, NodePolicies, Pod, PolicyConfig, PolicyTable
+from controlplane.policy import DenialLog, NodePolicies, PolicyConfig, PolicyTable, dns_pod
 from controlplane.proxy import LocalTraffic, ProxyConfig, ServiceProxy, ServiceTable
 from controlplane.supervision import Component
 from netsim.vpc import VpcPlan
 
 VPC_API_PORT = 6443
 PROXY_CHANGES = "proxy.changes.json"
-DNS_LABELS = {"k8s-app": "kube-dns"}
-DNS_PORTS = (("dns", "udp", 53), ("dns-tcp", "tcp", 53))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ class Software:
         self._client = client
         self._informers = informers
         self._table = ServiceTable(informers)
-        self._policies = PolicyTable(informers, [dns_as_pod(str(config.api_vpc_address))])
+        self._policies = PolicyTable(informers, [dns_pod(str(config.api_vpc_address))])
         self._denials = DenialLog(directories.policy_log)
 
     def of(self, node: ResolvedNode) -> NodeSoftware:
@@ -68,6 +66,7 @@ class Software:
             mtu=self._config.pod_mtu,
             region=node.region,
             zone=node.zone,
+            instance_type=node.machine_type or "netsim",
             labels=node.labels,
             taints=node.taints,
             cpu=node.cpu or "",
@@ -94,8 +93,3 @@ class Software:
             non_masquerade=tuple(str(network) for network in self._config.ranges().values()),
             changes_file=self._directories.node(node.name) / PROXY_CHANGES,
         )
-
-
-def dns_as_pod(address: str) -> Pod:
-    """The DNS as policies see it: elsewhere it is a pod of kube-system, and manifests name it by this label."""
-    return Pod("dns", "kube-system", "kube-dns", "", address, DNS_LABELS, DNS_PORTS)

@@ -15,6 +15,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueE
 import yaml
 
 from controlplane.config.errors import ConfigError
+from controlplane.config.names import LABEL, LABEL_ALLOWED
 
 _SCALARS = {"str": "a string", "int": "a number", "float": "a fraction", "bool": "a boolean", "null": "nothing"}
 
@@ -51,6 +52,14 @@ class Field:
         """A mapping of any keys to strings."""
         return {key: field.string() for key, field in self._pairs("a mapping of strings")}
 
+    def entries(self, pattern: str) -> dict[str, Field]:
+        """The fields of a mapping whose keys are the user's own, each matching `pattern`."""
+        found = dict(self._pairs("a mapping"))
+        for key, field in found.items():
+            if re.fullmatch(pattern, key) is None:
+                raise field.refuse("allowed is a name that matches " + pattern, found=f"found {key!r}")
+        return found
+
     def items(self, allowed: str) -> list[Field]:
         """The items of a list, each with its index in the path."""
         if not isinstance(self.node, yaml.SequenceNode):
@@ -62,6 +71,20 @@ class Field:
         if self._kind() != "str" or (pattern is not None and re.fullmatch(pattern, self.node.value) is None):
             raise self.refuse(allowed)
         return str(self.node.value)
+
+    def label(self) -> str:
+        """A name as DNS labels are."""
+        return self.string(LABEL, allowed=LABEL_ALLOWED)
+
+    def labels(self, allowed: str) -> tuple[str, ...]:
+        """A list of such names."""
+        return tuple(item.label() for item in self.items(allowed))
+
+    def boolean(self) -> bool:
+        """true or false."""
+        if self._kind() != "bool":
+            raise self.refuse("allowed is true or false")
+        return str(self.node.value).lower() in ("true", "yes", "on")
 
     def choice(self, choices: Sequence[str]) -> str:
         """One of `choices`."""
@@ -124,6 +147,13 @@ class Field:
             kind = _SCALARS.get(self._kind(), self._kind())
             return f"{self.node.value!r}" if self._kind() == "str" else f"{self.node.value} ({kind})".lstrip()
         return "a list" if isinstance(self.node, yaml.SequenceNode) else "a mapping"
+
+
+def refuse_twice(items: Sequence[Field], names: Sequence[str]) -> None:
+    """Raises ConfigError for the first item whose name another has before it."""
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise items[index].refuse("give each its own name", found=f"the name {name} is there twice")
 
 
 def _at(node: yaml.Node, mark: yaml.Mark) -> yaml.Node:

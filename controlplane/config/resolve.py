@@ -8,16 +8,18 @@ the documentation; the further ones are tried in order, so a second cluster besi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
 from controlplane.config.errors import ConfigError
+from controlplane.config.network_checks import check_network
+from controlplane.config.placement import Places
+from controlplane.config.regions import auto_subnets
 from controlplane.config.types import (
     DEFAULT_NAME,
     ClusterConfig,
     NodeConfig,
     ResolvedCluster,
-    ResolvedNode,
     ResolvedSubnet,
     SubnetConfig,
     numbered_nodes,
@@ -29,9 +31,6 @@ NODES = 3
 MAX_PODS = 110
 FIRST_PORT = 6443
 PORTS_TRIED = 100
-_FIRST_NODE = 11
-_FIRST_NODE_IN_SMALL_SUBNET = 3
-_RESERVED_AT_END = 2  # as on GCP: the second-to-last address and broadcast
 
 _NODE_CANDIDATES = ("10.128.0.0/9 16 20", "172.16.0.0/12 16 20", "192.168.0.0/16 20 20", "100.64.0.0/11 16 20")
 _POD_CANDIDATES = (
@@ -68,20 +67,25 @@ def resolve(
     `taken` is what the host and other clusters hold; `port_owner` says who listens on an address and port, or None.
     `name` goes before the config's. ConfigError names a range or port that was asked for and is not free.
     """
-    planned = config.subnets or (SubnetConfig(),)
+    planned = config.subnets or (auto_subnets(config.regions) if config.mode == "auto" else (SubnetConfig(),))
+    config = replace(config, subnets=planned)
     ranges = _Ranges(config, list(taken))
     # What the user named is placed first, so that a range chosen here never takes what the file asks for further on.
     ranges.place_named()
-    subnets = tuple(_subnet(ranges, index, subnet) for index, subnet in enumerate(planned))
+    nodes = _nodes(config)
+    subnets = tuple(
+        _subnet(ranges, config, index, pods=_wants_pods(config, subnet, nodes)) for index, subnet in enumerate(planned)
+    )
     max_pods = config.max_pods_per_node or MAX_PODS
-    return ResolvedCluster(
+    places = Places(subnets, max_pods, sources=config.sources)
+    cluster = ResolvedCluster(
         name=name or config.name or DEFAULT_NAME,
         api_address=config.api_address or LOOPBACK,
         api_port=_port(config, port_owner),
-        mode=config.mode or "routed",
+        mode=config.mode or "custom",
         mtu=config.mtu or MTU,
         subnets=subnets,
-        nodes=tuple(_place(config, subnets, pod_prefix(max_pods))),
+        nodes=tuple(places.place(node) for node in nodes),
         service_range=ranges.get("spec.network.serviceRange", config.service_range, _SERVICE_CANDIDATES),
         load_balancer_range=ranges.get(
             "spec.network.loadBalancerRange", config.load_balancer_range, _LOAD_BALANCER_CANDIDATES
@@ -89,12 +93,15 @@ def resolve(
         egress=config.egress or "nat",
         missing_image=config.missing_image or "standin",
         max_pods_per_node=max_pods,
+        pod_network=config.pod_network or "routed",
+        routes=config.routes or (),
+        firewall=config.firewall or (),
+        paths=config.paths or (),
+        stub_domains=config.stub_domains or {},
+        upstream_nameservers=config.upstream_nameservers or (),
     )
-
-
-def pod_prefix(max_pods: int) -> int:
-    """The prefix length of a node's pod range: at least two addresses a pod, as GKE has it (110 pods: /24)."""
-    return 32 - (2 * max_pods - 1).bit_length()
+    check_network(cluster, config.sources)
+    return cluster
 
 
 def first_choices() -> dict[str, IPv4Network]:
@@ -118,13 +125,15 @@ class _Ranges:
     def place_named(self) -> None:
         """Hold what the file names; ConfigError where it overlaps the host or itself."""
         config = self._config
-        named = {
+        named: dict[str, IPv4Network | None] = {
             "spec.network.serviceRange": config.service_range,
             "spec.network.loadBalancerRange": config.load_balancer_range,
         }
         for index, subnet in enumerate(config.subnets):
             named[f"spec.network.subnets[{index}].range"] = subnet.range
             named[f"spec.network.subnets[{index}].podRange"] = subnet.pod_range
+            for number, secondary in enumerate(subnet.secondary.values()):
+                named[f"spec.network.subnets[{index}].secondaryRanges[{number}].range"] = secondary
         for path, network in named.items():
             if network is not None:
                 self._hold(path, network)
@@ -146,6 +155,13 @@ class _Ranges:
 
     def _hold(self, path: str, network: IPv4Network) -> None:
         conflict = self._conflict(network)
+        if conflict is not None and self._config.mode == "auto" and path.endswith("].range"):
+            raise ConfigError(
+                where=self._config.sources.get("spec.network.mode", ""),
+                path="spec.network.mode",
+                found=f"{network} of automatic mode overlaps {conflict.owner}",
+                allowed="name the regions that are needed in spec.network.regions, or write subnets in mode custom",
+            )
         if conflict is not None:
             raise ConfigError(
                 where=self._config.sources.get(path, ""),
@@ -167,104 +183,34 @@ def _candidates(specs: Sequence[str]) -> Iterator[IPv4Network]:
             yield IPv4Network(f"{start.network_address}/{length}")
 
 
-def _subnet(ranges: _Ranges, index: int, subnet: SubnetConfig) -> ResolvedSubnet:
-    path = f"spec.network.subnets[{index}]"
+def _subnet(ranges: _Ranges, config: ClusterConfig, index: int, *, pods: bool) -> ResolvedSubnet:
+    subnet, path = config.subnets[index], f"spec.network.subnets[{index}]"
     return ResolvedSubnet(
         name=subnet.name,
         region=subnet.region,
         range=ranges.get(f"{path}.range", subnet.range, _NODE_CANDIDATES),
-        pod_range=ranges.get(f"{path}.podRange", subnet.pod_range, _POD_CANDIDATES),
+        pod_range=ranges.get(f"{path}.podRange", subnet.pod_range, _POD_CANDIDATES) if pods else None,
+        secondary=dict(subnet.secondary),
+        egress=subnet.egress or config.egress or "nat",
     )
 
 
-def resolve_node(node: NodeConfig, cluster: ResolvedCluster) -> ResolvedNode:
-    """A place for one more node in a cluster that is there: the first of its subnet that nobody has.
-
-    ConfigError if the subnet is unknown or full, or the name is taken.
-    """
-    if any(other.name == node.name for other in cluster.nodes):
-        raise ConfigError(path="name", found=f"there is a node {node.name} already", allowed="choose another name")
-    subnets = {subnet.name: subnet for subnet in cluster.subnets}
-    subnet = subnets.get(node.subnet or cluster.subnets[0].name)
-    if subnet is None:
-        raise ConfigError(
-            path="subnet", found=f"there is no subnet {node.subnet}", allowed=f"there is: {', '.join(subnets)}"
-        )
-    prefix = pod_prefix(cluster.max_pods_per_node)
-    room = _Room(subnet, prefix)
-    addresses, pod_ranges = {other.address for other in cluster.nodes}, {other.pod_range for other in cluster.nodes}
-    for ordinal in range(1, room.nodes + 1):
-        if room.address(ordinal) not in addresses and room.pod_range(ordinal) not in pod_ranges:
-            return _node(node, room, ordinal)
-    raise ConfigError(
-        path=f"subnet {subnet.name}",
-        found=f"it has room for {room.nodes} nodes, and they are all there",
-        allowed="remove a node, or name another subnet",
-    )
+def _wants_pods(config: ClusterConfig, subnet: SubnetConfig, nodes: Sequence[NodeConfig]) -> bool:
+    """Whether a subnet is to have a range for pods: of automatic mode's many, those that are named or have nodes."""
+    if config.mode != "auto" or config.regions:
+        return True
+    return any((node.subnet or config.subnets[0].name) == subnet.name for node in nodes)
 
 
-class _Room:
-    """The places of a subnet: the n-th node has the n-th address and the n-th range of pods."""
-
-    def __init__(self, subnet: ResolvedSubnet, prefix: int) -> None:
-        self.subnet = subnet
-        self._prefix = prefix
-        self._first = _FIRST_NODE if subnet.range.prefixlen <= 27 else _FIRST_NODE_IN_SMALL_SUBNET
-        self.addresses = subnet.range.num_addresses - _RESERVED_AT_END - self._first
-        self.pod_ranges = subnet.pod_range.num_addresses >> (32 - prefix)
-        self.nodes = min(self.addresses, self.pod_ranges)
-
-    def address(self, ordinal: int) -> IPv4Address:
-        return self.subnet.range[self._first + ordinal - 1]
-
-    def pod_range(self, ordinal: int) -> IPv4Network:
-        # So that 10.44.1.0/24 is node-1's; the range before the first serves the last.
-        position = ordinal % self.pod_ranges
-        start = int(self.subnet.pod_range.network_address) + (position << (32 - self._prefix))
-        return IPv4Network((start, self._prefix))
-
-
-def _place(config: ClusterConfig, subnets: Sequence[ResolvedSubnet], prefix: int) -> Iterator[ResolvedNode]:
-    """Give each node its address and pod range by its ordinal in its subnet."""
-    rooms = {subnet.name: _Room(subnet, prefix) for subnet in subnets}
-    placed = dict.fromkeys(rooms, 0)
-    for node in numbered_nodes(NODES) if config.nodes is None else config.nodes:
-        room = rooms[node.subnet or subnets[0].name]
-        name = room.subnet.name
-        placed[name] += 1
-        if placed[name] > room.nodes:
-            raise _too_small(config, room, placed[name])
-        yield _node(node, room, placed[name])
-
-
-def _too_small(config: ClusterConfig, room: _Room, ordinal: int) -> ConfigError:
-    subnet = room.subnet
-    which, holds = ("range", room.addresses) if ordinal > room.addresses else ("podRange", room.pod_ranges)
-    index = next((i for i, item in enumerate(config.subnets) if item.name == subnet.name), 0)
-    path = f"spec.network.subnets[{index}].{which}"
-    network = subnet.range if which == "range" else subnet.pod_range
-    return ConfigError(
-        where=config.sources.get(path, ""),
-        path=path,
-        found=f"{network} has room for {holds} nodes",
-        allowed=f"name a wider range or fewer than {ordinal} nodes for subnet {subnet.name}",
-    )
-
-
-def _node(node: NodeConfig, room: _Room, ordinal: int) -> ResolvedNode:
-    return ResolvedNode(
-        name=node.name,
-        subnet=room.subnet.name,
-        region=room.subnet.region,
-        zone=node.zone or f"{room.subnet.region}-a",
-        address=room.address(ordinal),
-        pod_range=room.pod_range(ordinal),
-        labels=dict(node.labels),
-        cpu=node.cpu,
-        memory=node.memory,
-        max_pods=node.max_pods,
-        taints=node.taints,
-    )
+def _nodes(config: ClusterConfig) -> tuple[NodeConfig, ...]:
+    """All nodes that are asked for; pools alone go without the usual three."""
+    usual = () if config.pool_nodes else numbered_nodes(NODES)
+    nodes = (*(usual if config.nodes is None else config.nodes), *config.pool_nodes)
+    names = [node.name for node in nodes]
+    twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
+    if twice is not None:
+        raise ConfigError(path="spec.nodes", found=f"the name {twice} is there twice", allowed="give each its own name")
+    return nodes
 
 
 def _port(config: ClusterConfig, port_owner: PortOwner) -> int:

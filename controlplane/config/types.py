@@ -14,11 +14,17 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, Literal
 
+from netsim.vpc.policy import FirewallRule, PathRule, StaticRoute
+
 DEFAULT_NAME = "netsim"
 DEFAULT_REGION = "us-central1"
 CLUSTER_FILE = "cluster.json"
 
-Mode = Literal["routed"]
+Mode = Literal["custom", "auto"]
+"""Whether subnets are those that are written, or one a region with ranges that are known beforehand."""
+PodNetwork = Literal["routed", "vxlan"]
+VXLAN_BYTES = 50
+"""What an IPv4 packet grows by when it is sent by vxlan: IPv4, UDP, VXLAN and Ethernet headers."""
 Egress = Literal["nat", "none"]
 NodeState = Literal["running", "stopped", "crashed", "leaving"]
 """What a node's machine does. "leaving": it is being removed, and is again where that was cut off."""
@@ -29,7 +35,8 @@ MissingImage = Literal["standin", "pull", "error"]
 class NodeConfig:
     """A node as written. None: the first subnet, zone `a` of the subnet's region, and the host's own size.
 
-    `cpu` and `memory` are quantities that the node says it has; `taints` are those that it registers with.
+    `cpu` and `memory` are quantities that the node says it has; `taints` are those that it registers with. `tags` are
+    the network's, for firewall rules and routes. `pod_range` names a secondary range of the subnet, None its podRange.
     """
 
     name: str
@@ -40,16 +47,24 @@ class NodeConfig:
     memory: str | None = None
     max_pods: int | None = None
     taints: tuple[Mapping[str, str], ...] = ()
+    tags: tuple[str, ...] = ()
+    machine_type: str | None = None
+    pod_range: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SubnetConfig:
-    """A subnet as written. None: a free range is chosen."""
+    """A subnet as written. None: a free range is chosen, and egress is the network's.
+
+    `secondary` are further ranges for pods, by name.
+    """
 
     name: str = "default"
     region: str = DEFAULT_REGION
     range: IPv4Network | None = None
     pod_range: IPv4Network | None = None
+    secondary: Mapping[str, IPv4Network] = field(default_factory=dict)
+    egress: Egress | None = None
 
 
 def numbered_nodes(count: int) -> tuple[NodeConfig, ...]:
@@ -61,16 +76,25 @@ def numbered_nodes(count: int) -> tuple[NodeConfig, ...]:
 class ClusterConfig:
     """What the user wrote. None, or no subnet, where nothing is written: `resolve` then chooses.
 
-    `sources` maps a field's path to "file:line", so that a later refusal can point at the line.
+    `pool_nodes` come after `nodes`. `sources` maps a field's path to "file:line", so that a later refusal can point at
+    the line.
     """
 
     name: str | None = None
     nodes: tuple[NodeConfig, ...] | None = None
     api_address: IPv4Address | None = None
     api_port: int | None = None
+    pool_nodes: tuple[NodeConfig, ...] = ()
     mode: Mode | None = None
+    pod_network: PodNetwork | None = None
+    regions: tuple[str, ...] = ()
     mtu: int | None = None
     subnets: tuple[SubnetConfig, ...] = ()
+    routes: tuple[StaticRoute, ...] | None = None
+    firewall: tuple[FirewallRule, ...] | None = None
+    paths: tuple[PathRule, ...] | None = None
+    stub_domains: Mapping[str, tuple[str, ...]] | None = None
+    upstream_nameservers: tuple[str, ...] | None = None
     service_range: IPv4Network | None = None
     load_balancer_range: IPv4Network | None = None
     egress: Egress | None = None
@@ -81,12 +105,14 @@ class ClusterConfig:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSubnet:
-    """A subnet with both ranges fixed."""
+    """A subnet with its ranges fixed; None for pods where a network in automatic mode has no nodes."""
 
     name: str
     region: str
     range: IPv4Network
-    pod_range: IPv4Network
+    pod_range: IPv4Network | None
+    secondary: Mapping[str, IPv4Network] = field(default_factory=dict)
+    egress: Egress = "nat"
 
     @property
     def gateway(self) -> IPv4Address:
@@ -96,19 +122,21 @@ class ResolvedSubnet:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedNode:
-    """A node with its place, its address and the range of its pods; None is the host's size, or the cluster's limit."""
+    """A node with its place and its address. None: the host's size, the cluster's limit, no range for pods left."""
 
     name: str
     subnet: str
     region: str
     zone: str
     address: IPv4Address
-    pod_range: IPv4Network
+    pod_range: IPv4Network | None
     labels: Mapping[str, str] = field(default_factory=dict)
     cpu: str | None = None
     memory: str | None = None
     max_pods: int | None = None
     taints: tuple[Mapping[str, str], ...] = ()
+    tags: tuple[str, ...] = ()
+    machine_type: str | None = None
     state: NodeState = "running"
 
 
@@ -128,6 +156,17 @@ class ResolvedCluster:
     egress: Egress
     missing_image: MissingImage
     max_pods_per_node: int
+    pod_network: PodNetwork = "routed"
+    routes: tuple[StaticRoute, ...] = ()
+    firewall: tuple[FirewallRule, ...] = ()
+    paths: tuple[PathRule, ...] = ()
+    stub_domains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    upstream_nameservers: tuple[str, ...] = ()
+
+    @property
+    def pod_mtu(self) -> int:
+        """The MTU of pods and of their bridges."""
+        return self.mtu - (VXLAN_BYTES if self.pod_network == "vxlan" else 0)
 
     @property
     def api_url(self) -> str:
@@ -168,7 +207,9 @@ class ResolvedCluster:
         ranges = {}
         for subnet in self.subnets:
             ranges[f"subnet {subnet.name} nodes"] = subnet.range
-            ranges[f"subnet {subnet.name} pods"] = subnet.pod_range
+            if subnet.pod_range is not None:
+                ranges[f"subnet {subnet.name} pods"] = subnet.pod_range
+            ranges |= {f"subnet {subnet.name} {name}": network for name, network in subnet.secondary.items()}
         return ranges | {"services": self.service_range, "load balancers": self.load_balancer_range}
 
     def to_json(self) -> str:
@@ -187,6 +228,11 @@ class ResolvedCluster:
                 "nodes": tuple(_node_from_json(item) for item in data["nodes"]),
                 "service_range": IPv4Network(data["service_range"]),
                 "load_balancer_range": IPv4Network(data["load_balancer_range"]),
+                "routes": tuple(StaticRoute(**_tuples(item)) for item in data.get("routes", ())),
+                "firewall": tuple(FirewallRule(**_tuples(item)) for item in data.get("firewall", ())),
+                "paths": tuple(PathRule(**_tuples(item)) for item in data.get("paths", ())),
+                "stub_domains": _tuples(data.get("stub_domains", {})),
+                "upstream_nameservers": tuple(data.get("upstream_nameservers", ())),
             }
         )
 
@@ -196,15 +242,28 @@ class ResolvedCluster:
         return cls.from_json((directory / CLUSTER_FILE).read_bytes())
 
 
+def _tuples(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in item.items()}
+
+
 def _subnet_from_json(item: dict[str, Any]) -> ResolvedSubnet:
-    ranges = {key: IPv4Network(item[key]) for key in ("range", "pod_range")}
-    return ResolvedSubnet(**item | ranges)
+    fixed = {
+        "range": IPv4Network(item["range"]),
+        "pod_range": _network(item["pod_range"]),
+        "secondary": {name: IPv4Network(text) for name, text in item.get("secondary", {}).items()},
+    }
+    return ResolvedSubnet(**item | fixed)
 
 
 def _node_from_json(item: dict[str, Any]) -> ResolvedNode:
     fixed = {
         "address": IPv4Address(item["address"]),
-        "pod_range": IPv4Network(item["pod_range"]),
+        "pod_range": _network(item["pod_range"]),
         "taints": tuple(item.get("taints", ())),
+        "tags": tuple(item.get("tags", ())),
     }
     return ResolvedNode(**item | fixed)
+
+
+def _network(text: str | None) -> IPv4Network | None:
+    return None if text is None else IPv4Network(text)

@@ -92,8 +92,13 @@ def _uptime_seconds(pid: int) -> float:
 def _network(cluster: ResolvedCluster) -> Document:
     return {
         "mode": cluster.mode,
+        "podNetwork": cluster.pod_network,
+        "podMtu": cluster.pod_mtu,
         "mtu": cluster.mtu,
         "egress": cluster.egress,
+        "firewallRules": len(cluster.firewall),
+        "routes": len(cluster.routes),
+        "paths": len(cluster.paths),
         "serviceRange": str(cluster.service_range),
         "loadBalancerRange": str(cluster.load_balancer_range),
         "apiAddress": str(cluster.api_vpc_address),
@@ -107,7 +112,8 @@ def _subnets(cluster: ResolvedCluster) -> list[Document]:
             "region": subnet.region,
             "range": str(subnet.range),
             "gateway": str(subnet.gateway),
-            "podRange": str(subnet.pod_range),
+            "podRange": str(subnet.pod_range) if subnet.pod_range is not None else None,
+            "egress": subnet.egress,
             "nodes": sum(node.subnet == subnet.name for node in cluster.nodes),
         }
         for subnet in cluster.subnets

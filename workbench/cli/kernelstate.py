@@ -13,11 +13,12 @@ from typing import Any
 
 from controlplane.config import ResolvedCluster, ResolvedNode
 from controlplane.directories import Directories
+from controlplane.fabric import node_plan, vpc_plan
 from netsim import link, namespace
 from netsim.errors import KernelError, NotFound
 from netsim.mark import Mark
 from netsim.netlink import Netlink
-from netsim.vpc.plan import NODE_NIC, ROUTER, UPLINK, NodePlan, SubnetPlan
+from netsim.vpc.plan import NODE_NIC, ROUTER, UPLINK
 
 SANDBOXES = "nodes/*/sandboxes/*/sandbox.json"
 
@@ -33,11 +34,8 @@ def problems(cluster: ResolvedCluster, directories: Directories) -> list[str]:
 
 
 def _router(cluster: ResolvedCluster, nodes: Iterable[ResolvedNode]) -> Iterator[str]:
-    ports = [NodePlan(node.name, node.subnet, str(node.address), str(node.pod_range)).port for node in nodes]
-    bridges = [
-        SubnetPlan(subnet.name, str(subnet.range), str(subnet.gateway), str(subnet.pod_range)).bridge
-        for subnet in cluster.subnets
-    ]
+    ports = [node_plan(node).port for node in nodes]
+    bridges = [subnet.bridge for subnet in vpc_plan(cluster).subnets]
     yield from _faults("the router", Mark(cluster.name, ROUTER, ROUTER), [UPLINK, *bridges, *ports])
 
 

@@ -53,14 +53,23 @@ def _head(document: Document) -> str:
     else:
         lines.append(f"to start it again: sudo netsim up --name {document['name']}")
     network = document["network"]
-    lines.append(f"network   {network['mode']}, MTU {network['mtu']}, egress {network['egress']}")
+    lines.append(_network(network))
     return "\n".join(lines)
+
+
+def _network(network: Document) -> str:
+    pods = f"pods {network['podNetwork']} with MTU {network['podMtu']}"
+    rules = [(network["firewallRules"], "firewall rule"), (network["routes"], "route"), (network["paths"], "path")]
+    own = [f"{count} {what}{'' if count == 1 else 's'}" for count, what in rules if count]
+    return ", ".join([f"network   {network['mode']}, MTU {network['mtu']}", pods, f"egress {network['egress']}", *own])
 
 
 def _subnets(document: Document) -> str:
     rows = [
         (each["name"], each["region"], each["range"], each["gateway"], each["podRange"], each["nodes"])
         for each in document["subnets"]
+        # Of automatic mode's many, those that are used.
+        if each["podRange"] is not None
     ]
     return table(("SUBNET", "REGION", "RANGE", "GATEWAY", "PODS", "NODES"), rows)
 

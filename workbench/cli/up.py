@@ -111,7 +111,14 @@ def _report(cluster: ResolvedCluster, started: launch.Started, seconds: float) -
     click.secho(f"cluster {cluster.name} is ready: {nodes}, in {seconds:.1f} s", fg="green")
     click.echo(f"  API             {started.api}")
     for subnet in cluster.subnets:
-        click.echo(f"  subnet          {subnet.name} ({subnet.region}): nodes {subnet.range}, pods {subnet.pod_range}")
+        if subnet.pod_range is not None:
+            pods = f"nodes {subnet.range}, pods {subnet.pod_range}"
+            click.echo(f"  subnet          {subnet.name} ({subnet.region}): {pods}")
+    for node in cluster.nodes:
+        if node.pod_range is None:
+            click.secho(
+                f"  node {node.name} is not Ready: its subnet {node.subnet} has no range for pods left", fg="yellow"
+            )
     click.echo(f"  Services        {cluster.service_range}")
     click.echo(f"  load balancers  {cluster.load_balancer_range}")
     option = "" if cluster.name == DEFAULT_NAME else f" --name {cluster.name}"

@@ -10,6 +10,7 @@ import pytest
 from controlplane.config import ClusterConfig, ConfigError, NodeConfig, SubnetConfig
 from controlplane.config.names import check_cluster_name
 from controlplane.config.parse import load, parse
+from netsim.vpc import FirewallRule, PathRule, StaticRoute
 
 HEAD = "apiVersion: netsim.io/v1alpha1\nkind: Cluster\n"
 
@@ -19,18 +20,35 @@ kind: Cluster
 metadata: {name: lab}
 spec:
   nodes:
-    - {name: a, subnet: west, zone: europe-west1-b, labels: {disk: ssd}}
+    - {name: a, subnet: west, zone: europe-west1-b, labels: {disk: ssd}, tags: [web], machineType: e2-medium}
     - {name: b}
+  nodePools:
+    - {name: big, nodes: 1, region: europe-west1, zones: [europe-west1-c, europe-west1-d], maxPodsPerNode: 64,
+       podRange: more, tags: [db]}
+  dns:
+    stubDomains: {Corp.example: [10.1.2.3, "10.1.2.4:5353"]}
+    upstreamNameservers: [9.9.9.9]
   apiServer: {address: 127.0.0.2, port: 7443}
   network:
-    mode: routed
+    mode: custom
+    podNetwork: vxlan
     mtu: 1400
     subnets:
       - {name: default, region: us-central1, range: 10.128.0.0/20, podRange: 10.44.0.0/14}
-      - {name: west, region: europe-west1}
+      - {name: west, region: europe-west1, egress: none, secondaryRanges: [{name: more, range: 10.80.0.0/16}]}
     serviceRange: 10.48.0.0/20
     loadBalancerRange: 203.0.113.0/24
     egress: none
+    routes:
+      - {name: away, destination: 198.18.0.0/16, nextHopNode: a, priority: 5, tags: [web]}
+      - {name: there, destination: 198.19.0.0/16, nextHopAddress: 10.128.0.20}
+      - {name: out, destination: 0.0.0.0/0, nextHopGateway: internet}
+    firewall:
+      - {name: no-db, direction: egress, action: deny, priority: 10, protocols: ["tcp:5432", icmp, 47],
+         destinationRanges: [10.0.0.0/8], targetTags: [web], disabled: true, logging: true}
+      - {name: in, sourceRanges: [192.0.2.0/24], sourceTags: [db]}
+    paths:
+      - {between: [us-central1, europe-west1], rate: 1.5Gbit, delay: 50ms, jitter: 500us, loss: 0.1%}
   images: {missing: error}
   maxPodsPerNode: 32
 """
@@ -41,24 +59,66 @@ def test_every_field_is_read() -> None:
     assert config == ClusterConfig(
         name="lab",
         nodes=(
-            NodeConfig("a", subnet="west", zone="europe-west1-b", labels={"disk": "ssd"}),
+            NodeConfig(
+                "a",
+                subnet="west",
+                zone="europe-west1-b",
+                labels={"disk": "ssd"},
+                tags=("web",),
+                machine_type="e2-medium",
+            ),
             NodeConfig("b"),
+        ),
+        pool_nodes=tuple(
+            NodeConfig(
+                f"big-{number}",
+                subnet="west",
+                zone=zone,
+                labels={"cloud.google.com/gke-nodepool": "big"},
+                max_pods=64,
+                pod_range="more",
+                tags=("db",),
+            )
+            for number, zone in ((1, "europe-west1-c"), (2, "europe-west1-d"))
         ),
         api_address=IPv4Address("127.0.0.2"),
         api_port=7443,
-        mode="routed",
+        mode="custom",
+        pod_network="vxlan",
         mtu=1400,
         subnets=(
             SubnetConfig("default", "us-central1", IPv4Network("10.128.0.0/20"), IPv4Network("10.44.0.0/14")),
-            SubnetConfig("west", "europe-west1"),
+            SubnetConfig("west", "europe-west1", secondary={"more": IPv4Network("10.80.0.0/16")}, egress="none"),
         ),
+        routes=(
+            StaticRoute("away", "198.18.0.0/16", node="a", priority=5, tags=("web",)),
+            StaticRoute("there", "198.19.0.0/16", address="10.128.0.20"),
+            StaticRoute("out", "0.0.0.0/0"),
+        ),
+        firewall=(
+            FirewallRule(
+                "no-db",
+                direction="egress",
+                action="deny",
+                priority=10,
+                protocols=("tcp:5432", "icmp", "47"),
+                destination_ranges=("10.0.0.0/8",),
+                target_tags=("web",),
+                disabled=True,
+                logging=True,
+            ),
+            FirewallRule("in", source_ranges=("192.0.2.0/24",), source_tags=("db",)),
+        ),
+        paths=(PathRule(("us-central1", "europe-west1"), 1_500_000_000, 50_000, 500, 0.1),),
+        stub_domains={"corp.example": ("10.1.2.3", "10.1.2.4:5353")},
+        upstream_nameservers=("9.9.9.9",),
         service_range=IPv4Network("10.48.0.0/20"),
         load_balancer_range=IPv4Network("203.0.113.0/24"),
         egress="none",
         missing_image="error",
         max_pods_per_node=32,
     )
-    assert config.sources["spec.network.subnets[1].region"] == "cluster.yaml:14"
+    assert config.sources["spec.network.subnets[1].region"] == "cluster.yaml:21"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +142,7 @@ def test_nodes_by_number() -> None:
         ),
         (
             HEAD + "spec:\n  network:\n    qqq: 1.2.3.0/24\n    mtu: 1460\n",
-            "cluster.yaml:5: spec.network.qqq: unknown field 'qqq'; allowed is mode, mtu, subnets, ",
+            "cluster.yaml:5: spec.network.qqq: unknown field 'qqq'; allowed is mode, podNetwork, mtu, ",
         ),
         (
             HEAD + "spec:\n  network:\n    serviceranges: 10.0.0.0/20\n",
@@ -90,11 +150,11 @@ def test_nodes_by_number() -> None:
         ),
         (
             HEAD + "spec:\n  network: {mode: vxlan}\n",
-            "cluster.yaml:4: spec.network.mode: found 'vxlan'; vxlan is not implemented yet: allowed is routed",
+            "cluster.yaml:4: spec.network.mode: found 'vxlan'; that is for podNetwork: vxlan; ",
         ),
         (
             HEAD + "spec:\n  network:\n    mode: flannel\n",
-            "cluster.yaml:5: spec.network.mode: found 'flannel'; allowed is routed",
+            "cluster.yaml:5: spec.network.mode: found 'flannel'; allowed is custom or auto",
         ),
         (
             HEAD + "spec: {network: {mtu: 100}}\n",
@@ -138,6 +198,47 @@ def test_nodes_by_number() -> None:
         (HEAD + "---\n" + HEAD, "cluster.yaml:4: document: a second document; write one document a file"),
         ("apiVersion: [\n", "cluster.yaml:2: not YAML: "),
         ("a:\n\t- b\n", "cluster.yaml:2: not YAML: "),
+        (
+            HEAD + "spec: {network: {subnets: [{name: a}]}, nodes: [{name: n, zone: us-east1-b}]}",
+            "spec.nodes[0].zone: found 'us-east1-b'; subnet a is in region us-central1: allowed is a zone as us-",
+        ),
+        (
+            HEAD + "spec: {nodePools: [{name: p, podRange: x}]}",
+            "spec.nodePools[0].podRange: found 'x'; the node's subnet has no secondaryRanges",
+        ),
+        (HEAD + "spec: {nodePools: [{name: p, zoness: [a]}]}", "unknown field 'zoness'; did you mean zones? "),
+        (
+            HEAD + "spec: {network: {mode: auto, regions: [moon]}}",
+            "spec.network.regions[0]: found 'moon'; allowed is us-central1 or europe-west1 or ",
+        ),
+        (
+            HEAD + "spec: {network: {regions: [us-east1]}}",
+            "spec.network.regions: found a list; it goes with mode: auto",
+        ),
+        (HEAD + "spec: {network: {mode: auto, subnets: []}}", "found a list; mode: auto makes them"),
+        (
+            HEAD + "spec: {network: {firewall: [{name: a, protocols: ['tcp:90-80']}]}}",
+            "spec.network.firewall[0].protocols[0]: found 'tcp:90-80'; allowed is as tcp:80",
+        ),
+        (
+            HEAD + "spec: {network: {firewall: [{name: a, priority: 65536}]}}",
+            "firewall[0].priority: found 65536 (a number); allowed is a whole number from 0 to 65535",
+        ),
+        (
+            HEAD + "spec: {network: {firewall: [{name: a, direction: egress, sourceTags: [x]}]}}",
+            "firewall[0].sourceTags: found a list; an egress rule is for",
+        ),
+        (
+            HEAD + "spec: {network: {routes: [{name: a, destination: 192.0.2.0/24}]}}",
+            "spec.network.routes[0]: a route has one next hop; write one of nextHopNode, nextHopAddress, next",
+        ),
+        (
+            HEAD + "spec: {network: {paths: [{between: [a, b], rate: 5Mbps}]}}",
+            "paths[0].rate: found '5Mbps'; allowed is from 8kbit to 100Gbit, as 100Mbit",
+        ),
+        (HEAD + "spec: {network: {paths: [{between: [a, a], rate: 5Mbit}]}}", "allowed are two different regions"),
+        (HEAD + "spec: {network: {paths: [{between: [a, b], loss: 101%}]}}", "allowed is from 0.01% to 100%, as 0.5%"),
+        (HEAD + "spec: {dns: {stubDomains: {a: [ns]}}}", "spec.dns.stubDomains.a[0]: found 'ns'; allowed is an IPv4"),
         (HEAD + "spec: &x {nodes: *x}\n", "spec.nodes: found a mapping; allowed is a number"),
     ],
 )

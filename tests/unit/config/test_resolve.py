@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controlplane.config import CLUSTER_FILE, ClusterConfig, ConfigError, ResolvedCluster, SubnetConfig
+from controlplane.config.differences import differences
 from controlplane.config.host import nameservers, other_clusters, port_owner, port_owner_beside, taken_by_clusters
 from controlplane.config.parse import parse
-from controlplane.config.resolve import Taken, pod_prefix, resolve
+from controlplane.config.placement import pod_prefix
+from controlplane.config.resolve import Taken, resolve
 from controlplane.config.types import numbered_nodes
 
 HEAD = "apiVersion: netsim.io/v1alpha1\nkind: Cluster\n"
@@ -145,10 +147,122 @@ def test_more_nodes_than_addresses_are_refused_with_the_line() -> None:
     )
 
 
-def test_more_nodes_than_pod_ranges_are_refused() -> None:
+def test_more_nodes_than_pod_ranges_leave_the_last_without() -> None:
     config = parse(HEAD + "spec: {nodes: 5, network: {subnets: [{name: a, podRange: 10.9.0.0/22}]}}")
-    with pytest.raises(ConfigError, match=r"podRange: 10.9.0.0/22 has room for 4 nodes"):
-        resolved(config)
+    assert [str(node.pod_range) for node in resolved(config).nodes] == [
+        "10.9.1.0/24",
+        "10.9.2.0/24",
+        "10.9.3.0/24",
+        "10.9.0.0/24",
+        "None",
+    ]
+
+
+def test_automatic_mode_has_a_subnet_a_region_with_gcps_ranges() -> None:
+    config = parse(HEAD + "spec: {network: {mode: auto}, nodes: [{name: a, region: europe-west1}, {name: b}]}")
+    cluster = resolved(config)
+    assert len(cluster.subnets) > 40
+    ranges = {subnet.name: str(subnet.range) for subnet in cluster.subnets}
+    assert (ranges["us-central1"], ranges["europe-west1"]) == ("10.128.0.0/20", "10.132.0.0/20")
+    auto = IPv4Network("10.128.0.0/9")
+    assert all(subnet.range.subnet_of(auto) and subnet.name == subnet.region for subnet in cluster.subnets)
+    assert len(set(ranges.values())) == len(ranges)
+    assert [subnet.name for subnet in cluster.subnets if subnet.pod_range] == ["us-central1", "europe-west1"]
+    assert [(str(node.address), node.zone) for node in cluster.nodes] == [
+        ("10.132.0.11", "europe-west1-a"),
+        ("10.128.0.11", "us-central1-a"),
+    ]
+    assert ResolvedCluster.from_json(cluster.to_json()) == cluster
+    assert differences(config, cluster) == []
+
+
+def test_automatic_mode_with_some_regions_gives_each_a_range_for_pods() -> None:
+    config = parse(HEAD + "spec: {network: {mode: auto, regions: [europe-west1, us-central1]}}")
+    cluster = resolved(config)
+    assert [subnet.name for subnet in cluster.subnets] == ["us-central1", "europe-west1"]
+    assert all(subnet.pod_range for subnet in cluster.subnets)
+
+
+def test_automatic_mode_on_a_host_that_has_one_of_its_ranges_names_both() -> None:
+    config = parse(HEAD + "spec:\n  network:\n    mode: auto\n")
+    taken = [Taken(IPv4Network("10.140.0.0/16"), "the host's route 10.140.0.0/16 dev tun0")]
+    with pytest.raises(ConfigError) as caught:
+        resolve(config, taken=taken, port_owner=nobody)
+    assert str(caught.value).startswith(
+        "cluster.yaml:5: spec.network.mode: 10.140.0.0/20 of automatic mode overlaps the host's route 10.140.0.0/16"
+    )
+
+
+def test_pools_take_the_place_of_the_usual_nodes_and_carve_from_their_own_range() -> None:
+    text = """
+      nodePools:
+      - {name: web, nodes: 2, zones: [us-central1-a, us-central1-b], tags: [web]}
+      - {name: db, subnet: default, podRange: more, maxPodsPerNode: 32, machineType: n2-standard-8}
+      network: {subnets: [{name: default, secondaryRanges: [{name: more, range: 10.80.0.0/24}]}]}
+    """
+    nodes = resolved(parse(HEAD + "spec:" + text)).nodes
+    assert [(node.name, node.zone, str(node.pod_range)) for node in nodes] == [
+        ("web-1", "us-central1-a", "10.44.1.0/24"),
+        ("web-2", "us-central1-b", "10.44.2.0/24"),
+        ("web-3", "us-central1-a", "10.44.3.0/24"),
+        ("web-4", "us-central1-b", "10.44.4.0/24"),
+        ("db-1", "us-central1-a", "10.80.0.64/26"),
+    ]
+    assert nodes[0].labels == {"cloud.google.com/gke-nodepool": "web"}
+    assert (nodes[0].tags, nodes[4].machine_type, nodes[4].max_pods) == (("web",), "n2-standard-8", 32)
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (
+            "routes: [{name: a, destination: 10.128.1.0/24, nextHopNode: node-1}]",
+            "spec.network.routes[0].destination: 10.128.1.0/24 lies in subnet default nodes 10.128.0.0/20",
+        ),
+        (
+            "routes: [{name: a, destination: 192.0.2.0/24, nextHopNode: node-9}]",
+            "spec.network.routes[0].nextHopNode: there is no node node-9; allowed is node-1, node-2, node-3",
+        ),
+        (
+            "routes: [{name: a, destination: 192.0.2.0/24, nextHopAddress: 10.1.1.1}]",
+            "spec.network.routes[0].nextHopAddress: 10.1.1.1 is in no subnet; allowed is an address in 10.128.0.0/20",
+        ),
+        (
+            "firewall: [{name: default-allow-icmp}]",
+            "spec.network.firewall[0].name: default-allow-icmp is a rule that is there; choose another name",
+        ),
+        (
+            "paths: [{between: [us-central1, mars], rate: 1Mbit}]",
+            "spec.network.paths[0].between[1]: mars is neither a region nor a zone of this network; allowed are",
+        ),
+        ("{mtu: 1300, podNetwork: vxlan}", "spec.network.mtu: 1300 leaves pods 1250 in vxlan; allowed is 1330 or more"),
+    ],
+)
+def test_what_a_network_with_its_ranges_shows_to_be_wrong(network: str, message: str) -> None:
+    text = network if network.startswith("{") else f"{{{network}}}"
+    with pytest.raises(ConfigError) as caught:
+        resolved(parse(HEAD + f"spec: {{network: {text}}}"))
+    assert f"cluster.yaml:3: {message}" in str(caught.value)
+
+
+def test_secondary_ranges_that_overlap_are_refused_naming_both() -> None:
+    text = "{name: a, podRange: 10.80.0.0/14, secondaryRanges: [{name: more, range: 10.80.0.0/16}]}"
+    with pytest.raises(ConfigError, match=r"secondaryRanges\[0\].range: 10.80.0.0/16 overlaps .*podRange 10.80.0.0/14"):
+        resolved(parse(HEAD + f"spec: {{network: {{subnets: [{text}]}}}}"))
+
+
+def test_what_is_asked_for_otherwise_is_named() -> None:
+    text = HEAD + "spec: {network: {firewall: [{name: a}], subnets: [{name: default}]}}"
+    cluster = resolved(parse(text))
+    assert differences(parse(text), cluster) == []
+    other = (
+        HEAD + "spec: {network: {firewall: [{name: b}], podNetwork: vxlan, subnets: [{name: default, egress: none}]}}"
+    )
+    assert differences(parse(other), cluster) == [
+        "spec.network.podNetwork: asked for vxlan, has routed",
+        "spec.network.subnets[0].egress: asked for none, has nat",
+        "spec.network.firewall: asked for others than it has",
+    ]
 
 
 @pytest.mark.parametrize(("pods", "prefix"), [(8, 28), (16, 27), (32, 26), (64, 25), (110, 24), (128, 24), (256, 23)])
@@ -160,7 +274,8 @@ def test_pod_range_size_is_gkes(pods: int, prefix: int) -> None:
 def test_addresses_and_pod_ranges_never_collide_nor_leave_their_subnet(
     nodes: int, pods: int, range_prefix: int
 ) -> None:
-    subnet = SubnetConfig("a", range=IPv4Network(f"10.9.0.0/{range_prefix}"), pod_range=IPv4Network("10.44.0.0/16"))
+    pods_of_subnet = IPv4Network("10.44.0.0/16")
+    subnet = SubnetConfig("a", range=IPv4Network(f"10.9.0.0/{range_prefix}"), pod_range=pods_of_subnet)
     config = replace(ClusterConfig(), nodes=numbered_nodes(nodes), subnets=(subnet,), max_pods_per_node=pods)
     try:
         cluster = resolved(config)
@@ -170,9 +285,9 @@ def test_addresses_and_pod_ranges_never_collide_nor_leave_their_subnet(
     reserved = {cluster.subnets[0].gateway, cluster.api_vpc_address}
     assert len(set(addresses) | reserved) == nodes + 2
     assert all(address in cluster.subnets[0].range for address in addresses)
-    starts = [node.pod_range for node in cluster.nodes]
-    assert len(set(starts)) == nodes
-    assert all(pod_range.subnet_of(cluster.subnets[0].pod_range) for pod_range in starts)
+    starts = [node.pod_range for node in cluster.nodes if node.pod_range is not None]
+    assert len(set(starts)) == min(nodes, pods_of_subnet.num_addresses >> (32 - pod_prefix(pods)))
+    assert all(pod_range.subnet_of(pods_of_subnet) for pod_range in starts)
 
 
 def test_a_port_in_use_names_the_process() -> None:
