@@ -16,8 +16,9 @@ from controlplane.api.kinds import BINDING, EVICTION, NODE, POD, SERVICE_ACCOUNT
 from controlplane.api.meta import timestamp
 from controlplane.api.types import Kind, Object
 from controlplane.server import metadata, wording
+from controlplane.server.eviction import evict as eviction_of
 from controlplane.server.registry import Registry
-from controlplane.server.requests import DeleteOptions, WriteOptions
+from controlplane.server.requests import WriteOptions
 
 SHORTEST_TOKEN_SECONDS = 600
 LONGEST_TOKEN_SECONDS = 1 << 32
@@ -72,22 +73,8 @@ async def bind(registry: Registry, name: str, namespace: str, binding: Object, o
 
 
 async def evict(registry: Registry, name: str, namespace: str, eviction: Object, options: WriteOptions) -> Object:
-    """Deletes a pod with the eviction's own delete options."""
-    wanted = eviction.get("deleteOptions", {})
-    preconditions = wanted.get("preconditions", {})
-    await registry.delete(
-        POD,
-        name,
-        namespace,
-        DeleteOptions(
-            user=options.user,
-            dry_run=options.dry_run or bool(wanted.get("dryRun")),
-            grace_period_seconds=wanted.get("gracePeriodSeconds"),
-            propagation_policy=wanted.get("propagationPolicy"),
-            uid=preconditions.get("uid"),
-            resource_version=preconditions.get("resourceVersion"),
-        ),
-    )
+    """Deletes a pod with the eviction's own delete options, if its disruption budget allows it."""
+    await eviction_of(registry, registry.get(POD, name, namespace).document, eviction, options)
     return SUCCESS
 
 
