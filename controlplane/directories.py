@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from netsim.disks import Disks
+
 STATE_ROOT = Path("/var/lib/netsim/clusters")
 RUN_ROOT = Path("/run/netsim")
 IMAGE_ROOT = Path("/var/lib/netsim/images")
@@ -73,3 +75,13 @@ class Directories:
     def control(self) -> Path:
         """The socket of `controlplane.control`."""
         return self.run / "control.sock"
+
+
+def volume_disks(state: Path, *, sized: bool = True) -> Disks:
+    """The disks of a cluster with that state directory."""
+    return Disks(state / "volumes", sized)
+
+
+def export_disks(state: Path, *, sized: bool = True) -> Disks:
+    """What its file servers export."""
+    return Disks(state / "exports", sized)

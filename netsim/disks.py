@@ -25,7 +25,7 @@ from netsim.mountoptions import MountOptions, parse
 SMALLEST = 1 << 20
 """Bytes: a file system needs that much."""
 FILE_SYSTEMS = ("ext4", "ext3", "ext2")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9%][A-Za-z0-9%._-]*")
 _REMOVED = ".removed-"
 _SUPERBLOCK = 1024
 _EXT_MAGIC, _MAGIC_AT = b"\x53\xef", _SUPERBLOCK + 0x38

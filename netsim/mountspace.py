@@ -66,6 +66,8 @@ class MountSpace:
             syscalls.unshare(syscalls.CLONE_NEWNS)
             try:
                 syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_SLAVE)
+                # So that what is mounted here reaches those who ask for it; the host is no longer among them.
+                syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_SHARED)
                 if self._prepare is not None:
                     self._prepare()
                 return _open(_OWN)

@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from controlplane.directories import CACHE_ROOT
+from controlplane.directories import CACHE_ROOT, export_disks, volume_disks
 from controlplane.node.images.store import MissingImage
+from netsim.disks import Disks
+
+DISKS, EXPORTS = "disk", "export"
+"""The stores that volumes come from: disks of the cloud, and what file servers export."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +19,8 @@ class NodeConfig:
     """One node. `namespace` is the path of its network namespace; `dns_address` is "" while the
     cluster has no DNS, and then pods get the host's resolv.conf. `cpu` and `memory` are what the node says it has, ""
     the host's own size; `taints` are those it registers with. `api_endpoint` is where the API server is to be reached
-    from the node's namespace; with None that is taken for granted."""
+    from the node's namespace; with None that is taken for granted. `sized_volumes`: a disk holds no more than its
+    size."""
 
     name: str
     cluster: str
@@ -35,6 +40,7 @@ class NodeConfig:
     max_pods: int = 110
     api_endpoint: tuple[str, int] | None = None
     missing_image: MissingImage = "standin"
+    sized_volumes: bool = True
     dns_address: str = ""
     dns_domain: str = "cluster.local"
     cache_directory: Path = CACHE_ROOT
@@ -50,6 +56,12 @@ class NodeConfig:
     def pods(self) -> Path:
         """Logs, volumes and writable layers of this node's pods, one directory per uid."""
         return self.state_directory / "pods" / self.name
+
+    @property
+    def stores(self) -> dict[str, Disks]:
+        """The disks of the cluster, by what they are for."""
+        sized = self.sized_volumes
+        return {DISKS: volume_disks(self.state_directory, sized=sized), EXPORTS: export_disks(self.state_directory)}
 
     @property
     def addresses(self) -> Path:

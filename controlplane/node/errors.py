@@ -7,6 +7,7 @@ NodeError
 ├── ConfigFailure      the container cannot be described: CreateContainerConfigError
 ├── CreationFailure    it can, but not be made so: CreateContainerError
 └── VolumeFailure      a volume cannot be set up; the pod waits in ContainerCreating
+    └── VolumeWait     somebody else is at it, and will be heard of
 """
 
 from __future__ import annotations
@@ -45,4 +46,14 @@ class CreationFailure(NodeError):
 
 
 class VolumeFailure(NodeError):
-    """A volume or a mount of it is not possible now."""
+    """A volume or a mount of it is not possible now. `volume` is its name where that is not the manifest's; `whole`:
+    the message says by itself what could not be done."""
+
+    def __init__(self, message: str, *, volume: str = "", whole: bool = False) -> None:
+        super().__init__(message)
+        self.volume = volume
+        self.whole = whole
+
+
+class VolumeWait(VolumeFailure):
+    """A controller has yet to do its part; there is nothing to complain of."""

@@ -17,6 +17,7 @@ from controlplane.node.runtime.spawner import Spawner
 from controlplane.node.sandbox import Sandboxes
 from controlplane.node.tokens import Tokens
 from controlplane.node.values import Sources
+from controlplane.node.volumes.storage import Storage
 from netsim.namespace import NamespaceExecutor
 
 
@@ -34,6 +35,7 @@ class NodeParts:
     sources: Sources
     tokens: Tokens
     services: Informer
+    storage: Storage
     registration: Registration
     connection: Connection
     guard: PodGuard | None

@@ -27,10 +27,12 @@ from controlplane.node.runtime.record import Record
 from controlplane.node.sandbox import Sandbox
 from controlplane.node.state import ContainerState, PodState
 from controlplane.node.subpath import SubPath
-from controlplane.node.values import expand
+from controlplane.node.values import expand, references
+from controlplane.node.volumes.mounted import Mounted
 from netsim.namespace import namespace_path
 
 DEFAULT_TERMINATION_PATH = "/dev/termination-log"
+_PROPAGATION = {"None": "rprivate", "HostToContainer": "rslave", "Bidirectional": "rshared"}
 _WRITTEN_BY_NODE = frozenset({"configMap", "secret", "downwardAPI", "projected"})
 """Volumes that containers only read, as upstream: the node follows the links in them when it writes."""
 SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
@@ -155,6 +157,7 @@ class Planner:
             cgroup=record.cgroup,
             namespaces=_namespaces(state, container, self._parts),
             mounts=_mounts(state, spec, files),
+            devices=_devices(spec, state),
             overlays=files.filesystem.overlays,
             root_overlay=files.filesystem.overlay,
             security=who,
@@ -280,16 +283,49 @@ def _volume_mounts(
     written = {v["name"] for v in state.pod["spec"].get("volumes") or [] if not _WRITTEN_BY_NODE.isdisjoint(v)}
     for mount in spec.get("volumeMounts") or []:
         name = mount["name"]
-        if name not in state.volumes:
-            raise ConfigFailure(f'cannot find volume "{name}" to mount into container "{spec["name"]}"')
-        source = state.volumes[name]
-        sub = mount.get("subPath") or expand(mount.get("subPathExpr") or "", variables)
+        volume = _volume(state, spec, name)
+        if volume.is_device:
+            raise ConfigFailure(f"volume {name} has volumeMode Block, but is specified in volumeMounts")
+        source = volume.path
+        sub = "/".join(part for part in (volume.sub, mount.get("subPath") or _sub_path(mount, variables)) if part)
         if sub:
             parts.append(SubPath(source, sub, bound / str(len(parts))))
             source = parts[-1].target
-        read_only = bool(mount.get("readOnly")) or name in written
-        mounts.append(oci.Mount(str(source), os.path.normpath(mount["mountPath"]), read_only=read_only))
+        mounts.append(
+            oci.Mount(
+                str(source),
+                os.path.normpath(mount["mountPath"]),
+                read_only=bool(mount.get("readOnly")) or volume.read_only or name in written,
+                propagation=_PROPAGATION[mount.get("mountPropagation") or "None"],
+            )
+        )
     return mounts, parts
+
+
+def _devices(spec: Object, state: PodState) -> list[oci.Device]:
+    devices = []
+    for device in spec.get("volumeDevices") or []:
+        volume = _volume(state, spec, device["name"])
+        if not volume.is_device:
+            raise ConfigFailure(f"volume {device['name']} has volumeMode Filesystem, but is specified in volumeDevices")
+        devices.append(oci.Device(str(volume.path), device["devicePath"], read_only=volume.read_only))
+    return devices
+
+
+def _volume(state: PodState, spec: Object, name: str) -> Mounted:
+    volume = state.volumes.get(name)
+    if volume is None:
+        raise ConfigFailure(f'cannot find volume "{name}" to mount into container "{spec["name"]}"')
+    return volume
+
+
+def _sub_path(mount: Object, variables: dict[str, str]) -> str:
+    """subPathExpr with its variables; what is not defined is an error, never a directory of that name."""
+    expression = mount.get("subPathExpr") or ""
+    missing = [name for name in references(expression) if name not in variables]
+    if missing:
+        raise ConfigFailure(f'missing value for "{missing[0]}"')
+    return expand(expression, variables)
 
 
 def _termination_file(directory: Path) -> str:

@@ -33,6 +33,10 @@ LEASE_SECONDS = 40
 RENEW_SECONDS = 10.0
 STATUS_SECONDS = 300.0
 RETRY_SECONDS = 1.0
+_NO_POD_RANGE = (
+    "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady"
+    " message:Network plugin returns error: cni plugin not initialized"
+)
 BOOT_ID = "boot_id"
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -54,6 +58,7 @@ def labels(config: NodeConfig) -> dict[str, str]:
         "kubernetes.io/hostname": config.name,
         "kubernetes.io/os": "linux",
         "node.kubernetes.io/instance-type": config.instance_type,
+        "topology.gke.io/zone": config.zone,
         "topology.kubernetes.io/region": config.region,
         "topology.kubernetes.io/zone": config.zone,
         **config.labels,
@@ -131,7 +136,7 @@ class Registration:
             "apiVersion": NODE.api_version,
             "kind": NODE.name,
             "metadata": {"name": config.name, "labels": labels(config)},
-            "spec": {"podCIDR": config.pod_cidr, "podCIDRs": [config.pod_cidr]},
+            "spec": {"podCIDR": config.pod_cidr, "podCIDRs": [config.pod_cidr]} if config.pod_cidr else {},
         }
         taints = {"taints": [dict(taint) for taint in config.taints]} if config.taints else {}
         try:
@@ -148,7 +153,8 @@ class Registration:
         if booted and booted != boot:
             message = f"Node {config.name} has been rebooted, boot id: {boot}"
             self._recorder.event(about, "Warning", "Rebooted", message)
-        for reason in (*(found.event for found in measure(config.state_directory)), "NodeReady"):
+        ready = ("NodeReady",) if config.pod_cidr else ("NodeNotReady", "CIDRNotAvailable")
+        for reason in (*(found.event for found in measure(config.state_directory)), *ready):
             self._recorder.event(about, "Normal", reason, f"Node {config.name} status is now: {reason}")
         return node
 
@@ -190,8 +196,14 @@ class Registration:
         it is not heard of, when it was slow."""
         said = {c["type"]: c["status"] for c in (node.get("status") or {}).get("conditions") or []}
         found = measure(self._config.state_directory)
-        changed = any(said.get(one.kind) != one.status for one in found) or said.get("Ready") != "True"
+        changed = any(said.get(one.kind) != one.status for one in found) or said.get("Ready") != self._ready()[0]
         return changed or ((node.get("status") or {}).get("images") or []) != self._images()
+
+    def _ready(self) -> tuple[str, str, str]:
+        """Status, reason and message of the condition Ready."""
+        if self._config.pod_cidr:
+            return "True", "KubeletReady", "kubelet is posting ready status"
+        return "False", "KubeletNotReady", _NO_POD_RANGE
 
     async def _renew(self) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -226,7 +238,7 @@ class Registration:
         before = {condition["type"]: condition for condition in old.get("conditions") or []}
         found = measure(config.state_directory)
         states = [(one.kind, one.status, one.reason, one.message) for one in found]
-        states.append(("Ready", "True", "KubeletReady", "kubelet is posting ready status"))
+        states.append(("Ready", *self._ready()))
         conditions = []
         for kind, status, reason, message in states:
             previous = before.get(kind, {})

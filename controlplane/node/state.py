@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from controlplane.api.kinds import CONFIG_MAP, SECRET
 from controlplane.api.types import Kind, Object
@@ -13,6 +13,7 @@ from controlplane.node.images.store import Image, ImageSource
 from controlplane.node.probes import ProbeSet
 from controlplane.node.runtime.container import Container
 from controlplane.node.sandbox import Sandbox
+from controlplane.node.volumes.mounted import Mounted
 
 Role = Literal["init", "sidecar", "main", "ephemeral"]
 OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
@@ -82,7 +83,7 @@ class PodState:
     gone: bool = False
     failure: tuple[str, str] | None = None
     ended: bool = False
-    volumes: dict[str, Any] = field(default_factory=dict)
+    volumes: dict[str, Mounted] = field(default_factory=dict)
     volumes_due: bool = True
     standins_due: bool = False
     written: Object | None = None

@@ -53,6 +53,11 @@ def expand(text: str, variables: dict[str, str]) -> str:
     return _REFERENCE.sub(lambda m: "$" if m[1] is None else variables.get(m[1], m[0]), text)
 
 
+def references(text: str) -> list[str]:
+    """The names of the variables that a text refers to."""
+    return [match[1] for match in _REFERENCE.finditer(text) if match[1] is not None]
+
+
 def pod_field(pod: Object, path: str, addresses: dict[str, Any]) -> str:
     """The downward API's fieldRef; `addresses` has podIP, podIPs, hostIP and hostIPs. ConfigFailure if unknown."""
     metadata, spec = pod["metadata"], pod["spec"]

@@ -19,7 +19,7 @@ from controlplane.api.kinds import POD
 from controlplane.api.types import Object
 from controlplane.node import logs, podfiles, pulls, standins, volumes
 from controlplane.node import status as pod_status
-from controlplane.node.errors import NodeError, VolumeFailure
+from controlplane.node.errors import NodeError, VolumeFailure, VolumeWait
 from controlplane.node.hooks import HOOK_FAILURES, Hooks
 from controlplane.node.launch import Launcher
 from controlplane.node.limits import Limits
@@ -147,7 +147,8 @@ class PodWorker:
             self._parts.recorder.event(state.pod, "Warning", "FailedCreatePodSandBox", message)
             return RETRY_SECONDS
         except VolumeFailure as error:
-            self._parts.recorder.event(state.pod, "Warning", "FailedMount", str(error))
+            if not isinstance(error, VolumeWait):
+                self._parts.recorder.event(state.pod, "Warning", "FailedMount", str(error))
             return RETRY_SECONDS
         dues = [await self._ensure_ephemeral(state, container) for container in state.of_role("ephemeral")]
         policy = state.pod["spec"].get("restartPolicy", "Always")
@@ -190,7 +191,11 @@ class PodWorker:
                     # It was there once: what has gone since does not stop a running pod.
                     continue
                 state.volumes_due = True
-                raise VolumeFailure(f'MountVolume.SetUp failed for volume "{name}" : {error}') from error
+                if error.whole or isinstance(error, VolumeWait):
+                    raise
+                raise VolumeFailure(
+                    f'MountVolume.SetUp failed for volume "{error.volume or name}" : {error}'
+                ) from error
 
     def _volume_context(self, state: PodState) -> VolumeContext:
         parts = self._parts
@@ -203,6 +208,9 @@ class PodWorker:
             tokens=parts.tokens.get,
             addresses=addresses_of(state, parts.config.address),
             allocatable=parts.registration.allocatable,
+            storage=parts.storage,
+            recorder=parts.recorder,
+            labels=parts.storage.node_labels(),
         )
 
     async def _ensure_container(self, state: PodState, container: ContainerState, policy: str) -> float | None:
@@ -392,6 +400,7 @@ class PodWorker:
         if state.sandbox is not None:
             sandbox, state.sandbox, state.files_written = state.sandbox, None, False
             await self._parts.sandboxes.remove(sandbox)
+        await self._parts.storage.staging.release(state.uid)
 
     async def _remove_all(self, state: PodState) -> None:
         for container in state.containers.values():

@@ -6,6 +6,7 @@ Capabilities, masked and read-only paths, mounts and sysctls are containerd's de
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -112,6 +113,16 @@ class Mount:
     read_only: bool = False
     recursive: bool = True
     options: tuple[str, ...] = ()
+    propagation: str = "rprivate"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A block device: `source` on the host, seen at `target` in the container."""
+
+    source: str
+    target: str
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +175,7 @@ class ContainerPlan:
     cgroup: str
     namespaces: Namespaces
     mounts: Sequence[Mount] = ()
+    devices: Sequence[Device] = ()
     overlays: Sequence[Mapping[str, Any]] = ()
     root_overlay: str = ""
     security: Security = field(default_factory=Security)
@@ -238,6 +250,12 @@ def _linux(plan: ContainerPlan, *, unified_cgroup: bool, controllers: Collection
         "cgroupsPath": plan.cgroup,
         "resources": _resources(plan, controllers),
     }
+    if plan.devices:
+        linux["devices"] = [_device(device) for device in plan.devices]
+    propagations = {mount.propagation for mount in plan.mounts}
+    if propagations & {"rslave", "rshared"}:
+        # Else the runtime makes everything private before it mounts anything.
+        linux["rootfsPropagation"] = "rshared" if "rshared" in propagations else "rslave"
     if plan.sysctls:
         linux["sysctl"] = plan.sysctls
     if not plan.security.privileged and not plan.security.unmasked:
@@ -252,7 +270,7 @@ def _resources(plan: ContainerPlan, controllers: Collection[str]) -> dict[str, A
     if plan.security.privileged:
         found["devices"] = [{"allow": True, "access": "rwm"}]
     else:
-        found["devices"] = _DEVICE_RULES
+        found["devices"] = [*_DEVICE_RULES, *(_device_rule(device) for device in plan.devices)]
     if limits.cpu_quota is not None and "cpu" in controllers:
         found["cpu"] |= {"quota": limits.cpu_quota, "period": 100_000}
     if limits.memory_bytes is not None and "memory" in controllers:
@@ -260,6 +278,26 @@ def _resources(plan: ContainerPlan, controllers: Collection[str]) -> dict[str, A
     if limits.pids is not None and "pids" in controllers:
         found["pids"] = {"limit": limits.pids}
     return found
+
+
+def _device(device: Device) -> dict[str, Any]:
+    number = os.stat(device.source).st_rdev
+    mode = 0o440 if device.read_only else 0o660
+    return {
+        "type": "b",
+        "path": device.target,
+        "major": os.major(number),
+        "minor": os.minor(number),
+        "fileMode": mode,
+        "uid": 0,
+        "gid": 0,
+    }
+
+
+def _device_rule(device: Device) -> dict[str, Any]:
+    number = os.stat(device.source).st_rdev
+    access = "rm" if device.read_only else "rwm"
+    return {"allow": True, "type": "b", "major": os.major(number), "minor": os.minor(number), "access": access}
 
 
 def _mounts(plan: ContainerPlan, *, unified_cgroup: bool) -> list[dict[str, Any]]:
@@ -293,6 +331,6 @@ def _mounts(plan: ContainerPlan, *, unified_cgroup: bool) -> list[dict[str, Any]
     # Parents before children, whatever order the manifest has them in.
     for mount in sorted(plan.mounts, key=lambda m: m.target.count("/")):
         bind = "rbind" if mount.recursive else "bind"
-        options = [bind, "rprivate", "ro" if mount.read_only else "rw", *mount.options]
+        options = [bind, mount.propagation, "ro" if mount.read_only else "rw", *mount.options]
         mounts.append({"destination": mount.target, "type": "bind", "source": mount.source, "options": options})
     return mounts

@@ -341,7 +341,7 @@ async def test_a_pod_that_fills_its_volume_is_evicted(node: Node, monkeypatch: p
     monkeypatch.setattr("controlplane.node.limits.MEASURE_SECONDS", 0.1)
     script = "head -c 3000000 /dev/zero > /small/file; sleep 60"
     mounts = [{"name": "small", "mountPath": "/small"}, {"name": "large", "mountPath": "/large"}]
-    small = {"name": "small", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}
+    small = {"name": "small", "emptyDir": {"sizeLimit": "1Mi"}}
     large = {"name": "large", "emptyDir": {"sizeLimit": "1Gi"}}
     await node.create(
         "full", shell(script, volumeMounts=mounts), volumes=[small, large], terminationGracePeriodSeconds=1

@@ -1,0 +1,169 @@
+"""What a node has mounted for its pods: each disk once, for as long as a pod of the node uses it.
+
+    <run>/staged/<store>-<disk>/mount        where the disk is mounted, in the cluster's mount namespace only
+    <run>/staged/<store>-<disk>/pods/<uid>   a pod that uses it
+
+The files say who uses what, so the next daemon knows; the kernel says what is mounted. Pods are written down before the
+mount is made and struck off after it is gone: killed in between, nothing is left that nobody remembers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from controlplane.node.config import DISKS, EXPORTS
+from controlplane.node.errors import VolumeFailure
+from controlplane.node.runtime.spawner import Spawner
+from netsim import syscalls
+from netsim.disks import Disks
+from netsim.errors import InvalidRequest, NetsimError, NotFound
+from netsim.mountspace import is_mount_point
+
+DEFAULT_FILE_SYSTEM = "ext4"
+__all__ = ["DEFAULT_FILE_SYSTEM", "DISKS", "EXPORTS", "Mount", "Staging"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """What is to be mounted: a disk of one of the stores, and how."""
+
+    store: str
+    disk: str
+    filesystem: str = DEFAULT_FILE_SYSTEM
+    options: Sequence[str] = ()
+
+    @property
+    def key(self) -> str:
+        return f"{self.store}-{self.disk}"
+
+
+class Staging:
+    """The staged disks of one node, below `directory`; `stores` are the disks by the name of their store."""
+
+    def __init__(self, directory: Path, stores: Mapping[str, Disks], spawner: Spawner) -> None:
+        self._directory = directory
+        self._stores = stores
+        self._spawner = spawner
+        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._users: dict[str, set[str]] = {}
+
+    def store(self, name: str) -> Disks:
+        """The disks of a store."""
+        return self._stores[name]
+
+    async def mount(self, wanted: Mount, pod_uid: str) -> tuple[Path, bool]:
+        """Where the disk is mounted, for a pod; and whether the pod is new to it. VolumeFailure with what is wrong."""
+        target = self._place(wanted.key) / "mount"
+        disks = self._stores[wanted.store]
+
+        def prepare() -> None:
+            disks.prepare(wanted.disk, wanted.filesystem)
+
+        def mount() -> None:
+            if not is_mount_point(str(target)):
+                disks.mount(wanted.disk, target, options=wanted.options)
+
+        async with self._locks[wanted.key]:
+            users = self._users.setdefault(wanted.key, set())
+            new = pod_uid not in users
+            if new or not await self._spawner.mounts(lambda: is_mount_point(str(target))):
+                await self._write_down(wanted.key, pod_uid)
+                try:
+                    await self._spawner.files(prepare)
+                    await self._spawner.mounts(mount)
+                except (NetsimError, OSError) as error:
+                    raise VolumeFailure(str(error)) from error
+        return target, new
+
+    async def attach(self, wanted: Mount, pod_uid: str) -> str:
+        """The block device of a disk, for a pod; VolumeFailure with what is wrong."""
+        async with self._locks[wanted.key]:
+            await self._write_down(wanted.key, pod_uid)
+            try:
+                return await self._spawner.files(self._stores[wanted.store].attach, wanted.disk)
+            except (NetsimError, OSError) as error:
+                raise VolumeFailure(str(error)) from error
+
+    async def grow(self, wanted: Mount) -> None:
+        """Has a mounted file system fill its disk; raises NetsimError."""
+        target = self._place(wanted.key) / "mount"
+        await self._spawner.mounts(lambda: self._stores[wanted.store].grow_filesystem(wanted.disk, target))
+
+    async def release(self, pod_uid: str) -> list[str]:
+        """Unmounts what only this pod used; returns the keys of what is no longer used on the node."""
+        gone = []
+        for key in [key for key, users in self._users.items() if pod_uid in users]:
+            async with self._locks[key]:
+                users = self._users[key]
+                if users == {pod_uid}:
+                    await self._take_away(key)
+                    gone.append(key)
+                users.discard(pod_uid)
+                if not users:
+                    del self._users[key]
+                await self._spawner.files(self._strike_off, key, pod_uid)
+        return gone
+
+    async def adopt(self, present: Iterable[str]) -> None:
+        """Takes over what an earlier daemon left; what was for pods that are no more is unmounted."""
+        self._users = await self._spawner.files(self._read)
+        for key in [key for key, users in self._users.items() if not users]:
+            self._users[key] = {""}
+        for uid in set().union(*self._users.values()) - set(present):
+            await self.release(uid)
+
+    def in_use(self) -> list[str]:
+        """The keys of what pods use now."""
+        return sorted(self._users)
+
+    async def _write_down(self, key: str, pod_uid: str) -> None:
+        self._users.setdefault(key, set()).add(pod_uid)
+        place = self._place(key)
+
+        def write() -> None:
+            (place / "mount").mkdir(parents=True, exist_ok=True)
+            (place / "pods").mkdir(exist_ok=True)
+            (place / "pods" / pod_uid).touch()
+
+        await self._spawner.files(write)
+
+    async def _take_away(self, key: str) -> None:
+        target = str(self._place(key) / "mount")
+
+        def unmount() -> None:
+            # One over the other, if a mount was made twice around a kill.
+            while is_mount_point(target):
+                with suppress(NotFound, InvalidRequest):
+                    syscalls.unmount(target)
+
+        await self._spawner.mounts(unmount)
+        store, _, disk = key.partition("-")
+        with suppress(NetsimError):
+            await self._spawner.files(self._stores[store].detach, disk)
+
+    def _strike_off(self, key: str, pod_uid: str) -> None:
+        place = self._place(key)
+        with suppress(FileNotFoundError):
+            if pod_uid:
+                os.unlink(place / "pods" / pod_uid)
+            if not os.listdir(place / "pods"):
+                # Seen from the host there is nothing in it, whatever is mounted.
+                shutil.rmtree(place)
+
+    def _read(self) -> dict[str, set[str]]:
+        found = {}
+        with suppress(FileNotFoundError):
+            for key in os.listdir(self._directory):
+                pods = self._directory / key / "pods"
+                found[key] = set(os.listdir(pods)) if pods.is_dir() else set()
+        return found
+
+    def _place(self, key: str) -> Path:
+        return self._directory / key
