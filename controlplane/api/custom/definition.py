@@ -72,10 +72,10 @@ def validate_update(new: Object, old: Object) -> list[FieldError]:
     spec, before = new["spec"], old["spec"]
     errors = [*meta.validate_update(new, old), *_spec_errors(new)]
     if condition(old, "Established") == "True":
-        errors += _immutable("spec.scope", spec.get("scope"), before["scope"])
-        errors += _immutable("spec.names.kind", spec["names"].get("kind"), before["names"]["kind"])
-    errors += _immutable("spec.group", spec.get("group"), before["group"])
-    errors += _immutable("spec.names.plural", spec["names"].get("plural"), before["names"]["plural"])
+        errors += _immutable("spec.scope", spec.get("scope"), before.get("scope"))
+        errors += _immutable("spec.names.kind", spec["names"].get("kind"), before["names"].get("kind"))
+    errors += _immutable("spec.group", spec.get("group"), before.get("group"))
+    errors += _immutable("spec.names.plural", spec["names"].get("plural"), before["names"].get("plural"))
     return errors + validate_status(new)
 
 
@@ -90,7 +90,7 @@ def validate_status(crd: Object) -> list[FieldError]:
         for name in _storage_versions(crd)
         if name not in stored
     ]
-    versions = {version["name"] for version in crd["spec"].get("versions", ())}
+    versions = {version.get("name") for version in crd["spec"].get("versions", ())}
     for index, name in enumerate(stored):
         if name not in versions:
             errors.append(invalid(f"{path}[{index}]", name, "missing from spec.versions; " + STILL_STORED))
@@ -100,12 +100,12 @@ def validate_status(crd: Object) -> list[FieldError]:
 def warnings(crd: Object) -> list[str]:
     """What is accepted and not done."""
     found = []
-    for index, version in enumerate(crd["spec"]["versions"]):
+    for index, version in enumerate(crd["spec"].get("versions", ())):
         path = f"spec.versions[{index}].schema.openAPIV3Schema"
         rules = sum(1 for _ in _rules((version.get("schema") or {}).get("openAPIV3Schema") or {}))
         if rules:
             found.append(f"{path}: {rules} x-kubernetes-validations: netsim does not evaluate expressions")
-    if crd["spec"]["conversion"]["strategy"] == "Webhook":
+    if crd["spec"]["conversion"].get("strategy") == "Webhook":
         found.append("spec.conversion.strategy: netsim does not call conversion webhooks: only apiVersion is changed")
     return found
 
@@ -126,7 +126,7 @@ STILL_STORED = (
 
 def condition(crd: Object, kind: str) -> str:
     """The status of the condition `kind`, "" when it is not there."""
-    found = (one["status"] for one in crd.get("status", {}).get("conditions", ()) if one["type"] == kind)
+    found = (one.get("status", "") for one in crd.get("status", {}).get("conditions", ()) if one.get("type") == kind)
     return next(found, "")
 
 
@@ -157,7 +157,7 @@ def _protected(group: str) -> bool:
 
 
 def _storage_versions(crd: Object) -> list[str]:
-    return [version["name"] for version in crd["spec"].get("versions", ()) if version.get("storage")]
+    return [version.get("name", "") for version in crd["spec"].get("versions", ()) if version.get("storage")]
 
 
 def _immutable(path: str, value: Any, before: Any) -> list[FieldError]:

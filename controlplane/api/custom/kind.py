@@ -72,10 +72,10 @@ class CustomSchema:
 
 def kinds_of(crd: Object) -> list[Kind]:
     """The kinds of the served versions; the one in whose form objects are kept is the first."""
-    served = [version for version in crd["spec"]["versions"] if version["served"]]
+    served = [version for version in crd["spec"]["versions"] if version.get("served")]
     if not served:
         return []
-    storage = next((version for version in served if version["storage"]), served[0])
+    storage = next((version for version in served if version.get("storage")), served[0])
     several = len(crd["spec"]["versions"]) > 1
     kept = _kind(crd, storage, stored=None, converts=several)
     others = [_kind(crd, version, stored=kept, converts=True) for version in served if version is not storage]

@@ -77,7 +77,7 @@ class Map(Mapping):
         if type(value) is not dict:
             return value
         return {
-            key: self.values.decode(item, f"{path}.{key}", decoding) if item is not None else None
+            key: self.values.decode(item, f"{path}.{key}" if path else key, decoding) if item is not None else None
             for key, item in value.items()
             if item is not None or self.nullable
         }
