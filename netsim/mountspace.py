@@ -89,3 +89,20 @@ def _make_private(directory: Path) -> None:
     except InvalidRequest:
         syscalls.mount(str(directory), str(directory), flags=syscalls.MS_BIND)
         syscalls.mount("", str(directory), flags=syscalls.MS_PRIVATE)
+
+
+def is_mount_point(path: str) -> bool:
+    """Whether something is mounted on a directory, as the calling thread sees it; False where there is none."""
+    try:
+        return _mount_id(path) != _mount_id(os.path.dirname(path))
+    except FileNotFoundError:
+        return False
+
+
+def _mount_id(path: str) -> str:
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        with open(f"/proc/thread-self/fdinfo/{descriptor}") as file:
+            return next(line for line in file if line.startswith("mnt_id:"))
+    finally:
+        os.close(descriptor)
