@@ -22,29 +22,70 @@ class Decision:
 
 
 def decide(
-    pod: PodInfo, nodes: Sequence[NodeInfo], filters: Sequence[FilterPlugin], scores: Sequence[ScorePlugin]
+    pod: PodInfo,
+    nodes: Sequence[NodeInfo],
+    filters: Sequence[FilterPlugin],
+    scores: Sequence[ScorePlugin],
+    *,
+    promised: Mapping[str, Sequence[PodInfo]] | None = None,
+    preferred: str = "",
 ) -> Decision:
-    """Filters, scores, and takes one of the best at random."""
-    checks = [(one, check) for one in filters if (check := one.filter(pod, nodes)) is not None]
-    fitting: list[NodeInfo] = []
-    refusals: dict[str, tuple[FilterPlugin, Refusal]] = {}
-    for node in nodes:
-        refused = _first_refusal(node, checks)
-        if refused is None:
-            fitting.append(node)
-        else:
-            refusals[node.name] = refused
+    """Filters, scores, and takes one of the best at random, or the node `preferred` if that does.
+
+    `promised` are pods of no lower priority that wait for a preemption, by the node that they were promised: a node
+    has to do with them, and without them as well, for they may go elsewhere.
+    """
+    refusals = refusals_of(pod, nodes, filters)
+    if promised:
+        crowded = [_with(node, promised.get(node.name, ()), pod.uid) for node in nodes]
+        refusals |= refusals_of(pod, crowded, filters)
+    fitting = [node for node in nodes if node.name not in refusals]
     if not fitting:
         return Decision(None, len(nodes), refusals)
+    fitting = [node for node in fitting if node.name == preferred] or fitting
     return Decision(_best(pod, fitting, scores), len(nodes), refusals)
 
 
-def explain(pod: PodInfo, decision: Decision, nodes: Sequence[NodeInfo]) -> str:
+def refusals_of(
+    pod: PodInfo, nodes: Sequence[NodeInfo], filters: Sequence[FilterPlugin]
+) -> dict[str, tuple[FilterPlugin, Refusal]]:
+    """The nodes that do not do, each with the first plugin that says so."""
+    checks = [(one, check) for one in filters if (check := one.filter(pod, nodes)) is not None]
+    refused = ((node.name, _first_refusal(node, checks)) for node in nodes)
+    return {name: refusal for name, refusal in refused if refusal is not None}
+
+
+def refusal_of(
+    pod: PodInfo, node: NodeInfo, nodes: Sequence[NodeInfo], filters: Sequence[FilterPlugin]
+) -> Refusal | None:
+    """Why one of the nodes does not do; None if it does."""
+    checks = [(one, check) for one in filters if (check := one.filter(pod, nodes)) is not None]
+    refused = _first_refusal(node, checks)
+    return refused[1] if refused is not None else None
+
+
+def explain(decision: Decision) -> str:
     """Why the pod has no node, in upstream's counted words."""
     if decision.total == 0:
         return "no nodes available to schedule pods"
     counts = Counter(reason for _, refusal in decision.refusals.values() for reason in refusal.reasons)
-    return f"{_unavailable(decision.total, counts)} preemption: {_preemption(pod, decision, nodes)}"
+    return unavailable(decision.total, counts)
+
+
+def unavailable(total: int, counts: Mapping[str, int]) -> str:
+    """How many nodes have which reason."""
+    reasons = sorted(f"{count} {reason}" for reason, count in counts.items())
+    return f"0/{total} nodes are available: {', '.join(reasons)}."
+
+
+def weighted_scores(pod: PodInfo, nodes: Sequence[NodeInfo], scores: Sequence[ScorePlugin]) -> dict[str, list[float]]:
+    """What each plugin that has an opinion gives each of the nodes, weighted."""
+    found = {}
+    for plugin in scores:
+        values = plugin.score(pod, nodes)
+        if values is not None:
+            found[plugin.name] = [float(plugin.weight * int(value)) for value in values]
+    return found
 
 
 def _first_refusal(
@@ -57,37 +98,22 @@ def _first_refusal(
     return None
 
 
+def _with(node: NodeInfo, promised: Sequence[PodInfo], uid: str) -> NodeInfo:
+    """The node with the pods that it was promised to, but for the one with that uid."""
+    coming = [other for other in promised if other.uid != uid]
+    if not coming:
+        return node
+    crowded = node.copy()
+    for other in coming:
+        crowded.add(other)
+    return crowded
+
+
 def _best(pod: PodInfo, nodes: Sequence[NodeInfo], scores: Sequence[ScorePlugin]) -> NodeInfo:
     if len(nodes) == 1:
         return nodes[0]
     totals = [0.0] * len(nodes)
-    for plugin in scores:
-        values = plugin.score(pod, nodes)
-        if values is not None:
-            weight = plugin.weight
-            totals = [total + weight * int(value) for total, value in zip(totals, values, strict=True)]
+    for values in weighted_scores(pod, nodes, scores).values():
+        totals = [total + value for total, value in zip(totals, values, strict=True)]
     highest = max(totals)
     return random.choice([node for node, total in zip(nodes, totals, strict=True) if total == highest])
-
-
-def _unavailable(total: int, counts: Mapping[str, int]) -> str:
-    reasons = sorted(f"{count} {reason}" for reason, count in counts.items())
-    return f"0/{total} nodes are available: {', '.join(reasons)}."
-
-
-def _preemption(pod: PodInfo, decision: Decision, nodes: Sequence[NodeInfo]) -> str:
-    if pod.spec.get("preemptionPolicy") == "Never":
-        return "not eligible due to preemptionPolicy=Never."
-    counts: Counter[str] = Counter()
-    by_name = {node.name: node for node in nodes}
-    for name, (_, refusal) in decision.refusals.items():
-        counts[_victims(pod, by_name[name], refusal)] += 1
-    return _unavailable(decision.total, counts)
-
-
-def _victims(pod: PodInfo, node: NodeInfo, refusal: Refusal) -> str:
-    if not refusal.resolvable:
-        return "Preemption is not helpful for scheduling"
-    if any(other.priority < pod.priority for other in node.pods.values()):
-        return "Preemption of lower-priority pods is not supported yet"
-    return "No preemption victims found for incoming pod"

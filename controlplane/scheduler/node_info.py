@@ -57,6 +57,16 @@ class NodeInfo:
         status = node.get("status") or {}
         self.allocatable = amounts(status.get("allocatable") or status.get("capacity"))
 
+    def copy(self) -> NodeInfo:
+        """One of its own to try things on; what cannot change is shared."""
+        other = NodeInfo(self.name)
+        other.exists, other.unschedulable = self.exists, self.unschedulable
+        other.labels, other.taints, other.allocatable = self.labels, self.taints, self.allocatable
+        other.score_cpu, other.score_memory = self.score_cpu, self.score_memory
+        other.used, other.pods, other.ports = dict(self.used), dict(self.pods), Counter(self.ports)
+        other.owners, other.with_anti_affinity = Counter(self.owners), dict(self.with_anti_affinity)
+        return other
+
     def add(self, pod: PodInfo) -> None:
         self.pods[pod.uid] = pod
         self._count(pod, 1)

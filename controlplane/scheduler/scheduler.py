@@ -1,10 +1,10 @@
 """Gives every pod a node.
 
     pods, nodes (informers) → queue, cache → decide → assume → pods/binding → event
+                                              └→ preempt → victims deleted, node promised
 
-Decisions are taken one after another, on the cache; bindings are written many at a time. The
-scheduler never moves a pod and never deletes one: preemption is not implemented, and the message
-of an unschedulable pod says so where it would have mattered.
+Decisions are taken one after another, on the cache; bindings are written many at a time, and victims of
+preemptions deleted likewise. Nothing is moved: a pod that has to go is deleted, and whoever made it makes another.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from controlplane.api.errors import ApiError, Conflict, NotFound
-from controlplane.api.kinds import BINDING, NAMESPACE, NODE, POD
+from controlplane.api.kinds import BINDING, NAMESPACE, NODE, POD, POD_DISRUPTION_BUDGET
 from controlplane.api.types import Object
 from controlplane.client.informer import Informers
 from controlplane.client.interface import Client
@@ -26,10 +26,13 @@ from controlplane.scheduler.cache import Cache
 from controlplane.scheduler.decision import Decision, decide, explain
 from controlplane.scheduler.framework import ClusterEvent
 from controlplane.scheduler.node_info import NodeInfo
+from controlplane.scheduler.nominations import Nominations
 from controlplane.scheduler.plugins import default_plugins
 from controlplane.scheduler.pod_info import PodInfo
+from controlplane.scheduler.preemption import Candidate, preempt
 from controlplane.scheduler.queue import SchedulingQueue
-from controlplane.scheduler.status import unschedulable_condition
+from controlplane.scheduler.status import waiting_status
+from controlplane.scheduler.victims import remove_victims
 
 log = logging.getLogger(__name__)
 
@@ -56,18 +59,23 @@ class Scheduler:
         self._cache = Cache()
         self._queue = SchedulingQueue()
         self._filters, self._scores = default_plugins(self._namespace_labels)
-        self._conditions: dict[str, tuple[PodInfo, Mapping[str, object]]] = {}
-        self._status: Reconciler[str] = Reconciler("scheduler-status", self._write_condition, workers=STATUS_WRITERS)
+        self._budgets = informers.of(POD_DISRUPTION_BUDGET)
+        self._nominations = Nominations()
+        self._group: asyncio.TaskGroup | None = None
+        self._preempting: dict[str, bool] = {}
+        self._statuses: dict[str, tuple[PodInfo, Mapping[str, object]]] = {}
+        self._status: Reconciler[str] = Reconciler("scheduler-status", self._write_status, workers=STATUS_WRITERS)
         self._nodes.add_handler(self._node_changed)
         self._pods.add_handler(self._pod_changed)
 
     async def run(self) -> None:
         """Works until cancelled."""
-        for informer in (self._nodes, self._namespaces, self._pods):
+        for informer in (self._nodes, self._namespaces, self._budgets, self._pods):
             await informer.wait_synced()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._recorder.run(), name="scheduler-events")
             group.create_task(self._status.run(), name="scheduler-status")
+            self._group = group
             group.create_task(self._schedule(group), name="scheduler")
 
     def decide(self, pod: Object) -> tuple[Decision, list[NodeInfo]]:
@@ -102,16 +110,56 @@ class Scheduler:
 
     def _place(self, pod: PodInfo) -> str | None:
         """Decides for one pod, and counts it on its node; None where it has to wait."""
-        nodes = self._cache.available_nodes()
-        decision = decide(pod, nodes, self._filters, self._scores)
-        if decision.node is None:
-            self._queue.refused(pod, [plugin for plugin, _ in decision.refusals.values()])
-            message = explain(pod, decision, nodes)
-            self._recorder.event(pod.pod, "Warning", "FailedScheduling", message)
-            self._tell(pod, "Unschedulable", message)
+        if pod.uid in self._preempting:
+            # Its victims are being deleted; it is tried again when they are.
+            self._preempting[pod.uid] = True
+            self._queue.refused(pod, ())
             return None
+        nodes = self._cache.available_nodes()
+        decision = decide(
+            pod,
+            nodes,
+            self._filters,
+            self._scores,
+            promised=self._nominations.against(pod),
+            preferred=self._nominations.node_of(pod.uid),
+        )
+        if decision.node is None:
+            self._refuse(pod, decision, nodes)
+            return None
+        self._nominations.remove(pod.uid)
         self._cache.assume(pod, decision.node.name)
         return decision.node.name
+
+    def _refuse(self, pod: PodInfo, decision: Decision, nodes: list[NodeInfo]) -> None:
+        """Has the pod wait, and others go for it where that helps."""
+        self._queue.refused(pod, [plugin for plugin, _ in decision.refusals.values()])
+        message = explain(decision)
+        if nodes:
+            promised = self._nominations.node_of(pod.uid)
+            outcome = preempt(pod, decision, nodes, self._filters, budgets=self._budgets.list(), nominated=promised)
+            message += f" preemption: {outcome.message}" if outcome.message else ""
+            if outcome.candidate is not None:
+                self._nominate(pod, outcome.candidate)
+            elif not outcome.waiting:
+                self._nominations.remove(pod.uid)
+        self._recorder.event(pod.pod, "Warning", "FailedScheduling", message)
+        self._tell(pod, "Unschedulable", message)
+
+    def _nominate(self, pod: PodInfo, candidate: Candidate) -> None:
+        for other in self._nominations.lower(candidate.node, pod.priority):
+            # The node was promised to it; it may be preempted before it is even there.
+            self._nominations.remove(other.uid)
+        self._nominations.set(pod, candidate.node)
+        self._preempting[pod.uid] = False
+        assert self._group is not None, "only while `run` does"
+        removal = remove_victims(self._client, self._recorder, candidate, pod, scheduler=self._name)
+        task = self._group.create_task(removal, name="scheduler-preempt")
+        task.add_done_callback(lambda _: self._preempted(pod))
+
+    def _preempted(self, pod: PodInfo) -> None:
+        if self._preempting.pop(pod.uid, False):
+            self._queue.failed(pod)
 
     async def _bind(self, pod: PodInfo, node: str) -> None:
         binding: Object = {
@@ -145,18 +193,19 @@ class Scheduler:
         self._queue.failed(pod)
 
     def _tell(self, pod: PodInfo, reason: str, message: str) -> None:
-        """Has the PodScheduled condition written; of several that wait for one pod the last counts."""
-        condition = unschedulable_condition(pod.pod, reason, message, self._clock())
-        if condition is not None:
-            self._conditions[pod.uid] = (pod, condition)
+        """Has the status written; of several that wait for one pod the last counts."""
+        nominated = self._nominations.node_of(pod.uid)
+        status = waiting_status(pod.pod, reason, message, self._clock(), nominated=nominated)
+        if status is not None:
+            self._statuses[pod.uid] = (pod, status)
             self._status.queue.add(pod.uid)
 
-    async def _write_condition(self, uid: str) -> None:
-        told = self._conditions.pop(uid, None)
-        if told is None or self._cache.is_placed(uid):
+    async def _write_status(self, uid: str) -> None:
+        told = self._statuses.pop(uid, None)
+        if told is None:
             return
-        pod, condition = told
-        body = {"metadata": {"uid": uid}, "status": {"conditions": [condition]}}
+        pod, status = told
+        body = {"metadata": {"uid": uid}, "status": status}
         try:
             await self._client.patch(
                 POD, pod.name, pod.namespace, body=body, patch_type="strategic", subresource="status"
@@ -169,6 +218,7 @@ class Scheduler:
         uid = (new or old or {})["metadata"]["uid"]
         if new is None or new.get("status", {}).get("phase") in ("Succeeded", "Failed"):
             self._queue.remove(uid)
+            self._nominations.remove(uid)
             if self._cache.is_placed(uid):
                 self._cache.remove_pod(uid)
                 self._queue.happened(ClusterEvent.POD_GONE)
@@ -177,21 +227,27 @@ class Scheduler:
         if node:
             self._placed(old, new, node)
         elif new["spec"].get("schedulerName", NAME) == self._name and not self._cache.is_placed(uid):
-            self._wants_node(new)
+            self._wants_node(old, new)
 
     def _placed(self, old: Object | None, new: Object, node: str) -> None:
         was_placed = old is not None and bool(old["spec"].get("nodeName"))
         if was_placed and old is not None and not _counts_differ(old, new):
             return
         self._queue.remove(new["metadata"]["uid"])
+        self._nominations.remove(new["metadata"]["uid"])
         self._cache.set_pod(PodInfo.of(new), node)
         if not was_placed or (old is not None and old["metadata"].get("labels") != new["metadata"].get("labels")):
             self._queue.happened(ClusterEvent.POD_ADDED)
 
-    def _wants_node(self, pod: Object) -> None:
+    def _wants_node(self, old: Object | None, pod: Object) -> None:
         metadata, spec = pod["metadata"], pod["spec"]
+        promised = (pod.get("status") or {}).get("nominatedNodeName")
+        if old is None and promised:
+            # By the scheduler before this one.
+            self._nominations.set(PodInfo.of(pod), promised)
         if "deletionTimestamp" in metadata:
             self._queue.remove(metadata["uid"])
+            self._nominations.remove(metadata["uid"])
         elif spec.get("schedulingGates"):
             message = "Scheduling is blocked due to non-empty scheduling gates"
             self._tell(PodInfo.of(pod), "SchedulingGated", message)

@@ -65,6 +65,8 @@ async def bind(registry: Registry, name: str, namespace: str, binding: Object, o
             pod["metadata"]["annotations"] = pod["metadata"].get("annotations", {}) | annotations
         scheduled = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": timestamp()}
         status = pod.setdefault("status", {})
+        # What was promised is kept now, or another node was found.
+        status.pop("nominatedNodeName", None)
         others = [one for one in status.get("conditions", []) if one["type"] != "PodScheduled"]
         status["conditions"] = [*others, scheduled]
 

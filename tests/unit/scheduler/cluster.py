@@ -80,4 +80,4 @@ def why(one: PodInfo, *nodes: NodeInfo) -> str:
     """The reasons, without what is said of preemption."""
     decision = place(one, *nodes)
     assert decision.node is None
-    return explain(one, decision, nodes).partition(" preemption:")[0]
+    return explain(decision).partition(" preemption:")[0]

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from controlplane.scheduler.decision import explain
-from tests.unit.scheduler.cluster import chosen, node, place, pod, why
+from tests.unit.scheduler.cluster import chosen, node, pod, why
 
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
@@ -158,20 +157,3 @@ def test_what_is_not_supported_is_refused_by_its_path(source: str) -> None:
     one = pod(volumes=[{"name": "x", "emptyDir": {}}, {"name": "data", source: {}}])
     assert f"pod uses spec.volumes[1].{source}, which" in why(one, node("a"))
     assert "pod uses spec.resourceClaims, which" in why(pod(resourceClaims=[{"name": "gpu"}]), node("a"))
-
-
-def test_what_is_said_of_preemption() -> None:
-    def said(one: Any, *nodes: Any) -> str:
-        return explain(one, place(one, *nodes), nodes).partition(" preemption: ")[2]
-
-    full = node("full", cpu="1")
-    full.add(pod("low", requests={"cpu": "1"}))
-    one = pod(requests={"cpu": "1"})
-    assert said(one, full) == "0/1 nodes are available: 1 No preemption victims found for incoming pod."
-    urgent = pod(requests={"cpu": "1"}, priority=10)
-    assert said(urgent, full) == "0/1 nodes are available: 1 Preemption of lower-priority pods is not supported yet."
-    never = pod(requests={"cpu": "1"}, preemptionPolicy="Never")
-    assert said(never, full) == "not eligible due to preemptionPolicy=Never."
-    too_big = pod(requests={"cpu": "64"})
-    assert said(too_big, full) == "0/1 nodes are available: 1 Preemption is not helpful for scheduling."
-    assert explain(one, place(one), []) == "no nodes available to schedule pods"
