@@ -7,7 +7,9 @@ from collections.abc import Callable
 from controlplane.api.kinds import NODE, POD, SERVICE
 from controlplane.api.selectors import compile_selector
 from controlplane.api.types import Object
+from controlplane.explain.policies import PolicyIndex, set_members
 from controlplane.explain.world import Section, World, find
+from controlplane.policy.rules import postures_of
 
 PodSection = Callable[[World, Object], Section | None]
 
@@ -48,9 +50,41 @@ def _services(world: World, pod: Object) -> Section:
     return Section("services", "Services", lines, found)
 
 
+def _attachment(world: World, pod: Object) -> Section | None:
+    found = world.attachment(pod["metadata"]["uid"])
+    if found is None:
+        return None
+    lines = [
+        f"network namespace  {found['netns']}",
+        f"on its node        {found['port']}" + (f" in bridge {found['bridge']}" if found["bridge"] else ""),
+        *(f"address            {address}" for address in found["addresses"]),
+        *(f"route              {route}" for route in found["routes"]),
+    ]
+    return Section("attachment", "Attachment", lines, dict(found))
+
+
+def _policies(world: World, pod: Object) -> Section:
+    index = PolicyIndex(world)
+    subject = index.pods.get(pod["metadata"]["uid"])
+    policies = index.selecting(subject) if subject is not None else []
+    if not policies or subject is None:
+        return Section("policies", "NetworkPolicies", ["none selects it: everything is allowed"], [])
+    lines, data = [], []
+    members = set_members(world.sets(subject.node)) if subject.node in world.nodes() else {}
+    for posture in postures_of(policies):
+        entries = [each for each in members.get(posture.name, ()) if each.entry == subject.address]
+        denied = entries[0].packets if entries else 0
+        lines.append(f"{posture.direction} is decided by {posture.text}: {denied} packets denied ({posture.name})")
+        if not entries:
+            lines.append("  not in the kernel yet")
+        names = [policy.text for policy in posture.policies]
+        data.append({"direction": posture.direction, "policies": names, "chain": posture.name, "denied": denied})
+    return Section("policies", "NetworkPolicies", lines, data)
+
+
 def _named(world: World, node: str) -> list[Object]:
     return [found for found in world.objects(NODE) if found["metadata"]["name"] == node]
 
 
-SECTIONS: tuple[PodSection, ...] = (_place, _services)
+SECTIONS: tuple[PodSection, ...] = (_place, _attachment, _services, _policies)
 """In the order in which they are shown; a section that returns None is left out."""

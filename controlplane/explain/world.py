@@ -25,12 +25,25 @@ class World(Protocol):
         """The nodes whose kernels can be looked at."""
         ...
 
+    def dns_address(self) -> str:
+        """Where the cluster's DNS answers."""
+        ...
+
     def rules(self, node: str) -> str:
         """What `iptables-save -c` prints in the node."""
         ...
 
     def sets(self, node: str) -> str:
         """What `ipset save` prints in the node."""
+        ...
+
+    def attachment(self, uid: str) -> Mapping[str, Any] | None:
+        """Where a pod is attached: `netns`, `port`, `bridge`, `addresses`, `routes`; None without a namespace of its
+        own."""
+        ...
+
+    def denials(self) -> Sequence[str]:
+        """The lines of the log of denied packets, oldest first."""
         ...
 
     def changes(self, node: str, applier: str) -> Mapping[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from controlplane.policy.applier import NodePolicies, PolicyConfig
 from controlplane.policy.denials import DenialLog
-from controlplane.policy.model import Pod
+from controlplane.policy.model import dns_pod
 from controlplane.policy.table import PolicyTable
 
-__all__ = ["DenialLog", "NodePolicies", "Pod", "PolicyConfig", "PolicyTable"]
+__all__ = ["DenialLog", "NodePolicies", "PolicyConfig", "PolicyTable", "dns_pod"]

@@ -184,6 +184,12 @@ def read_pod(pod: Object, address: str = "") -> Pod | None:
     )
 
 
+def dns_pod(address: str) -> Pod:
+    """The DNS as policies see it: elsewhere it is a pod of kube-system, and manifests name it by this label."""
+    ports = (("dns", "udp", 53), ("dns-tcp", "tcp", 53))
+    return Pod("dns", "kube-system", "kube-dns", "", address, {"k8s-app": "kube-dns"}, ports)
+
+
 def first_ipv4(addresses: Iterable[str]) -> str:
     """The first IPv4 address, or ""."""
     return next((address for address in addresses if _parsed(IPv4Address, address)), "")

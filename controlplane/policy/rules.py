@@ -142,10 +142,10 @@ _ANY: _Match = ("", "", "", "")
 def _peer_match(peer: Peer, direction: Direction, sets: dict[str, AddressSet], members: Members) -> _Match:
     side, option = ("src", "-s") if direction == "ingress" else ("dst", "-d")
     if isinstance(peer, Pods):
-        name = names.name(names.PEER, f"{peer.namespace}|{peer.namespace_selector}|{peer.pod_selector}")
+        name = peer_set(peer)
         sets[name] = AddressSet("hash:ip", {pod.address: pod.text for pod in members(peer).values()})
     elif peer.excepts:
-        name = names.name(names.BLOCK, peer.text)
+        name = block_set(peer)
         sets[name] = AddressSet("hash:net", block_members(peer.cidr, peer.excepts))
     else:
         return "" if _is_everywhere(peer) else f"{option} {peer.cidr} ", "", "", peer.text
@@ -156,7 +156,7 @@ def _port_match(port: Port, sets: dict[str, AddressSet], members: Members) -> _M
     protocol = f"-p {port.protocol} "
     if port.name:
         named = NamedPort(port.protocol, port.name)
-        name = names.name(names.PORT, f"{port.protocol}|{port.name}")
+        name = port_set(named)
         sets[name] = AddressSet(
             "hash:ip,port",
             {
@@ -170,6 +170,21 @@ def _port_match(port: Port, sets: dict[str, AddressSet], members: Members) -> _M
         return "", protocol, "", port.text
     numbers = f"{port.first}:{port.last}" if port.last != port.first else str(port.first)
     return "", protocol, f"-m {port.protocol} --dport {numbers} ", port.text
+
+
+def peer_set(peer: Pods) -> str:
+    """The name of the set of such peers."""
+    return names.name(names.PEER, f"{peer.namespace}|{peer.namespace_selector}|{peer.pod_selector}")
+
+
+def block_set(block: Block) -> str:
+    """The name of the set of a range without parts."""
+    return names.name(names.BLOCK, block.text)
+
+
+def port_set(named: NamedPort) -> str:
+    """The name of the set of the ports of a name."""
+    return names.name(names.PORT, f"{named.protocol}|{named.name}")
 
 
 def _is_everywhere(block: Block) -> bool:

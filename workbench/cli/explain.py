@@ -6,13 +6,18 @@ The explanations are pure functions of `controlplane.explain`; here they get the
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
 
+from controlplane.explain.difference import explain_changes
 from controlplane.explain.pod import explain_pod
+from controlplane.explain.policy import explain_policy
+from controlplane.explain.rule import explain_rule
+from controlplane.explain.service import explain_service
 from controlplane.explain.world import NothingToExplain, Section
 from workbench.cli.errors import UserError, require_root
 from workbench.cli.options import existing, name_option
@@ -22,7 +27,12 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 EPILOG = """\b
 Examples:
-  sudo netsim explain pod web-0 -n shop"""
+  sudo netsim explain service web -n shop
+  sudo netsim explain service web --diff          what the proxies changed last
+  sudo netsim explain policy default-deny
+  sudo netsim explain pod web-0 -o json
+  sudo netsim explain rule KUBE-SVC-ERIFXISQEP7F7OF4
+  sudo netsim explain rule "$(sudo ip netns exec netsim-node-1 iptables-save | grep DNAT | head -1)\""""
 
 
 @click.group("explain", epilog=EPILOG)
@@ -41,6 +51,7 @@ def _shared(function: Decorated) -> Decorated:
     return function
 
 
+_diff = click.option("--diff", is_flag=True, help="Show what the last apply changed on each node, of any object.")
 _namespace = click.option("-n", "--namespace", default="default", show_default=True, help="The object's namespace.")
 
 
@@ -52,6 +63,50 @@ def explain_pod_command(pod: str, namespace: str, node: str, name: str, output: 
     """Where a pod is, and which Services and policies select it."""
     with _world(name, node) as world:
         _show(explain_pod(world, namespace, pod), output)
+
+
+@command.command("service", epilog="\b\nExamples:\n  sudo netsim explain service web -n shop --node node-1")
+@click.argument("service")
+@_diff
+@_namespace
+@_shared
+def explain_service_command(service: str, namespace: str, diff: bool, node: str, name: str, output: str) -> None:
+    """From a Service to its endpoints, and to every chain, rule and counter of each node."""
+    with _world(name, node) as world:
+        _show(explain_changes(world, "proxy") if diff else explain_service(world, namespace, service), output)
+
+
+@command.command("policy", epilog="\b\nExamples:\n  sudo netsim explain policy default-deny -n shop")
+@click.argument("policy")
+@_diff
+@_namespace
+@_shared
+def explain_policy_command(policy: str, namespace: str, diff: bool, node: str, name: str, output: str) -> None:
+    """The pods that a NetworkPolicy selects, its chains, sets and counters, and what was denied last."""
+    with _world(name, node) as world:
+        _show(explain_changes(world, "policy") if diff else explain_policy(world, namespace, policy), output)
+
+
+class _RuleCommand(click.Command):
+    """Takes a pasted rule as it is, though it begins with a dash: in quotation marks, or as bare words to the end."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "-A" in args:
+            start = args.index("-A")
+            args = [*args[:start], shlex.join(args[start:])]
+        rules = [word for word in args if word.startswith("-A ")]
+        return super().parse_args(
+            ctx, [*(word for word in args if word not in rules), *(["--"] if rules else []), *rules]
+        )
+
+
+@command.command("rule", cls=_RuleCommand, epilog="\b\nExamples:\n  sudo netsim explain rule KUBE-SVC-ERIFXISQEP7F7OF4")
+@click.argument("rule", nargs=-1, required=True, type=click.UNPROCESSED)
+@_shared
+def explain_rule_command(rule: tuple[str, ...], node: str, name: str, output: str) -> None:
+    """From a line of iptables-save, or the name of a chain or set, back to what it is there for."""
+    with _world(name, node) as world:
+        _show(explain_rule(world, " ".join(rule)), output)
 
 
 @contextmanager

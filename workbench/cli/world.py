@@ -10,8 +10,11 @@ from typing import Any
 from controlplane.api.types import Kind, Object
 from controlplane.config import ResolvedCluster
 from controlplane.directories import Directories
-from netsim import firewall, namespace
+from netsim import address, firewall, link, namespace, route
+from netsim.netlink import Netlink
 from workbench.cli.apiclient import ApiReader
+
+NIC = "eth0"
 
 
 class LiveWorld:
@@ -29,12 +32,28 @@ class LiveWorld:
     def nodes(self) -> list[str]:
         return self._nodes
 
+    def dns_address(self) -> str:
+        return str(self.cluster.api_vpc_address)
+
     def changes(self, node: str, applier: str) -> Mapping[str, Any] | None:
-        file = self.directories.run / "nodes" / node / f"{applier}.changes.json"
+        file = self.directories.node(node) / f"{applier}.changes.json"
         if not file.exists():
             return None
         found: dict[str, Any] = json.loads(file.read_bytes())
         return found
+
+    def denials(self) -> list[str]:
+        file = self.directories.policy_log
+        older = file.with_name(file.name + ".1")
+        return [line for each in (older, file) if each.exists() for line in each.read_text().splitlines()]
+
+    def attachment(self, uid: str) -> Mapping[str, Any] | None:
+        for node in self._nodes:
+            file = self.directories.node(node) / "sandboxes" / uid / "sandbox.json"
+            if file.exists():
+                netns = json.loads(file.read_bytes())["netns"]
+                return self._attached(node, netns) if netns and namespace.exists(netns) else None
+        return None
 
     def close(self) -> None:
         self._api.close()
@@ -51,6 +70,23 @@ class LiveWorld:
     def _sets(self, node: str) -> str:
         with namespace.entered(self._path(node)):
             return firewall.save_sets()
+
+    def _attached(self, node: str, netns: str) -> Mapping[str, Any]:
+        with namespace.entered(namespace.namespace_path(netns)), Netlink() as inside:
+            nic = link.get_link(inside, NIC)
+            addresses = [str(found.interface) for found in address.list_addresses(inside, nic.index)]
+            routes = [route.describe(found).removeprefix("route to ") for found in route.list_routes(inside)]
+        with namespace.entered(self._path(node)), Netlink() as outside:
+            links = {found.index: found for found in link.list_links(outside)}
+        port = links.get(nic.peer)
+        bridge = links.get(port.master) if port is not None else None
+        return {
+            "netns": netns,
+            "port": port.ifname if port is not None else None,
+            "bridge": bridge.ifname if bridge is not None else None,
+            "addresses": addresses,
+            "routes": routes,
+        }
 
     def _path(self, node: str) -> str:
         return str(namespace.namespace_path(f"{self.cluster.name}-{node}"))
