@@ -5,6 +5,7 @@ For node agents on other hosts, for tests, and for whatever does not live in the
 
 from __future__ import annotations
 
+import builtins
 import io
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -16,6 +17,7 @@ from typing import Any
 import aiohttp
 import orjson
 
+from controlplane.api.discovery import AGGREGATED_MEDIA_TYPE, discovered
 from controlplane.api.types import Kind, Object
 from controlplane.client.interface import ObjectList, PatchType, Propagation, WatchEvent
 from controlplane.client.status import error_of
@@ -63,6 +65,14 @@ class HttpsClient:
             url, connector=connector, headers=headers, timeout=timeout, read_bufsize=LINE_BOUND
         ) as session:
             yield cls(session)
+
+    async def kinds(self) -> builtins.list[Kind]:
+        found: dict[tuple[str, str], Kind] = {}
+        for root in ("/api", "/apis"):
+            listed = await self._call("GET", root, accept=AGGREGATED_MEDIA_TYPE)
+            for kind in discovered(listed):
+                found.setdefault((kind.group, kind.plural), kind)
+        return list(found.values())
 
     async def get(self, kind: Kind, name: str, namespace: str = "") -> Object:
         return await self._call("GET", _path(kind, namespace, name))
@@ -158,10 +168,11 @@ class HttpsClient:
         *,
         body: Any = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> Object:
         # As a file: aiohttp warns of large bodies given as bytes.
         data = io.BytesIO(orjson.dumps(body)) if body is not None else None
-        headers = {"Content-Type": content_type} if data is not None else None
+        headers = {"Accept": accept} | ({"Content-Type": content_type} if data is not None else {})
         with _translated():
             async with self._session.request(method, path, params=query, data=data, headers=headers) as response:
                 await _check(response)

@@ -8,6 +8,7 @@ get, list, watch and from informers are shared: copy before you change one.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -37,6 +38,11 @@ class ObjectList:
 
 class Client(Protocol):
     """The Kubernetes verbs. `namespace` is "" for cluster-scoped kinds and, in list and watch, for all namespaces."""
+
+    async def kinds(self) -> builtins.list[Kind]:
+        """The kinds of which objects are kept, by discovery, custom resources included; a resource comes
+        once, however many versions it has."""
+        ...
 
     async def get(self, kind: Kind, name: str, namespace: str = "") -> Object:
         """The object; NotFound when there is none."""

@@ -16,6 +16,7 @@ controller runs unless the test runs it.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -34,6 +35,9 @@ class LocalClient:
     def __init__(self, registry: Registry, user: User = INTERNAL) -> None:
         self._registry = registry
         self._options = WriteOptions(user=user)
+
+    async def kinds(self) -> builtins.list[Kind]:
+        return self._registry.scheme.stored()
 
     async def get(self, kind: Kind, name: str, namespace: str = "") -> Object:
         return self._registry.get(kind, name, namespace).document
@@ -73,13 +77,13 @@ class LocalClient:
     ) -> Object:
         if subresource:
             return await post(self._registry, kind, name, namespace, subresource, _copy(obj), self._options)
-        return (await self._registry.create(kind, namespace, _copy(obj), self._options)).document
+        return (await self._registry.create(self._served(kind), namespace, _copy(obj), self._options)).document
 
     async def update(self, kind: Kind, obj: Object, *, subresource: str = "") -> Object:
         metadata = obj["metadata"]
         namespace = metadata.get("namespace", "")
         revision = await self._registry.update(
-            kind, metadata["name"], namespace, _copy(obj), self._options, subresource=subresource
+            self._served(kind), metadata["name"], namespace, _copy(obj), self._options, subresource=subresource
         )
         return revision.document
 
@@ -99,7 +103,7 @@ class LocalClient:
         if field_manager or force:
             options = WriteOptions(user=options.user, field_manager=field_manager, force=force)
         revision = await self._registry.patch(
-            kind, name, namespace, _copy(body), patch_type, options, subresource=subresource
+            self._served(kind), name, namespace, _copy(body), patch_type, options, subresource=subresource
         )
         return revision.document
 
@@ -122,6 +126,12 @@ class LocalClient:
             resource_version=resource_version,
         )
         return (await self._registry.delete(kind, name, namespace, options)).revision.document
+
+    def _served(self, kind: Kind) -> Kind:
+        """`kind` as it is served now: a custom resource's schema may have changed since a caller learnt of it."""
+        if kind.schema is None:
+            return kind
+        return self._registry.scheme.resource(kind.group, kind.version, kind.plural) or kind
 
 
 def _copy(body: Any) -> Any:

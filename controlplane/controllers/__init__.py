@@ -8,8 +8,10 @@ from controlplane.client.informer import Informers
 from controlplane.client.interface import Client
 from controlplane.controllers.config import ControllerConfig, LoadBalancerRoutes
 from controlplane.controllers.cronjob import CronJobController
+from controlplane.controllers.custom_resources import CustomResourceFinalizer
 from controlplane.controllers.daemonset import DaemonSetController
 from controlplane.controllers.deployment import DeploymentController
+from controlplane.controllers.disruption import DisruptionController
 from controlplane.controllers.endpoints import EndpointsController
 from controlplane.controllers.endpointslice import EndpointSliceController
 from controlplane.controllers.event_expiry import EventExpiry
@@ -55,6 +57,7 @@ def build_controllers(client: Client, informers: Informers, config: ControllerCo
         JobController(client, informers),
         TTLAfterFinished(client, informers),
         CronJobController(client, informers),
+        DisruptionController(client, informers),
         EndpointSliceController(client, informers),
         EndpointsController(client, informers),
         ServiceLoadBalancer(client, informers, config.load_balancer_range, config.load_balancer_routes),
@@ -63,5 +66,6 @@ def build_controllers(client: Client, informers: Informers, config: ControllerCo
         PodGarbageCollector(client, informers),
         NamespaceController(client, informers),
         GarbageCollector(client, informers),
+        CustomResourceFinalizer(client, informers),
         EventExpiry(client, ttl_seconds=config.event_ttl_seconds),
     ]

@@ -11,13 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable
 from typing import Any
 
 from controlplane.api.errors import NotFound
-from controlplane.api.kinds import EVENT, NODE, POD, REPLICA_SET
+from controlplane.api.kinds import CUSTOM_RESOURCE_DEFINITION, EVENT, NODE, POD, REPLICA_SET
 from controlplane.api.meta import FOREGROUND, ORPHAN
-from controlplane.api.scheme import SCHEME
 from controlplane.api.types import Kind, Object
 from controlplane.client.informer import Informer, Informers
 from controlplane.client.interface import Client, Propagation
@@ -29,6 +27,7 @@ log = logging.getLogger(__name__)
 
 WORKERS = 20
 REMEMBERED_ABSENT = 512
+COLLECTED_VERBS = {"list", "watch", "delete"}
 
 CACHED: tuple[Kind, ...] = (POD, REPLICA_SET, NODE)
 """Busy kinds that other controllers keep an informer of anyway."""
@@ -42,7 +41,11 @@ class GarbageCollector:
         self._graph = Graph()
         self._absent: OrderedDict[str, None] = OrderedDict()
         self._cached = [informers.of(kind) for kind in CACHED]
-        self._feeds = [MetadataFeed(client, kind, self) for kind in _collected() if kind not in CACHED]
+        self._feeds: dict[tuple[str, str], MetadataFeed] = {}
+        self._kinds: dict[tuple[str, str], Kind] = {}
+        self._definitions = informers.of(CUSTOM_RESOURCE_DEFINITION)
+        self._others = asyncio.Event()
+        self._definitions.add_handler(lambda _old, _new: self._others.set())
         self._reconciler: Reconciler[str] = Reconciler("garbage", self._reconcile, workers=WORKERS)
         for informer in self._cached:
             self._follow(informer)
@@ -50,13 +53,35 @@ class GarbageCollector:
     async def run(self) -> None:
         """Works until cancelled; collects nothing before it has seen every kind."""
         async with asyncio.TaskGroup() as group:
-            for feed in self._feeds:
-                group.create_task(feed.run(), name=f"garbage-{feed.kind.plural}")
+            await self._definitions.wait_synced()
+            await self._discover(group)
             for informer in self._cached:
                 await informer.wait_synced()
-            for feed in self._feeds:
+            for feed in list(self._feeds.values()):
                 await feed.synced.wait()
             group.create_task(self._reconciler.run(), name="garbage")
+            while True:
+                await self._others.wait()
+                await self._discover(group)
+
+    async def _discover(self, group: asyncio.TaskGroup) -> None:
+        """Follows every kind that can own or be owned, custom resources as they come and go.
+
+        Events, which come and go in crowds, are left out as upstream does.
+        """
+        self._others.clear()
+        self._kinds = {(kind.group, kind.name): kind for kind in await self._client.kinds()}
+        left_out = {*(kind.resource for kind in CACHED), EVENT.resource}
+        wanted = {
+            (kind.version, kind.resource): kind
+            for kind in self._kinds.values()
+            if set(kind.verbs) >= COLLECTED_VERBS and kind.resource not in left_out
+        }
+        for key in self._feeds.keys() - wanted.keys():
+            self._feeds.pop(key).stop()
+        for key in wanted.keys() - self._feeds.keys():
+            feed = self._feeds[key] = MetadataFeed(self._client, wanted[key], self)
+            group.create_task(feed.run(), name=f"garbage-{feed.kind.plural}")
 
     def observe(self, kind: Kind, obj: Object) -> None:
         """Takes in one object's present state."""
@@ -138,7 +163,7 @@ class GarbageCollector:
         """Asks the API whether an owner that the graph does not know is really not there."""
         if owner.uid in self._absent:
             return True
-        kind = SCHEME.of(owner.api_version, owner.kind)
+        kind = self._kinds.get((owner.api_version.rpartition("/")[0], owner.kind))
         if kind is None or (kind.namespaced and not node.namespace):
             # Of a kind that nobody serves, or in no namespace: nothing can be said, so nothing is deleted.
             log.debug("owner cannot be resolved", extra={"kind": owner.kind, "owner": owner.name})
@@ -191,9 +216,3 @@ class GarbageCollector:
             await self._client.patch(node.kind, node.name, node.namespace, body=body, patch_type="merge")
         except NotFound:
             return
-
-
-def _collected() -> Iterable[Kind]:
-    """Every kind that can own or be owned; events, which come and go in crowds, are left out as upstream does."""
-    needed = {"list", "watch", "delete"}
-    return (kind for kind in SCHEME.stored() if needed <= set(kind.verbs) and kind is not EVENT)

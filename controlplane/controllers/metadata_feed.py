@@ -36,9 +36,31 @@ class MetadataFeed:
         self._client = client
         self._listener = listener
         self._known: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._stopped = False
 
     async def run(self) -> None:
-        """Lists, then watches, until cancelled."""
+        """Lists, then watches, until stopped; then reports that all is gone."""
+        self._task = asyncio.ensure_future(self._follow())
+        try:
+            if not self._stopped:
+                await asyncio.wait({self._task})
+        finally:
+            self._task.cancel()
+        if self._stopped:
+            for uid in list(self._known):
+                self._drop(uid)
+            return
+        self._task.result()
+
+    def stop(self) -> None:
+        """Ends the feed: its kind is served no longer."""
+        self._stopped = True
+        self.synced.set()
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _follow(self) -> None:
         version = ""
         while True:
             try:

@@ -15,7 +15,6 @@ from typing import Any
 from controlplane.api.errors import ApiError, Conflict, NotFound
 from controlplane.api.kinds import NAMESPACE, POD
 from controlplane.api.meta import timestamp
-from controlplane.api.scheme import SCHEME
 from controlplane.api.types import Kind, Object
 from controlplane.client.informer import Informers, ObjectKey, key_of
 from controlplane.client.interface import Client
@@ -71,11 +70,16 @@ class NamespaceController:
         if pods:
             return {POD: pods}
         remaining = {}
-        for kind in _namespaced():
+        for kind in await self._kinds():
             left = await self._clear(kind, namespace)
             if left:
                 remaining[kind] = left
         return remaining
+
+    async def _kinds(self) -> list[Kind]:
+        """What a namespace can hold and can be emptied of."""
+        served = await self._client.kinds()
+        return [kind for kind in served if kind.namespaced and {"list", "delete"} <= set(kind.verbs)]
 
     async def _clear(self, kind: Kind, namespace: str) -> list[Object]:
         items = (await self._client.list(kind, namespace)).items
@@ -158,11 +162,6 @@ def deletion_conditions(remaining: dict[Kind, list[Object]], stamp: str) -> list
 
 def _condition(type_: str, status: str, reason: str, message: str, stamp: str) -> dict[str, Any]:
     return {"type": type_, "status": status, "lastTransitionTime": stamp, "reason": reason, "message": message}
-
-
-def _namespaced() -> list[Kind]:
-    """The kinds that a namespace can hold and that can be emptied."""
-    return [kind for kind in SCHEME.stored() if kind.namespaced and {"list", "delete"} <= set(kind.verbs)]
 
 
 def _resource(kind: Kind) -> str:

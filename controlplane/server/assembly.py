@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from ipaddress import IPv4Network
 from pathlib import Path
 
+from controlplane.api.kinds import BODIES, SERVED
+from controlplane.api.scheme import Scheme
 from controlplane.server.admission.default_tolerations import DefaultTolerationSeconds
 from controlplane.server.admission.namespace_lifecycle import NamespaceLifecycle
 from controlplane.server.admission.node_restriction import NodeRestriction
@@ -14,12 +16,16 @@ from controlplane.server.admission.priority import Priority
 from controlplane.server.admission.service_account import ServiceAccountAdmission
 from controlplane.server.admission.service_addresses import ServiceAddresses
 from controlplane.server.bootstrap import ensure_system_objects
+from controlplane.server.custom import CustomResources
+from controlplane.server.dialing import Dialer
+from controlplane.server.outgoing import Outgoing, endpoints_of
 from controlplane.server.rbac.aggregation import Aggregation
 from controlplane.server.rbac.authorizer import RoleAuthorizer
 from controlplane.server.rbac.bootstrap import ensure_default_roles
 from controlplane.server.rbac.escalation import RoleEscalation
 from controlplane.server.registry import Registry
 from controlplane.server.tokens import TokenIssuer
+from controlplane.server.webhooks import Webhooks
 from controlplane.store import open_store
 
 SERVICE_RANGE = IPv4Network("10.48.0.0/20")
@@ -32,6 +38,7 @@ async def open_registry(
     service_range: IPv4Network = SERVICE_RANGE,
     service_account_key: Path | None = None,
     account_patience: float = 0.0,
+    dialer: Dialer | None = None,
 ) -> AsyncIterator[Registry]:
     """The registry on the state file `path`, with every admission plugin, the system objects and the roles in place.
 
@@ -42,9 +49,12 @@ async def open_registry(
         addresses = ServiceAddresses(store, service_range)
         authorizer = RoleAuthorizer(store)
         accounts = ServiceAccountAdmission(account_patience)
+        scheme = Scheme(SERVED, BODIES)
+        custom = CustomResources(store, scheme)
         aggregation = Aggregation(store, authorizer.index.settle)
         registry = Registry(
             store,
+            scheme=scheme,
             plugins=(
                 NamespaceLifecycle(),
                 NodeRestriction(),
@@ -54,11 +64,17 @@ async def open_registry(
                 addresses,
                 RoleEscalation(authorizer),
             ),
-            settlers=(addresses.settle, authorizer.index.settle, aggregation.settle, accounts.settle),
+            settlers=(custom.settle, addresses.settle, authorizer.index.settle, aggregation.settle, accounts.settle),
             waits=(accounts.wait,),
             tokens=TokenIssuer(service_account_key),
             authorizer=authorizer,
         )
+        outgoing = Outgoing(endpoints_of(registry), dialer or Dialer())
+        registry.hooks = webhooks = Webhooks(store, scheme, outgoing)
+        registry.add_settler(webhooks.settle)
         await ensure_system_objects(registry)
         await ensure_default_roles(registry)
-        yield registry
+        try:
+            yield registry
+        finally:
+            await outgoing.close()

@@ -21,15 +21,6 @@ from controlplane.server.registry import Registry
 HEALTH = ("healthz", "livez", "readyz")
 CHECKS = ("ping", "store")
 
-NO_DEFINITIONS = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinitionList",
-    "metadata": {"resourceVersion": "0"},
-    "items": [],
-}
-"""The kind is not served and not in discovery; but kubectl, given a manifest of a kind that it does
-not know, lists these before it says so, and without a list says something else."""
-
 
 class Documents:
     """The documents of one server; `address` is the host:port that discovery names."""
@@ -47,8 +38,6 @@ class Documents:
                 return exchange.plain(version())
             case [kind, *check] if kind in HEALTH:
                 return self._health(exchange, kind, "/".join(check))
-            case ["apis", "apiextensions.k8s.io", "v1", "customresourcedefinitions"]:
-                return exchange.plain(NO_DEFINITIONS)
             case ["api" | "apis", *rest]:
                 return self._discovery(exchange, parts[0], rest)
             case ["metrics"]:

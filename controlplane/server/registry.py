@@ -5,26 +5,27 @@ same defaults, checks, conflicts and deletions as kubectl does. Bodies passed in
 registry from then on; what comes out is shared with the store and must not be changed.
 
 A write reads the latest staged state, computes the new one and stages it without giving up the
-loop in between: two patches of one object never conflict with each other.
+loop in between: two patches of one object never conflict with each other. Only webhooks make it give
+up the loop; if the object has changed when they have answered, the write begins again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from controlplane.api import decode as decoding
 from controlplane.api import meta, ownership
-from controlplane.api.errors import BadRequest, FieldError, Invalid, NotFound, StorageError
+from controlplane.api.errors import BadRequest, Conflict, FieldError, Invalid, NotFound, StorageError
 from controlplane.api.kinds import NAMESPACE
-from controlplane.api.patch import PatchType, apply_patch
+from controlplane.api.patch import ChangeType, PatchType, apply_patch
 from controlplane.api.scheme import SCHEME, Scheme
 from controlplane.api.types import Kind, Object
 from controlplane.server import applying, deletion, metadata, namespaces, paging, versions, wording
-from controlplane.server.admission import Attributes, Plugin
+from controlplane.server.admission import Attributes, Hooks, NoHooks, Plugin
 from controlplane.server.authorization import Authorizer, MastersOnly
 from controlplane.server.requests import DeleteOptions, ListOptions, Operation, WriteOptions
 from controlplane.server.selection import selection_of
@@ -34,6 +35,8 @@ from controlplane.server.watching import Watch
 from controlplane.store import Key, Revision, Store
 
 GENERATE_TRIES = 8
+OVERTAKEN_TRIES = 8
+Result = TypeVar("Result")
 Wait = Callable[[Kind, str, Object, Store], Awaitable[None]]
 SPEC_PARTS = ("", "scale")
 """The object itself and the subresource that writes its spec; their updates raise the generation."""
@@ -53,6 +56,10 @@ class Applied:
 
     revision: Revision
     created: bool
+
+
+class Overtaken(Conflict):
+    """While webhooks were asked about a write, another write changed the object."""
 
 
 class Registry:
@@ -82,6 +89,11 @@ class Registry:
         self._plugins = tuple(plugins)
         self._settlers = tuple(settlers)
         self._waits = tuple(waits)
+        self.hooks: Hooks = NoHooks()
+
+    def add_settler(self, settle: Callable[[Key, Store], None]) -> None:
+        """Calls `settle` too, from now on."""
+        self._settlers = (*self._settlers, settle)
 
     def get(self, kind: Kind, name: str, namespace: str = "", *, subresource: str = "") -> Revision:
         """The committed object, or its part that a subresource shows; NotFound when there is none."""
@@ -125,9 +137,13 @@ class Registry:
         if not applied:
             obj = applying.tracked_create(kind, obj, options)
         self._admit("CREATE", kind, obj, None, "", options)
+        if self.hooks.active:
+            obj = await self._mutated("CREATE", kind, obj, None, "", options)
         meta.prepare_create(obj)
         kind.strategy.prepare_create(obj)
         self._check(kind, obj, kind.strategy.validate(obj), options)
+        if self.hooks.active:
+            await self._judged("CREATE", kind, obj, None, "", options)
         for _ in range(GENERATE_TRIES):
             key = Key(kind.resource, namespace, obj["metadata"]["name"])
             if self.store.latest(key) is None:
@@ -143,6 +159,13 @@ class Registry:
         self, kind: Kind, name: str, namespace: str, body: Object, options: WriteOptions, *, subresource: str = ""
     ) -> Revision:
         """Replaces the object, or its part; Conflict when `body` names a resourceVersion that is not current."""
+        return await self._until_settled(
+            lambda body: self._update(kind, name, namespace, body, options, subresource), body
+        )
+
+    async def _update(
+        self, kind: Kind, name: str, namespace: str, body: Object, options: WriteOptions, subresource: str
+    ) -> Revision:
         view = view_of(kind, subresource)
         part = self._decode(view.body(kind), body, options)
         metadata.match(kind, part, name, namespace)
@@ -167,6 +190,21 @@ class Registry:
         """
         if patch_type == "apply":
             return (await self.apply(kind, name, namespace, body, options, subresource=subresource)).revision
+        change: ChangeType = patch_type
+        return await self._until_settled(
+            lambda body: self._patch(kind, name, namespace, body, change, options, subresource), body
+        )
+
+    async def _patch(
+        self,
+        kind: Kind,
+        name: str,
+        namespace: str,
+        body: Any,
+        patch_type: ChangeType,
+        options: WriteOptions,
+        subresource: str,
+    ) -> Revision:
         view = view_of(kind, subresource)
         previous = self._latest(kind, name, namespace)
         before = view.show(versions.shown_object(kind, previous.decode()))
@@ -183,6 +221,13 @@ class Registry:
 
         Conflict where fields of other managers would change, unless the options have `force`.
         """
+        return await self._until_settled(
+            lambda config: self._apply(kind, name, namespace, config, options, subresource), config
+        )
+
+    async def _apply(
+        self, kind: Kind, name: str, namespace: str, config: Any, options: WriteOptions, subresource: str
+    ) -> Applied:
         view = view_of(kind, subresource)
         part = applying.declared(kind, view.body(kind), config)
         metadata.match(kind, part, name, namespace)
@@ -215,11 +260,17 @@ class Registry:
 
     async def delete(self, kind: Kind, name: str, namespace: str, options: DeleteOptions) -> Deleted:
         """Removes the object, or marks it where a grace period or finalizers hold it."""
+        return await self._until_settled(lambda _: self._delete(kind, name, namespace, options), None)
+
+    async def _delete(self, kind: Kind, name: str, namespace: str, options: DeleteOptions) -> Deleted:
         previous = self._latest(kind, name, namespace)
         asked, kind = kind, kind.storage
         obj = previous.decode()
         write = WriteOptions(user=options.user, dry_run=options.dry_run)
         self._admit("DELETE", kind, obj, obj, "", write)
+        if self.hooks.active:
+            await self._mutated("DELETE", kind, obj, obj, "", write)
+            await self._judged("DELETE", kind, obj, obj, "", write, previous)
         deletion.check_preconditions(kind, obj, options)
         held = namespaces.hold(obj) if kind is NAMESPACE else False
         gone = deletion.mark_deleted(kind, obj, options) if not held else False
@@ -268,6 +319,50 @@ class Registry:
             raise wording.not_found(kind, name)
         return revision
 
+    async def _until_settled(self, attempt: Callable[[Any], Awaitable[Result]], body: Any) -> Result:
+        """The result of `attempt`, made again with `body` as it was where another write has overtaken it."""
+        if not self.hooks.active:
+            return await attempt(body)
+        original = orjson.dumps(body)
+        for _ in range(OVERTAKEN_TRIES):
+            try:
+                return await attempt(orjson.loads(original))
+            except Overtaken:
+                continue
+        return await attempt(orjson.loads(original))
+
+    async def _mutated(
+        self,
+        operation: Operation,
+        kind: Kind,
+        obj: Object,
+        old: Object | None,
+        subresource: str,
+        options: WriteOptions,
+    ) -> Object:
+        """`obj` as webhooks have changed it, and as this server's own plugins then see it."""
+        changed = await self.hooks.mutate(_request(operation, kind, obj, old, subresource, options))
+        if changed is not obj:
+            self._admit(operation, kind, changed, old, subresource, options)
+        return changed
+
+    async def _judged(
+        self,
+        operation: Operation,
+        kind: Kind,
+        obj: Object,
+        old: Object | None,
+        subresource: str,
+        options: WriteOptions,
+        previous: Revision | None = None,
+    ) -> None:
+        """Asks the webhooks that judge; what they say holds only if nothing else has changed meanwhile."""
+        await self.hooks.validate(_request(operation, kind, obj, old, subresource, options))
+        if previous is not None and self.store.latest(previous.key) is not previous:
+            error = wording.conflict(kind, previous.key.name)
+            raise Overtaken(error.message, details=error.details)
+        self._admit(operation, kind, obj, old, subresource, options)
+
     def _admit(
         self,
         operation: Operation,
@@ -277,10 +372,7 @@ class Registry:
         subresource: str,
         options: WriteOptions,
     ) -> None:
-        found = obj["metadata"]
-        request = Attributes(
-            operation, kind, found.get("namespace", ""), found.get("name", ""), obj, old, subresource, options
-        )
+        request = _request(operation, kind, obj, old, subresource, options)
         for plugin in self._plugins:
             plugin.admit(request, self.store)
 
@@ -319,6 +411,8 @@ class Registry:
         meta.prepare_update(new, old)
         kind.strategy.default(new)
         self._admit("UPDATE", kind, new, old, subresource, options)
+        if self.hooks.active:
+            new = await self._mutated("UPDATE", kind, new, old, subresource, options)
         if subresource == "status":
             kind.strategy.prepare_status_update(new, old)
         elif subresource in SPEC_PARTS:
@@ -336,6 +430,8 @@ class Registry:
         else:
             errors = kind.strategy.validate_update(new, old)
         self._check(kind, new, errors, options)
+        if self.hooks.active:
+            await self._judged("UPDATE", kind, new, old, subresource, options, previous)
         done = deletion.finished(new) and (kind is not NAMESPACE or namespaces.finished(new))
         if done and not options.dry_run:
             return await self._remove(previous.key, new, previous)
@@ -367,6 +463,15 @@ class Registry:
     def _settle(self, key: Key) -> None:
         for settle in self._settlers:
             settle(key, self.store)
+
+
+def _request(
+    operation: Operation, kind: Kind, obj: Object, old: Object | None, subresource: str, options: WriteOptions
+) -> Attributes:
+    found = obj["metadata"]
+    return Attributes(
+        operation, kind, found.get("namespace", ""), found.get("name", ""), obj, old, subresource, options
+    )
 
 
 def _check_part(kind: Kind, body: Kind, name: str, part: Object) -> None:

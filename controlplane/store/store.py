@@ -168,6 +168,11 @@ class Store:
                     watcher.push(change)
         return watcher
 
+    def end_watches(self, resource: str) -> None:
+        """Ends every watch of `resource`, which is no more."""
+        for watcher in tuple(self._watchers.get(resource, ())):
+            watcher.close()
+
     def _load(self, database: Database) -> int:
         number = self._compacted
         for number, text, _, value in database.rows():

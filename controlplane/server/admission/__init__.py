@@ -6,7 +6,7 @@ that a whole read-change-write is one step of the loop.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from controlplane.api.types import Kind, Object
@@ -29,8 +29,38 @@ class Attributes:
     subresource: str = ""
     options: WriteOptions = DEFAULTS
 
+    def with_object(self, obj: Object) -> Attributes:
+        """The same request for another state of its object."""
+        return self if obj is self.obj else replace(self, obj=obj)
+
 
 class Plugin(Protocol):
     """Raises an ApiError to refuse the request."""
 
     def admit(self, request: Attributes, store: Store) -> None: ...
+
+
+class Hooks(Protocol):
+    """Admission by others: asked between this server's own plugins and the checks, and after those.
+
+    `active` is whether there is anybody to ask; nothing else is looked at while there is not.
+    """
+
+    @property
+    def active(self) -> bool: ...
+
+    async def mutate(self, request: Attributes) -> Object: ...
+
+    async def validate(self, request: Attributes) -> None: ...
+
+
+class NoHooks:
+    """Nobody."""
+
+    active = False
+
+    async def mutate(self, request: Attributes) -> Object:
+        return request.obj
+
+    async def validate(self, request: Attributes) -> None:
+        return

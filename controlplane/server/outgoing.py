@@ -1,0 +1,199 @@
+"""HTTPS requests that the API server makes: to webhooks and to extension API servers.
+
+To a URL as any program on this host; to a Service from inside the cluster's network, at one of its
+ready endpoints, because the host has no rules for Service addresses. Connections are kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import ssl
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+
+from controlplane.api.errors import ApiError
+from controlplane.api.kinds import SERVICE
+from controlplane.server.dialing import Dialer
+from controlplane.server.proxy_targets import locate
+from controlplane.server.registry import Registry
+
+CONTEXTS = 64
+IDLE_SECONDS = 30.0
+
+Resolve = Callable[[str, str, int], tuple[str, int]]
+"""Address and port of an endpoint of a Service, given its namespace, name and port; ApiError when there is none."""
+
+
+def endpoints_of(registry: Registry) -> Resolve:
+    """Finds endpoints as services/NAME/proxy does."""
+
+    def resolve(namespace: str, name: str, port: int) -> tuple[str, int]:
+        place = locate(registry, SERVICE, f"https:{name}:{port}", namespace)
+        return place.address, place.port
+
+    return resolve
+
+
+class CallFailed(Exception):
+    """Nobody answered, or not as an HTTP server does; the text is a Go client's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Whom to call: `service` is namespace, name and port, None for a plain `url`."""
+
+    url: str
+    service: tuple[str, str, int] | None = None
+    ca_bundle: str = ""
+    insecure: bool = False
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Peer:
+        """From a `WebhookClientConfig`."""
+        service = config.get("service")
+        if service is None:
+            return cls(config.get("url", ""), None, config.get("caBundle", ""))
+        namespace, name, port = service["namespace"], service["name"], service.get("port", 443)
+        path = service.get("path", "")
+        url = f"https://{name}.{namespace}.svc:{port}/{path.removeprefix('/')}"
+        return cls(url, (namespace, name, port), config.get("caBundle", ""))
+
+
+class Outgoing:
+    """The connections of one server; `client` is the certificate shown to who asks for one."""
+
+    def __init__(
+        self, resolve: Resolve, dialer: Dialer, client: Callable[[ssl.SSLContext], None] | None = None
+    ) -> None:
+        self._resolve = resolve
+        self._dialer = dialer
+        self._client = client
+        self._contexts: OrderedDict[tuple[str, bool], ssl.SSLContext] = OrderedDict()
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        for session in self._sessions.values():
+            await session.close()
+        self._sessions.clear()
+
+    async def call(
+        self,
+        peer: Peer,
+        method: str,
+        url: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str],
+        seconds: float,
+    ) -> tuple[int, bytes]:
+        """Status and body of the answer to one request; CallFailed when there is none within `seconds`."""
+        verb = method.capitalize()
+        try:
+            async with (
+                asyncio.timeout(seconds),
+                self.session(peer).request(
+                    method, url, data=body, headers=headers, ssl=self.context(peer), allow_redirects=False
+                ) as response,
+            ):
+                return response.status, await response.read()
+        except TimeoutError as error:
+            raise CallFailed(f'{verb} "{url}": context deadline exceeded') from error
+        except ssl.SSLCertVerificationError as error:
+            raise CallFailed(f'{verb} "{url}": {_certificate(error)}') from error
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise CallFailed(f'{verb} "{url}": {_certificate(error.certificate_error)}') from error
+        except (OSError, aiohttp.ClientError, ApiError, ValueError) as error:
+            raise CallFailed(f'{verb} "{url}": {_said(error)}') from error
+
+    def session(self, peer: Peer) -> aiohttp.ClientSession:
+        """The session that reaches `peer`, opened when first needed."""
+        inside = peer.service is not None
+        session = self._sessions.get(inside)
+        if session is None:
+            connector = _ServiceConnector(self._resolve, self._dialer) if inside else aiohttp.TCPConnector()
+            timeout = aiohttp.ClientTimeout(total=None)
+            session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
+            self._sessions[inside] = session
+        return session
+
+    def context(self, peer: Peer) -> ssl.SSLContext:
+        """Trusts the peer's own CA bundle, or what this host trusts; ValueError for one that is no certificate."""
+        key = (peer.ca_bundle, peer.insecure)
+        context = self._contexts.get(key)
+        if context is None:
+            context = ssl.create_default_context(cadata=_pem(peer.ca_bundle) if peer.ca_bundle else None)
+            # Go does not mind a CA without the key usage that newer OpenSSL insists on.
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+            if peer.insecure:
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+            if self._client is not None:
+                self._client(context)
+            self._contexts[key] = context
+            while len(self._contexts) > CONTEXTS:
+                self._contexts.popitem(last=False)
+        return context
+
+
+class _ServiceConnector(aiohttp.BaseConnector):
+    """Connections to hosts named NAME.NAMESPACE.svc, at an endpoint of the Service."""
+
+    def __init__(self, resolve: Resolve, dialer: Dialer) -> None:
+        super().__init__(keepalive_timeout=IDLE_SECONDS, limit=0)
+        self._resolve_service = resolve
+        self._dialer = dialer
+
+    async def _create_connection(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[aiohttp.tracing.Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the base class's name
+    ) -> ResponseHandler:
+        host = req.url.host or ""
+        name, namespace = host.split(".")[:2]
+        address, port = self._resolve_service(namespace, name, req.url.port or 443)
+        connected = await self._dialer.connect(address, port)
+        context = req.ssl if isinstance(req.ssl, ssl.SSLContext) else None
+        loop = asyncio.get_running_loop()
+        _, protocol = await loop.create_connection(
+            partial(ResponseHandler, loop=loop), sock=connected, ssl=context, server_hostname=host if context else None
+        )
+        return protocol
+
+
+def _said(error: Exception) -> str:
+    """Why there was no connection, as a Go program says it."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"dial tcp: lookup {error.host}: no such host"
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
+        return f"dial tcp {error.host}:{error.port}: connect: {os.strerror(error.os_error.errno).lower()}"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "EOF"
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
+def _pem(bundle: str) -> str:
+    try:
+        return base64.b64decode(bundle).decode()
+    except ValueError as error:
+        raise ValueError("unable to load root certificates: unable to parse bytes as PEM block") from error
+
+
+def _certificate(error: Exception) -> str:
+    """OpenSSL's verdict in the words of a Go program, which are what is looked up."""
+    said = str(error)
+    if "self-signed" in said or "self signed" in said or "unable to get local issuer" in said:
+        return "tls: failed to verify certificate: x509: certificate signed by unknown authority"
+    if "expired" in said:
+        return "tls: failed to verify certificate: x509: certificate has expired or is not yet valid"
+    reason = getattr(error, "verify_message", "") or said
+    return f"tls: failed to verify certificate: x509: {reason}"
