@@ -167,5 +167,7 @@ class Cluster:
         )
 
     async def _nodes_ready(self, ready: ReadyNodes, step: Step) -> None:
-        wanted = {node.name for node in self._config.nodes if node.state == "running"}
+        # A node without a range for its pods is never Ready; its event and its condition say why.
+        nodes = [node for node in self._config.nodes if node.state == "running" and node.pod_range is not None]
+        wanted = {node.name for node in nodes}
         await ready.wait(wanted, seconds=READY_SECONDS, count=lambda done, total: step("nodes", done, total))

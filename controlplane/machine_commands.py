@@ -56,7 +56,7 @@ def _shown(node: ResolvedNode) -> dict[str, Any]:
         "region": node.region,
         "zone": node.zone,
         "address": str(node.address),
-        "podRange": str(node.pod_range),
+        "podRange": str(node.pod_range) if node.pod_range is not None else None,
     }
 
 

@@ -97,7 +97,10 @@ def add(
         taints=[_taint(text) for text in taints],
     )
     where = f"address {made['address']}, pods {made['podRange']}, zone {made['zone']}"
-    _tell(f"node {made['name']} is ready: {where}", begun)
+    if made["podRange"] is None:
+        _tell(f"node {made['name']} is there and not Ready, for its subnet has no range for pods left: {where}", begun)
+    else:
+        _tell(f"node {made['name']} is ready: {where}", begun)
 
 
 @command.command("remove")
