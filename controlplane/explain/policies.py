@@ -54,9 +54,7 @@ class PolicyIndex:
 
     def members(self, selection: Selection) -> Mapping[str, Pod]:
         """The pods that a selection takes."""
-        return {
-            uid: pod for uid, pod in self.pods.items() if selection.matches(pod, self._labels.get(pod.namespace, {}))
-        }
+        return {uid: pod for uid, pod in self.pods.items() if selection.matches(pod, self.labels(pod.namespace))}
 
     def node(self, node: str) -> NodePolicy:
         """What the rules of a node should be."""
@@ -66,6 +64,10 @@ class PolicyIndex:
     def postures(self, node: str) -> Mapping[str, Posture]:
         """The chains of a node by name, and for which policies they are."""
         return self.node(node).postures
+
+    def labels(self, namespace: str) -> Mapping[str, str]:
+        """The labels of a namespace."""
+        return self._labels.get(namespace, {})
 
     def _selections(self) -> dict[str, str]:
         """Sets of peers and ports by name, with words."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from controlplane.api.types import Kind, Object
@@ -55,6 +56,17 @@ class LiveWorld:
                 return self._attached(node, netns) if netns and namespace.exists(netns) else None
         return None
 
+    def namespace_of(self, node: str, uid: str = "") -> Path:
+        """The network namespace of a pod, or, without a uid or for a pod on its node's network, that of the node."""
+        file = self.directories.node(node) / "sandboxes" / uid / "sandbox.json"
+        netns = json.loads(file.read_bytes())["netns"] if uid and file.exists() else ""
+        return namespace.namespace_path(netns or f"{self.cluster.name}-{node}")
+
+    def look_again(self) -> None:
+        """Forgets what was read of the kernel."""
+        self.rules.cache_clear()
+        self.sets.cache_clear()
+
     def close(self) -> None:
         self._api.close()
 
@@ -89,4 +101,4 @@ class LiveWorld:
         }
 
     def _path(self, node: str) -> str:
-        return str(namespace.namespace_path(f"{self.cluster.name}-{node}"))
+        return str(self.namespace_of(node))

@@ -1,0 +1,125 @@
+"""`netsim reach`: a matrix of who reaches whom, by real connections, with the reason where one fails."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import get_args
+
+import click
+
+from controlplane.explain.reach import Reached, Reasons, Source, Target, counters, sources, targets
+from controlplane.explain.world import NothingToExplain
+from netsim.reach import Attempt, Outcome, Protocol, attempt_all
+from workbench.cli.errors import UserError, require_root
+from workbench.cli.options import existing, name_option
+from workbench.cli.status import table
+from workbench.cli.world import LiveWorld
+
+THREADS = 16
+WIDEST = 8
+"""Columns that are headed by names; more are headed by numbers."""
+EPILOG = """\b
+Examples:
+  sudo netsim reach                              every pod of "default" to every other
+  sudo netsim reach -n shop --to app=db --port 5432
+  sudo netsim reach --from pod/client --to service/web
+  sudo netsim reach -A --protocol icmp -o json
+A selection is a label selector, pod/NAME, node/NAME (--from) or service/NAME (--to); NAMESPACE: before a selector or a
+name says whose, as in shop:app=db or pod/shop:client."""
+
+
+@click.command("reach", epilog=EPILOG)
+@click.option("--from", "from_", multiple=True, metavar="SEL", help="From these pods or nodes; default: every pod.")
+@click.option("--to", multiple=True, metavar="SEL", help="To these pods or Services; default: every pod.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: the first that the target declares.")
+@click.option("--protocol", type=click.Choice(get_args(Protocol)), default="tcp", show_default=True, help="By what.")
+@click.option("-n", "--namespace", default="default", show_default=True, help="Of selections without one.")
+@click.option("-A", "--all-namespaces", is_flag=True, help="Of all namespaces.")
+@click.option(
+    "--timeout", type=click.FloatRange(0.05, 60), default=1.0, show_default=True, help="Seconds a connection."
+)
+@name_option()
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format.")
+def command(
+    from_: tuple[str, ...],
+    to: tuple[str, ...],
+    port: int,
+    protocol: Protocol,
+    namespace: str,
+    all_namespaces: bool,
+    timeout: float,
+    name: str,
+    output: str,
+) -> int:
+    """Connect from pods to pods and Services, and show who reaches whom, and why not.
+
+    Connections are real ones, made inside the pods' network namespaces. Ends with 1 if any of them failed.
+    """
+    require_root("reach")
+    world = LiveWorld(existing(name))
+    try:
+        where = "" if all_namespaces else namespace
+        rows = sources(world, from_, where)
+        columns = targets(world, to, where, port=port, protocol=protocol)
+        cells = _tried(world, rows, columns, protocol, timeout)
+    except NothingToExplain as error:
+        raise UserError(str(error)) from error
+    finally:
+        world.close()
+    if output == "json":
+        click.echo(json.dumps([cell.document(protocol) for cell in cells], indent=2))
+    else:
+        click.echo(_text(rows, columns, cells, protocol))
+    return 0 if all(cell.result == "ok" for cell in cells) else 1
+
+
+def _tried(
+    world: LiveWorld, rows: Sequence[Source], columns: Sequence[Target], protocol: Protocol, seconds: float
+) -> list[Reached]:
+    """Every source to every target but itself."""
+    before = counters(world)
+    asked = {source: [target for target in columns if target.address != source.address] for source in rows}
+
+    def work(source: Source) -> list[Outcome]:
+        attempts = [Attempt(target.address, target.port, protocol) for target in asked[source]]
+        return attempt_all(world.namespace_of(source.node, source.uid), attempts, seconds)
+
+    with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="reach") as threads:
+        outcomes = dict(zip(rows, threads.map(work, rows), strict=True))
+    world.look_again()
+    reasons = Reasons(world, before, counters(world))
+    return [
+        reasons.of(source, target, Attempt(target.address, target.port, protocol), outcome)
+        for source in rows
+        for target, outcome in zip(asked[source], outcomes[source], strict=True)
+    ]
+
+
+def _text(rows: Sequence[Source], columns: Sequence[Target], cells: Sequence[Reached], protocol: str) -> str:
+    by_pair = {(cell.source.name, cell.target.name): cell for cell in cells}
+    numbered = len(columns) > WIDEST
+    heads = [f"[{number}]" for number in range(1, len(columns) + 1)] if numbered else [_head(each) for each in columns]
+    body = [[source.name, *(_cell(by_pair.get((source.name, target.name))) for target in columns)] for source in rows]
+    parts = [table(("FROM \\ TO", *heads), body)]
+    if numbered:
+        parts.append("\n".join(f"[{number}] {_head(each)}" for number, each in enumerate(columns, 1)))
+    failed = [cell for cell in cells if cell.result != "ok"]
+    if failed:
+        parts.append(
+            table(
+                ("FROM", "TO", "RESULT", "REASON"),
+                [(cell.source.name, _head(cell.target), cell.result, cell.reason) for cell in failed],
+            )
+        )
+    parts.append(f"{len(cells) - len(failed)} of {len(cells)} {protocol} connections came about")
+    return "\n\n".join(parts)
+
+
+def _head(target: Target) -> str:
+    return f"{target.name}:{target.port}"
+
+
+def _cell(cell: Reached | None) -> str:
+    return "-" if cell is None else cell.result
