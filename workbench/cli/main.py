@@ -21,6 +21,7 @@ SUBCOMMANDS = {
     "status": "Show nodes, subnets, pods, Services and health.",
     "node": "Add, remove, stop, start and crash nodes.",
     "explain": "Show what an object is in the kernel: chains, rules, counters.",
+    "reach": "Show who reaches whom, by real connections, and why not.",
     "doctor": "Check what this host needs to carry a cluster.",
     "image": "Load, pull, list and remove container images.",
     "kubeconfig": "Print, export or merge the kubeconfig.",
