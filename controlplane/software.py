@@ -90,6 +90,9 @@ class Software:
             node_ip=str(node.address),
             local_traffic=LocalTraffic.by_cidr(str(pods)),
             zone=node.zone,
-            non_masquerade=tuple(str(network) for network in self._config.ranges().values()),
+            # In an overlay the masquerading is flannel's.
+            non_masquerade=None
+            if self._plan.overlay
+            else tuple(str(network) for network in self._config.ranges().values()),
             changes_file=self._directories.node(node.name) / PROXY_CHANGES,
         )

@@ -87,11 +87,16 @@ def new_veth(
     return Request(messages.filled(message, *values), f"create veth pair {ifname} and {peer}")
 
 
-def new_vxlan(ifname: str, *, vni: int, port: int, local: str = "") -> Request:
-    """Asks for a vxlan link that learns nothing by itself, as flannel's: its neighbours are told to it."""
+def new_vxlan(ifname: str, *, vni: int, port: int, local: str = "", below: int = 0) -> Request:
+    """Asks for a vxlan link that learns nothing by itself, as flannel's: its neighbours are told to it.
+
+    It sends from the address `local` by the link with the ifindex `below`.
+    """
     options: list[tuple[str, object]] = [("IFLA_VXLAN_ID", vni), ("IFLA_VXLAN_PORT", port), ("IFLA_VXLAN_LEARNING", 0)]
     if local:
         options.append(("IFLA_VXLAN_LOCAL", local))
+    if below:
+        options.append(("IFLA_VXLAN_LINK", below))
     attrs = [*_kind("vxlan", {"attrs": options}), ("IFLA_IFNAME", ifname)]
     return Request(link_message(_RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, attrs), f"create vxlan {ifname}")
 

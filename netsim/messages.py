@@ -55,6 +55,7 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg  # noqa: E402
 
 _IFF_UP = 1
 _SHORTEST_HOLE = 3
+_NTF_SELF = 0x02
 MAC_HOLES = ("7e:7e:7e:7e:7e:7e", "7d:7d:7d:7d:7d:7d")
 NUMBER_HOLE = 0x7C7C7C7C
 ADDRESS_HOLE = "123.123.123.123"
@@ -147,10 +148,11 @@ def route_message(
 
 
 def neighbour_message(
-    kind: int, flags: int, attributes: Attributes, *, index: int, state: int, family: int = 2
+    kind: int, flags: int, attributes: Attributes, *, index: int, state: int, family: int = 2, own_table: bool = False
 ) -> bytes:
-    """An `ndmsg`, IPv4 unless told."""
+    """An `ndmsg`, IPv4 unless told. `own_table` is that of the link itself, and not of a bridge that it is in."""
     message = ndmsg()
+    message["flags"] = _NTF_SELF if own_table else 0
     message["family"] = family
     message["ifindex"] = index
     message["state"] = state

@@ -10,7 +10,7 @@ from types import TracebackType
 from netsim import modules, namespace
 from netsim.errors import translated
 from netsim.netlink import Netlink
-from netsim.vpc import firewall, router, shaping, static_routes, uplink
+from netsim.vpc import firewall, overlay, router, shaping, static_routes, uplink
 from netsim.vpc import node as nodes
 from netsim.vpc.plan import NodePlan, VpcPlan
 from netsim.vpc.policy import PathRule
@@ -24,6 +24,7 @@ class Vpc:
     def __init__(self, plan: VpcPlan) -> None:
         self.plan = plan
         self._nodes: dict[str, NodePlan] = {}
+        self._peers: dict[str, tuple[NodePlan, ...]] = {}
         self._firewall = ""
         self._paths: tuple[tuple[PathRule, ...], str] = ((), "")
         self._host: Netlink | None = None
@@ -49,6 +50,7 @@ class Vpc:
     def delete_node(self, name: str) -> None:
         """The opposite; whatever still runs inside the node has lost its network. Absent is no error."""
         self._nodes.pop(name, None)
+        self._peers.pop(name, None)
         nodes.delete_node(self._inside(), self.plan, name)
         self._settle()
 
@@ -136,9 +138,20 @@ class Vpc:
             with namespace.entered(self.plan.router_path):
                 shaping.apply(self.plan, members)
             self._paths = self.plan.paths, paths
+        if self.plan.overlay:
+            self._settle_overlay(members)
         if self.plan.routes:
             with namespace.entered(self.plan.router_path):
                 static_routes.sync(self._inside(), self.plan, members)
+
+    def _settle_overlay(self, members: tuple[NodePlan, ...]) -> None:
+        overlay.sync_router(self._inside(), self.plan, members)
+        for node in members:
+            # A node whose peers are as they were is not entered: of many nodes only one has changed, mostly.
+            if self._peers.get(node.name) != members:
+                with namespace.entered(self.plan.node_path(node.name)), Netlink() as inside:
+                    overlay.sync_node(inside, self.plan, node, members)
+                self._peers[node.name] = members
 
     def _at_host(self) -> Netlink:
         if self._host is None:

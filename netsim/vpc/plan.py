@@ -96,7 +96,7 @@ class VpcPlan:
     @property
     def host_ranges(self) -> tuple[str, ...]:
         """The ranges that the host reaches by the router: nodes and pods; load balancers have a route an address."""
-        return tuple(each for subnet in self.subnets for each in self.ranges_of(subnet))
+        return tuple(each for subnet in self.subnets for each in (subnet.range, *subnet.pod_ranges))
 
     @property
     def has_egress(self) -> bool:
