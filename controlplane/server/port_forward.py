@@ -13,9 +13,10 @@ from aiohttp import web
 
 from controlplane.api.errors import ApiError, BadRequest
 from controlplane.api.types import Object
+from controlplane.server import port_channels
 from controlplane.server.spdy_connection import ByteTransport, Connection, Stream
 from controlplane.server.streams import NodeStreams
-from controlplane.server.upgrades import Upgraded, agreed, tunnelled, upgraded, wants
+from controlplane.server.upgrades import Upgraded, agreed, offered, tunnelled, upgraded, wants
 
 PROTOCOL = "portforward.k8s.io"
 TUNNELLED = f"SPDY/3.1+{PROTOCOL}"
@@ -26,6 +27,8 @@ PAIR_SECONDS = 30.0
 async def forward(request: web.BaseRequest, pod: Object, node: NodeStreams) -> web.StreamResponse:
     """Forwards connections until the client goes."""
     if wants(request) == "websocket":
+        if TUNNELLED not in offered(request) and port_channels.is_offered(request):
+            return await port_channels.forward(request, pod, node)
         async with tunnelled(request, TUNNELLED) as (transport, response):
             await _Forwarding(transport, pod, node).run()
             return response

@@ -34,14 +34,19 @@ def wants(request: web.BaseRequest) -> str:
     return request.headers.get("Upgrade", "").lower()
 
 
+def offered(request: web.BaseRequest) -> list[str]:
+    """The subprotocols that a WebSocket's client names."""
+    return [one.strip() for one in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
+
+
 def agreed(request: web.BaseRequest, known: Sequence[str]) -> str:
     """The first protocol of the client's that is known; Forbidden, as upstream has it, when there is none."""
-    offered = [one.strip() for value in request.headers.getall(PROTOCOL_HEADER, []) for one in value.split(",")]
-    for one in offered:
+    names = [one.strip() for value in request.headers.getall(PROTOCOL_HEADER, []) for one in value.split(",")]
+    for one in names:
         if one in known:
             return one
     raise Forbidden(
-        f"unable to upgrade: unable to negotiate protocol: client supports [{' '.join(offered)}], "
+        f"unable to upgrade: unable to negotiate protocol: client supports [{' '.join(names)}], "
         f"server accepts [{' '.join(known)}]"
     )
 
@@ -80,9 +85,9 @@ async def taken(request: web.BaseRequest) -> AsyncIterator[ByteTransport]:
 @asynccontextmanager
 async def tunnelled(request: web.BaseRequest, protocol: str) -> AsyncIterator[tuple[ByteTransport, web.StreamResponse]]:
     """A WebSocket of `protocol` whose binary messages are one stream of bytes, and the response that it is."""
-    offered = [one.strip() for one in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
-    if protocol not in offered:
-        raise BadRequest(f"unable to upgrade: none of the subprotocols {offered} is {protocol}")
+    names = offered(request)
+    if protocol not in names:
+        raise BadRequest(f"unable to upgrade: none of the subprotocols {names} is {protocol}")
     socket = web.WebSocketResponse(protocols=(protocol,), heartbeat=HEARTBEAT_SECONDS, max_msg_size=MESSAGE_BOUND)
     await socket.prepare(request)
     try:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from controlplane.api.errors import BadRequest
+from controlplane.api.errors import BadRequest, InternalError
 from controlplane.api.kinds import POD
 from controlplane.api.types import Object
 from controlplane.server.streams import LogOptions, Output, ProcessStreams
@@ -62,7 +62,24 @@ class HostStreams:
         raise BadRequest("nothing to attach to")
 
     async def port_forward(self, pod: Object, port: int, data: AsyncIterator[bytes], send: Output) -> None:
-        raise BadRequest("nothing listens")
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError as error:
+            raise InternalError(f"failed to connect to localhost:{port}: connection refused") from error
+
+        async def forward() -> None:
+            async for chunk in data:
+                writer.write(chunk)
+            writer.write_eof()
+
+        forwarding = asyncio.ensure_future(forward())
+        try:
+            while chunk := await reader.read(65536):
+                await send(chunk)
+        finally:
+            forwarding.cancel()
+            await asyncio.gather(forwarding, return_exceptions=True)
+            writer.close()
 
 
 async def copy(source: asyncio.StreamReader | None, sink: Output | None) -> None:

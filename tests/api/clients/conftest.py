@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,20 @@ async def running(served: Served) -> None:
     spec = {"containers": [{"name": "c", "image": "x"}]}
     await served.local.create(POD, {"metadata": {"name": "one"}, "spec": spec}, "default")
     await served.local.create(POD, {"target": {"name": "node-1"}}, "default", subresource="binding", name="one")
+    conditions = [{"type": name, "status": "True"} for name in ("Ready", "ContainersReady")]
+    body = {"status": {"phase": "Running", "conditions": conditions}}
+    await served.local.patch(POD, "one", "default", body=body, patch_type="strategic", subresource="status")
+
+
+@pytest.fixture
+async def echo() -> AsyncIterator[int]:
+    """The port of a server that answers each line with "got LINE", and ends when its caller has ended."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            writer.write(b"got " + line)
+            await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]

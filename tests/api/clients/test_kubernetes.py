@@ -11,7 +11,7 @@ import pytest
 
 kubernetes = pytest.importorskip("kubernetes")
 from kubernetes import client, dynamic, utils, watch  # noqa: E402
-from kubernetes.stream import stream  # noqa: E402
+from kubernetes.stream import portforward, stream  # noqa: E402
 
 T = TypeVar("T")
 
@@ -116,6 +116,22 @@ async def test_logs_and_exec(config_file: Path) -> None:
         call = stream(core.connect_get_namespaced_pod_exec, "one", "default", _preload_content=False, **arguments)
         call.run_forever(timeout=5)
         assert (call.read_stdout(), call.read_stderr(), call.returncode) == ("out\n", "err\n", 3)
+
+    await with_client(config_file, work)
+
+
+@pytest.mark.usefixtures("running")
+async def test_ports_are_forwarded(config_file: Path, echo: int) -> None:
+    def work(api: client.ApiClient) -> None:
+        core = client.CoreV1Api(api)
+        forward = portforward(core.connect_get_namespaced_pod_portforward, "one", "default", ports=f"{echo},1")
+        opened = forward.socket(echo)
+        opened.settimeout(5)
+        for word in (b"one\n", b"two\n"):
+            opened.sendall(word)
+            assert opened.recv(100) == b"got " + word
+        assert "failed to connect to localhost:1" in forward.error(1)
+        forward.close()
 
     await with_client(config_file, work)
 
