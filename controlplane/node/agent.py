@@ -18,7 +18,7 @@ from controlplane.client.informer import Handler, Informer, Informers
 from controlplane.client.interface import Client
 from controlplane.client.recorder import EventRecorder
 from controlplane.client.workqueue import Reconciler
-from controlplane.node import pulls, standins
+from controlplane.node import pause, pulls, standins
 from controlplane.node.config import NodeConfig
 from controlplane.node.connection import Connection
 from controlplane.node.errors import NodeError
@@ -29,12 +29,14 @@ from controlplane.node.images.store import ImageStore
 from controlplane.node.network import CniNetwork, PodGuard, PodNetwork
 from controlplane.node.parts import NodeParts
 from controlplane.node.registration import Registration
+from controlplane.node.runtime.cgroups import node_cgroup
 from controlplane.node.runtime.container import Container, ContainerRuntime
 from controlplane.node.runtime.spawner import shared_spawner
 from controlplane.node.sandbox import Sandboxes
 from controlplane.node.state import OWN_CONDITIONS, ContainerState, PodState, container_states, uses_source
 from controlplane.node.streams import Streams
 from controlplane.node.tokens import Tokens
+from controlplane.node.usage import UsageMeter
 from controlplane.node.values import Sources
 from controlplane.node.volumes.staging import Staging
 from controlplane.node.volumes.storage import Storage
@@ -109,7 +111,13 @@ class NodeAgent(Streams):
         self._states: dict[str, PodState] = {}
         self._reconciler: Reconciler[str] = Reconciler(f"node-{config.name}", self._reconcile, workers=config.workers)
         self._worker = PodWorker(self._parts, self._reconciler.queue.add)
+        self.usage = UsageMeter(node_cgroup(config.cluster, config.name), self._states.values, spawner)
         super().__init__(self._parts, self._states)
+
+    @property
+    def config(self) -> NodeConfig:
+        """What the agent was told."""
+        return self._config
 
     async def run(self) -> None:
         """Registers, adopts, and works until cancelled."""
@@ -129,6 +137,7 @@ class NodeAgent(Streams):
                 group.create_task(self._refresh(), name=f"volumes-{self._config.name}")
                 group.create_task(self._parts.recorder.run(), name=f"events-{self._config.name}")
                 group.create_task(self._parts.registration.run(), name=f"lease-{self._config.name}")
+                group.create_task(self.usage.run(), name=f"usage-{self._config.name}")
                 group.create_task(self._reconciler.run(), name=f"pods-{self._config.name}")
         finally:
             await self._let_go()
@@ -238,7 +247,8 @@ class NodeAgent(Streams):
         for container in self._parts.runtime.adopt():
             record = container.record
             owner = self._owner(record.pod_uid, record.pod_namespace, record.pod_name, orphans)
-            _place(owner, container)
+            if not pause.adopted(owner, container):
+                _place(owner, container)
         self._states |= orphans
         await self._parts.storage.staging.adopt(self._states)
         known = set(self._states)
@@ -278,6 +288,8 @@ class NodeAgent(Streams):
                     container.probes.stop()
                 if container.current is not None:
                     self._parts.runtime.close(container.current)
+            if state.pause is not None:
+                self._parts.runtime.close(state.pause)
         self._worker.close()
         self.close_streams()
         self._states.clear()

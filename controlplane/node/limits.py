@@ -1,4 +1,4 @@
-"""Limits for which a node ends a pod: activeDeadlineSeconds, and sizeLimit of its emptyDir volumes."""
+"""What a node ends a pod for, or does not start it: admission, activeDeadlineSeconds, sizeLimit of emptyDir volumes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Literal
 
 from controlplane.api.quantity import whole
 from controlplane.api.types import Object
+from controlplane.node import admission
 from controlplane.node import status as pod_status
 from controlplane.node.parts import NodeParts
 from controlplane.node.state import PodState
@@ -31,6 +32,12 @@ class Limits:
         looked at again, None if never."""
         if state.failure is not None:
             return None
+        if not state.admitted and (refused := self._refusal(state)) is not None:
+            reason, message = refused
+            state.failure = (reason, f"Pod was rejected: {message}")
+            self._parts.recorder.event(state.pod, "Warning", reason, message)
+            return None
+        state.admitted = True
         left = _time_left(state)
         if left is not None and left <= 0 and pod_status.phase_of(state) not in pod_status.ENDED_PHASES:
             self._fail(state, "Normal", "DeadlineExceeded", DEADLINE_MESSAGE)
@@ -45,6 +52,11 @@ class Limits:
         if not sized:
             return left
         return MEASURE_SECONDS if left is None else min(left, MEASURE_SECONDS)
+
+    def _refusal(self, state: PodState) -> tuple[str, str] | None:
+        """Why the node does not run the pod; one that an earlier daemon started it does."""
+        began = any(container.current is not None for container in state.containers.values())
+        return None if began else admission.refusal(state.pod)
 
     def _fail(self, state: PodState, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
         state.failure = (reason, message)

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import orjson
 from controlplane.api.quantity import whole
 from controlplane.api.rules.qos import qos_class
 from controlplane.api.types import Object
-from controlplane.node import environment, podfiles, security, signals, standin_ports
+from controlplane.node import admission, environment, podfiles, seccomp, security, signals, standin_ports
 from controlplane.node.errors import ConfigFailure, CreationFailure
 from controlplane.node.images.standin import StandInConfig, write_config
 from controlplane.node.images.store import Image, ImageSource, RootFilesystem
@@ -113,6 +113,9 @@ class Planner:
         variables = await self._variables(state, spec)
         accounts = await self._parts.spawner.files(source.accounts, image)
         who = security.security(state.pod, spec, image.user, accounts)
+        profiles = self._parts.config.state_directory / "seccomp"
+        filtered = await self._parts.spawner.files(seccomp.profile_of, state.pod, spec, who.capabilities, profiles)
+        who = replace(who, seccomp=filtered, apparmor=_apparmor(state.pod, spec))
         cwd = working_directory(spec, image)
         directory = self.data_dir(state) / f"{container.name}_{attempt}"
         bundle = self._parts.runtime.bundle(container_id)
@@ -227,6 +230,17 @@ def _argv(spec: Object, image: Image, variables: dict[str, str]) -> list[str]:
     return words
 
 
+def _apparmor(pod: Object, spec: Object) -> str:
+    outer, inner = pod["spec"].get("securityContext") or {}, spec.get("securityContext") or {}
+    profile = inner.get("appArmorProfile") or outer.get("appArmorProfile")
+    if not profile or inner.get("privileged"):
+        return ""
+    try:
+        return admission.apparmor_profile(profile)
+    except LookupError as error:
+        raise CreationFailure(f"failed to apply AppArmor: {error.args[0]}") from error
+
+
 def _sandbox(state: PodState) -> Sandbox:
     assert state.sandbox is not None
     return state.sandbox
@@ -257,7 +271,9 @@ def _namespaces(state: PodState, container: ContainerState, parts: NodeParts) ->
 
 
 def _process_namespace(state: PodState, container: ContainerState) -> str:
-    """The process namespace of an ephemeral container's target; "" for one of its own."""
+    """The process namespace that the pod shares, or of an ephemeral container's target; "" for one of its own."""
+    if state.pause is not None:
+        return f"/proc/{state.pause.pid}/ns/pid"
     name = container.spec.get("targetContainerName")
     if not name:
         return ""

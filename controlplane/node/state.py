@@ -79,6 +79,8 @@ class PodState:
     containers: dict[str, ContainerState]
     sandbox: Sandbox | None = None
     files_written: bool = False
+    pause: Container | None = None
+    admitted: bool = False
     start_time: str = ""
     gone: bool = False
     failure: tuple[str, str] | None = None

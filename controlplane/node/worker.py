@@ -17,9 +17,9 @@ from cni.errors import CniError
 from controlplane.api.errors import Conflict, NotFound
 from controlplane.api.kinds import POD
 from controlplane.api.types import Object
-from controlplane.node import logs, podfiles, pulls, standins, volumes
+from controlplane.node import logs, pause, podfiles, pulls, standins, volumes
 from controlplane.node import status as pod_status
-from controlplane.node.errors import NodeError, VolumeFailure, VolumeWait
+from controlplane.node.errors import NodeError, RuntimeFailure, VolumeFailure, VolumeWait
 from controlplane.node.hooks import HOOK_FAILURES, Hooks
 from controlplane.node.launch import Launcher
 from controlplane.node.limits import Limits
@@ -141,8 +141,9 @@ class PodWorker:
     async def _advance(self, state: PodState) -> float | None:
         try:
             await self._ensure_sandbox(state)
+            await pause.ensure(state, self._parts)
             await self._ensure_volumes(state)
-        except (NetsimError, CniError) as error:
+        except (NetsimError, CniError, RuntimeFailure) as error:
             message = f"Failed to create pod sandbox: {error}"
             self._parts.recorder.event(state.pod, "Warning", "FailedCreatePodSandBox", message)
             return RETRY_SECONDS
@@ -397,6 +398,7 @@ class PodWorker:
 
     async def _release(self, state: PodState) -> None:
         """A pod that has ended for good keeps its logs, and gives its address back."""
+        await pause.remove(state, self._parts)
         if state.sandbox is not None:
             sandbox, state.sandbox, state.files_written = state.sandbox, None, False
             await self._parts.sandboxes.remove(sandbox)

@@ -90,19 +90,17 @@ async def test_acting_as_somebody_else(kubectl: Kubectl) -> None:
 
 
 async def test_what_is_not_honoured_is_printed(kubectl: Kubectl) -> None:
-    profiles = {"seccompProfile": {"type": "RuntimeDefault"}, "appArmorProfile": {"type": "RuntimeDefault"}}
-    container = {"name": "c", "image": "nginx", "securityContext": profiles}
-    spec = {"containers": [container], "securityContext": profiles, "shareProcessNamespace": True}
+    labels = {"seLinuxOptions": {"level": "s0"}}
+    container = {"name": "c", "image": "nginx", "securityContext": labels}
+    spec = {"containers": [container], "securityContext": labels, "runtimeClassName": "gvisor"}
     body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": spec}
     done = await kubectl("apply", "-f", "-", stdin=body)
     assert done.stdout == "pod/a created\n", done.stderr
     fields = sorted(line.split(": ")[1] for line in done.stderr.splitlines() if line.startswith("Warning: "))
     assert fields == [
-        "spec.containers[0].securityContext.appArmorProfile",
-        "spec.containers[0].securityContext.seccompProfile",
-        "spec.securityContext.appArmorProfile",
-        "spec.securityContext.seccompProfile",
-        "spec.shareProcessNamespace",
+        "spec.containers[0].securityContext.seLinuxOptions",
+        "spec.runtimeClassName",
+        "spec.securityContext.seLinuxOptions",
     ]
 
 

@@ -28,6 +28,8 @@ SOURCE = Path(__file__).parent.parent / "standin" / "server.c"
 SERVER = "/.netsim/server"
 RUN = "/.netsim/run"
 CONFIG = f"{RUN}/config"
+PAUSE = "/pause"
+"""The same program by another name: it does nothing but reap, as the first process of a pod."""
 READY = f"{RUN}/ready"
 """A fifo into which the server writes once all its ports are open."""
 DEFAULT_PORTS = (80, 8080)
@@ -40,6 +42,7 @@ STANDARD_DIRECTORIES = frozenset({"", "root", "tmp", "var/tmp", *_DIRECTORIES})
 _LINKS = {
     "var/run": "/run",
     "var/lock": "/run/lock",
+    "pause": SERVER,
     "etc/mtab": "/proc/self/mounts",
     "etc/os-release": "../usr/lib/os-release",
 }

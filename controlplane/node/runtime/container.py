@@ -199,9 +199,10 @@ class ContainerRuntime:
     def _ended(self, container: Container) -> None:
         written = container.bundle / "exit"
         code = read_number(written)
+        # What its first process leaves, where that is not the first of a process namespace of its own.
+        for pid in cgroups.processes(container.record.cgroup):
+            send_signal(pid, signal.SIGKILL)
         if code is None:
-            for pid in cgroups.processes(container.record.cgroup):
-                send_signal(pid, signal.SIGKILL)
             container.exit = Exit(LOST_EXIT_CODE, _now_of(container.bundle))
         else:
             container.exit = Exit(code, written.stat().st_mtime, (container.bundle / "oom").exists())

@@ -147,6 +147,8 @@ class Security:
     no_new_privileges: bool = False
     read_only_root: bool = False
     unmasked: bool = False
+    seccomp: Mapping[str, Any] | None = None
+    apparmor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +220,9 @@ def process(plan: ContainerPlan, argv: Sequence[str], *, tty: bool | None = None
     granted = {"bounding": capabilities}
     if security.uid == 0:
         granted |= {"effective": capabilities, "permitted": capabilities}
+    profile = {"apparmorProfile": security.apparmor} if security.apparmor else {}
     return {
+        **profile,
         "terminal": plan.tty if tty is None else tty,
         "user": {"uid": security.uid, "gid": security.gid, "additionalGids": security.groups},
         "args": argv,
@@ -256,6 +260,8 @@ def _linux(plan: ContainerPlan, *, unified_cgroup: bool, controllers: Collection
     if propagations & {"rslave", "rshared"}:
         # Else the runtime makes everything private before it mounts anything.
         linux["rootfsPropagation"] = "rshared" if "rshared" in propagations else "rslave"
+    if plan.security.seccomp is not None:
+        linux["seccomp"] = plan.security.seccomp
     if plan.sysctls:
         linux["sysctl"] = plan.sysctls
     if not plan.security.privileged and not plan.security.unmasked:

@@ -10,6 +10,9 @@
  * can add the target port of a Service made later. On SIGTERM it goes on serving until the traffic has
  * moved away (QUIET_MS without a request, DRAIN_MS at most), so that a rolling update loses nothing.
  *
+ * Called as /pause it serves nothing: it is then the first process of a pod whose containers share
+ * their processes, and reaps those that lose their parent, until SIGTERM or SIGINT.
+ *
  * The file has a word and a value a line: image, pod, namespace, node, address (for the answer);
  * tcp, udp (a port that must open); maybe (a TCP port that may be taken by another container).
  */
@@ -539,10 +542,22 @@ static int next_timeout(void) {
     return (int)((quiet < end ? quiet : end) - now) + 1;
 }
 
+static int hold(void) {
+    sigset_t set;
+    int number;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, 0);
+    signal(SIGCHLD, SIG_IGN);
+    return sigwait(&set, &number);
+}
+
 int main(int argc, char **argv) {
     struct source signals = {.kind = SIGNALS};
     struct epoll_event events[64];
     sigset_t set;
+    if (argc == 1 && !strcmp(argv[0], "/pause")) return hold();
     if (argc < 2) return 2;
     config_path = argv[1];
     sigemptyset(&set);
