@@ -1,14 +1,15 @@
 """The policies and pods of the cluster as the appliers of one process share them.
 
-Three informers feed it. While there is no policy nothing is looked at. Which pods a selection takes is computed once
-and then kept up to date pod by pod, so a pod's change costs one look at each selection, not one at each pair.
+Informers of policies, pods and namespaces feed it. While there is no policy nothing is looked at. Which pods a
+selection takes is computed once and then kept up to date pod by pod, so a pod's change costs one look at each
+selection, not one at each pair.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from controlplane.api.kinds import NAMESPACE, NETWORK_POLICY, POD
+from controlplane.api.kinds import NAMESPACE, NETWORK_POLICY, NODE, POD
 from controlplane.api.types import Object
 from controlplane.client.informer import Informers
 from controlplane.policy.model import (
@@ -40,6 +41,7 @@ class PolicyTable:
         self._policies = informers.of(NETWORK_POLICY)
         self._objects = informers.of(POD)
         self._namespaces = informers.of(NAMESPACE)
+        self._nodes = informers.of(NODE)
         self._fixtures = {pod.uid: pod for pod in fixtures}
         self._read: dict[PolicyKey, Policy] = {}
         self._pods: dict[str, Pod] = {}
@@ -93,8 +95,14 @@ class PolicyTable:
         return found
 
     def name_of(self, address: str) -> str:
-        """The pod that has an address, as "namespace/name", or ""."""
-        return next((pod.text for pod in self._everybody().values() if pod.address == address), "")
+        """Whose address it is: a pod, as "namespace/name", or a node, as "node/name"; "" if nobody's."""
+        for pod in self._everybody().values():
+            if pod.address == address:
+                return pod.text
+        for node in self._nodes.list():
+            if any(each["address"] == address for each in (node.get("status") or {}).get("addresses") or ()):
+                return f"node/{node['metadata']['name']}"
+        return ""
 
     def _selecting(self, pod: Pod) -> tuple[Policy, ...]:
         mine = (each for each in self._read.values() if each.namespace == pod.namespace and each.selects(pod.labels))

@@ -72,11 +72,11 @@ class World:
         self.applied = wanted
         return wanted
 
-    def connects(self, source: str, target: str, port: int = 80) -> bool:
+    def connects(self, source: str, target: str, port: int = 80, *, patience: float = PATIENCE) -> bool:
         """Whether a TCP connection comes about; `source` may be "node"."""
-        return bool(self.connected({(source, target, port)}))
+        return bool(self.connected({(source, target, port)}, patience))
 
-    def connected(self, attempts: set[tuple[str, str, int]]) -> set[tuple[str, str, int]]:
+    def connected(self, attempts: set[tuple[str, str, int]], patience: float = PATIENCE) -> set[tuple[str, str, int]]:
         """Those of (source, target, port) between which a connection comes about, all tried at once."""
         found, poll, opened = set(), select.poll(), {}
         with ExitStack() as stack:
@@ -87,7 +87,7 @@ class World:
                 client.connect_ex((self.address(target), port))
                 opened[client.fileno()] = attempt
                 poll.register(client, select.POLLOUT)
-            deadline = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + patience
             while opened and (left := deadline - time.monotonic()) > 0:
                 for descriptor, event in poll.poll(left * 1000):
                     poll.unregister(descriptor)
@@ -119,8 +119,10 @@ class World:
         return self.pods[pod].address if pod in self.pods else pod
 
     def saved(self, *, counters: bool = False) -> str:
+        """The filter rules, without the comments that carry the time."""
         with namespace.entered(namespace_path(self.node)):
-            return firewall.save("filter", counters=counters)
+            text = firewall.save("filter", counters=counters)
+        return "\n".join(line for line in text.splitlines() if not line.startswith("#"))
 
     def sets(self) -> str:
         with namespace.entered(namespace_path(self.node)):
