@@ -10,7 +10,6 @@ from controlplane.api.rules import lifecycle
 from controlplane.api.rules.numbers import count_or_percent, non_negative
 from controlplane.api.selectors import validate_selector
 from controlplane.api.types import Kind, Object, Strategy
-from controlplane.api.unsupported import kind_warnings
 
 POLICIES = ("AlwaysAllow", "IfHealthyBudget")
 COUNTS = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
@@ -68,7 +67,6 @@ POD_DISRUPTION_BUDGET = Kind(
         validate=lifecycle.checked(names.dns1123_subdomain, _rules),
         validate_update=lambda new, old: meta.validate_update(new, old) + _rules(new),
         validate_status_update=_validate_status,
-        warnings=kind_warnings,
         columns=quota.BUDGET_COLUMNS,
         row=quota.budget_row,
     ),
