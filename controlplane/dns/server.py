@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
@@ -39,11 +39,14 @@ Listen = Callable[[], Awaitable[tuple[socket.socket, socket.socket]]]
 @dataclass(frozen=True, slots=True)
 class DnsConfig:
     """`address` is the DNS's own, as pods have it in resolv.conf; `ranges` are those of the cluster, whose reverse
-    names are asked nowhere else. The rest says where the host's resolvers are."""
+    names are asked nowhere else. `stub_domains` and `nameservers` say whom to ask of other names, as long as no
+    ConfigMap does. The rest says where the host's resolvers are."""
 
     address: str
     domain: str = "cluster.local"
     ranges: tuple[IPv4Network, ...] = ()
+    stub_domains: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    nameservers: Sequence[str] = ()
     resolv_conf: Path = HOST_RESOLV
     upstream_port: int = field(default=PORT, kw_only=True)
 
@@ -56,7 +59,13 @@ class DnsServer:
         self._catalogue = Catalogue(informers)
         self._cache = AnswerCache()
         zone = Zone(self._catalogue, config.domain, config.address, config.ranges)
-        self._upstreams = Upstreams(informers, config.resolv_conf, port=config.upstream_port)
+        self._upstreams = Upstreams(
+            informers,
+            config.resolv_conf,
+            port=config.upstream_port,
+            stub_domains=config.stub_domains,
+            nameservers=config.nameservers,
+        )
         self._answerer = Answerer(zone, Forwarder(self._upstreams.servers_for), self._cache)
         self._listen = listen
         self._tasks: set[asyncio.Task[None]] = set()

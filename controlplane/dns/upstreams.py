@@ -1,6 +1,7 @@
 """Which servers know the names that are not the cluster's.
 
-The host's resolvers, unless the ConfigMap `kube-dns` in `kube-system` says otherwise, in the words of GKE's:
+The host's resolvers, unless the cluster's configuration or the ConfigMap `kube-dns` in `kube-system` says otherwise,
+in the words of GKE's:
 
     data:
       stubDomains: '{"corp.example": ["10.1.2.3", "10.1.2.4:5353"]}'
@@ -32,17 +33,29 @@ MOST_SERVERS = 3
 
 
 class Upstreams:
-    """`servers_for` a name. `port` is that of the servers in `resolv_conf`, which is read again when it changes."""
+    """`servers_for` a name. `port` is that of the servers in `resolv_conf`, which is read again when it changes.
 
-    def __init__(self, informers: Informers, resolv_conf: Path = HOST_RESOLV, *, port: int = PORT) -> None:
+    `stub_domains` and `nameservers` are the cluster configuration's; each holds until the ConfigMap names others.
+    """
+
+    def __init__(
+        self,
+        informers: Informers,
+        resolv_conf: Path = HOST_RESOLV,
+        *,
+        port: int = PORT,
+        stub_domains: Mapping[str, Sequence[str]] | None = None,
+        nameservers: Sequence[str] = (),
+    ) -> None:
         self.own: frozenset[Address] = frozenset()
         """The DNS's own addresses: a host that uses the cluster's DNS must not send it in a circle."""
         self._resolv_conf = resolv_conf
         self._port = port
         self._version = 0
         self._of_host: tuple[Address, ...] = ()
-        self._written: tuple[Address, ...] = ()
-        self._stubs: dict[Labels, tuple[Address, ...]] = {}
+        self._given = _stubs({domain: list(each) for domain, each in (stub_domains or {}).items()})
+        self._given_servers = _servers(list(nameservers))
+        self._stubs, self._written = self._given, self._given_servers
         self._config = informers.of(CONFIG_MAP, NAMESPACE_NAME, field_selector=f"metadata.name={NAME}")
         self._config.add_handler(lambda _, new: self._configured(new))
 
@@ -76,8 +89,9 @@ class Upstreams:
     def _configured(self, config: Object | None) -> None:
         data = (config or {}).get("data") or {}
         try:
-            stubs = _stubs(json.loads(data.get("stubDomains") or "{}"))
-            written = _servers(json.loads(data.get("upstreamNameservers") or "[]"))
+            stubs = _stubs(json.loads(data["stubDomains"])) if data.get("stubDomains") else self._given
+            servers = data.get("upstreamNameservers")
+            written = _servers(json.loads(servers)) if servers else self._given_servers
         except ValueError as error:
             # What was right before goes on; whoever wrote it finds the reason in the daemon's log.
             log.warning("ConfigMap kube-dns is not used", extra={"error": str(error)})

@@ -81,6 +81,7 @@ def _bring_up(directories: Directories, config: ClusterConfig) -> tuple[Resolved
     new = not is_settled(directories)
     try:
         probe.require()
+        _require_netem(config)
         cluster = settle(directories, config)
         with steps() as step:
             return cluster, launch.start(directories, step)
@@ -92,6 +93,14 @@ def _bring_up(directories: Directories, config: ClusterConfig) -> tuple[Resolved
         elif isinstance(error, launch.StartFailed) and not error.remedy:
             error.remedy = f"see {directories.log}"
         raise
+
+
+def _require_netem(config: ClusterConfig) -> None:
+    """Refuse delay, jitter and loss where the kernel has none, before anything is made."""
+    for index, rule in enumerate(config.paths or ()):
+        if rule.impaired:
+            path = f"spec.network.paths[{index}]"
+            probe.require_netem(f"{config.sources[path]}: {path}" if path in config.sources else path)
 
 
 def _tell_running(directories: Directories, pid: int, config: ClusterConfig) -> None:

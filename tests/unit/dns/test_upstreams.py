@@ -94,3 +94,20 @@ async def test_a_config_map_that_is_wrong_changes_nothing(
         await settled()
     assert list(upstreams.servers_for(NAME)) == HOST
     assert [record.message for record in caplog.records] == ["ConfigMap kube-dns is not used"]
+
+
+async def test_the_clusters_configuration_until_the_config_map_names_others(world: World, resolv_conf: Path) -> None:
+    stubs = {"corp.example": ("10.1.2.3", "10.1.2.4:5353")}
+    made = Upstreams(world.informers, resolv_conf, stub_domains=stubs, nameservers=("9.9.9.9",))
+    task = asyncio.create_task(world.informers.run())
+    await made.wait_synced()
+    try:
+        assert list(made.servers_for(("db", "corp", "example"))) == [("10.1.2.3", 53), ("10.1.2.4", 5353)]
+        assert list(made.servers_for(NAME)) == [("9.9.9.9", 53)]
+        world.put(config(stubDomains={"other.example": ["10.9.9.9"]}))
+        await settled()
+        assert list(made.servers_for(("db", "corp", "example"))) == [("9.9.9.9", 53)]
+        assert list(made.servers_for(("db", "other", "example"))) == [("10.9.9.9", 53)]
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
