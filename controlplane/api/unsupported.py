@@ -17,35 +17,44 @@ _NO_PROFILES = "is not applied by this version of netsim: containers run without
 
 _CONTAINER = {
     "resizePolicy": _NOT_APPLIED,
-    "restartPolicyRules": "is not applied by this version of netsim: the restart policy of the pod is",
     "securityContext.seLinuxOptions": _NO_PROFILES,
     "securityContext.windowsOptions": _NOT_APPLIED,
-    "volumeDevices": "is not supported by this version of netsim: the container sees no device",
-    "volumeMounts[].mountPropagation": "is not applied by this version of netsim: mounts are private",
-    "volumeMounts[].recursiveReadOnly": _NOT_APPLIED,
 }
 
 POD_SPEC: dict[str, str] = {
     "evictionResponders": _NOT_APPLIED,
-    "hostUsers": _NOT_APPLIED,
-    "hostnameOverride": _NOT_APPLIED,
     "resources": "is not applied by this version of netsim: limits of containers are",
     "runtimeClassName": "is not applied by this version of netsim: the pod runs under the node's only runtime",
-    "securityContext.fsGroupChangePolicy": _NOT_APPLIED,
     "securityContext.seLinuxChangePolicy": _NOT_APPLIED,
     "securityContext.seLinuxOptions": _NO_PROFILES,
     "securityContext.windowsOptions": _NOT_APPLIED,
-    "setHostnameAsFQDN": _NOT_APPLIED,
     **{f"containers[].{name}": text for name, text in _CONTAINER.items()},
     **{f"initContainers[].{name}": text for name, text in _CONTAINER.items()},
 }
 """Field of the pod spec to what happens instead."""
 
+HOST_USERS = "is not applied by this version of netsim: pods have the machine's users"
+"""Said where it is false."""
+
 SERVICE_SPEC = {
     "trafficDistribution": "is not applied by this version of netsim: traffic goes to all endpoints alike",
 }
 
-VOLUMES = frozenset(("name", "configMap", "downwardAPI", "emptyDir", "hostPath", "projected", "secret"))
+VOLUMES = frozenset(
+    (
+        "name",
+        "configMap",
+        "downwardAPI",
+        "emptyDir",
+        "ephemeral",
+        "gcePersistentDisk",
+        "hostPath",
+        "nfs",
+        "persistentVolumeClaim",
+        "projected",
+        "secret",
+    )
+)
 """Fields of a volume that are honoured; a pod with another waits, and its events say for what."""
 
 
@@ -100,6 +109,8 @@ def service_warnings(obj: Object) -> list[str]:
 
 def _pod_spec(spec: Mapping[str, Any], path: str) -> list[str]:
     found = list(_warnings(spec, _POD_TREE, path))
+    if spec.get("hostUsers") is False:
+        found.append(f"{path}.hostUsers: {HOST_USERS}")
     for index, volume in enumerate(spec.get("volumes", ())):
         place = f"{path}.volumes[{index}]"
         text = "is not supported by this version of netsim: the pod waits for it"

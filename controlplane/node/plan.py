@@ -39,6 +39,9 @@ SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_rang
 """What containerd sets, so that ping and low ports need no privilege."""
 
 
+_RECURSIVE = {"Enabled": ("rro",), "IfPossible": ("rro",)}
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """What is to be run; `listens` when it is the stand-in server, which says when its ports are open.
@@ -166,7 +169,7 @@ class Planner:
             security=who,
             resources=security.resources(spec),
             sysctls=_sysctls(state.pod),
-            hostname=_sandbox(state).hostname,
+            hostname=_sandbox(state).nodename,
             tty=bool(spec.get("tty")),
             stdin=bool(spec.get("stdin")),
             stdin_once=bool(spec.get("stdinOnce")),
@@ -182,7 +185,7 @@ class Planner:
 
     def _environment(self, state: PodState, spec: Object, image: Image) -> dict[str, str]:
         terminal = {"TERM": "xterm"} if spec.get("tty") else {}
-        return {"PATH": oci.DEFAULT_PATH, "HOSTNAME": _sandbox(state).hostname, **terminal, **image.environment}
+        return {"PATH": oci.DEFAULT_PATH, "HOSTNAME": _sandbox(state).nodename, **terminal, **image.environment}
 
     def _oom_score(self, state: PodState, spec: Object) -> int:
         memory = whole(self._parts.registration.allocatable.get("memory", "1Gi"))
@@ -312,6 +315,7 @@ def _volume_mounts(
                 str(source),
                 os.path.normpath(mount["mountPath"]),
                 read_only=bool(mount.get("readOnly")) or volume.read_only or name in written,
+                options=_RECURSIVE.get(mount.get("recursiveReadOnly") or "", ()),
                 propagation=_PROPAGATION[mount.get("mountPropagation") or "None"],
             )
         )

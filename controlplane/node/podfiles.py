@@ -114,7 +114,7 @@ def hosts(pod: Object, sandbox: Sandbox, domain: str) -> str:
         ]
         for address in sandbox.addresses:
             names = [sandbox.hostname]
-            if spec.get("subdomain"):
+            if spec.get("subdomain") and not spec.get("hostnameOverride"):
                 full = f"{sandbox.hostname}.{spec['subdomain']}.{pod['metadata']['namespace']}.svc.{domain}"
                 names = [full, sandbox.hostname]
             lines.append("\t".join([address, *names]))
@@ -131,7 +131,7 @@ def ensure(pod: Object, sandbox: Sandbox, config: NodeConfig) -> None:
     if (path / "resolv.conf").exists():
         return
     (path / "hosts").write_text(hosts(pod, sandbox, config.dns_domain))
-    (path / "hostname").write_text(sandbox.hostname + "\n")
+    (path / "hostname").write_text(sandbox.nodename + "\n")
     shm = path / "shm"
     shm.mkdir(exist_ok=True)
     shm.chmod(0o1777)

@@ -22,7 +22,7 @@ from controlplane.api.types import Object
 from controlplane.node.config import NodeConfig
 from controlplane.node.network import PodNetwork
 from controlplane.node.runtime import cgroups
-from netsim.errors import NetsimError
+from netsim.errors import InvalidRequest, NetsimError
 from netsim.mark import Mark
 from netsim.namespace import NamespaceExecutor, delete_namespace, ensure_namespace, exists, namespace_path
 
@@ -33,6 +33,8 @@ Argument = TypeVar("Argument")
 FILE = "sandbox.json"
 LONGEST_NAME = 200
 HOSTNAME_LENGTH = 63
+LONGEST_NODENAME = 64
+"""Of the kernel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,12 @@ class Sandbox:
     directory: str
     created: float
     addresses: tuple[str, ...] = ()
+    full_name: str = ""
+
+    @property
+    def nodename(self) -> str:
+        """What `hostname` prints: with setHostnameAsFQDN the full name."""
+        return self.full_name or self.hostname
 
     @property
     def path(self) -> Path:
@@ -59,12 +67,28 @@ class Sandbox:
 
 
 def hostname_of(pod: Object, node: str) -> str:
-    """What `hostname` prints in the pod."""
+    """The pod's own name, without a domain."""
     spec = pod["spec"]
     if spec.get("hostNetwork"):
         return node
+    if spec.get("hostnameOverride"):
+        return str(spec["hostnameOverride"])
     name: str = spec.get("hostname") or pod["metadata"]["name"]
     return name[:HOSTNAME_LENGTH].rstrip("-.")
+
+
+def full_name_of(pod: Object, hostname: str, domain: str) -> str:
+    """The name with its domain for a pod that wants it as its host name, else ""; InvalidRequest if it is too long."""
+    spec = pod["spec"]
+    if not spec.get("setHostnameAsFQDN") or spec.get("hostNetwork") or not spec.get("subdomain"):
+        return ""
+    name = f"{hostname}.{spec['subdomain']}.{pod['metadata']['namespace']}.svc.{domain}"
+    if len(name) > LONGEST_NODENAME:
+        raise InvalidRequest(
+            f"Failed to construct FQDN from Pod hostname and cluster domain, FQDN {name} is too long "
+            f"({LONGEST_NODENAME} characters is the max, {len(name)} characters requested)"
+        )
+    return name
 
 
 class Sandboxes:
@@ -91,13 +115,15 @@ class Sandboxes:
         metadata = pod["metadata"]
         uid, host = metadata["uid"], bool(pod["spec"].get("hostNetwork"))
         name = f"{self._config.cluster}-{metadata['namespace']}-{metadata['name']}"[:LONGEST_NAME]
+        hostname = hostname_of(pod, self._config.name)
         sandbox = Sandbox(
             id=uid.replace("-", ""),
             pod_uid=uid,
             pod_namespace=metadata["namespace"],
             pod_name=metadata["name"],
             netns="" if host else f"{name}-{uid[:5]}",
-            hostname=hostname_of(pod, self._config.name),
+            hostname=hostname,
+            full_name=full_name_of(pod, hostname, self._config.dns_domain),
             directory=str(self._directory / uid),
             created=created,
         )
@@ -141,7 +167,7 @@ class Sandboxes:
         try:
             if sandbox.netns:
                 mark = Mark(self._config.cluster, "pod", f"{sandbox.pod_namespace}/{sandbox.pod_name}"[:LONGEST_NAME])
-                ensure_namespace(sandbox.netns, mark, pin_dir=sandbox.path, hostname=sandbox.hostname)
+                ensure_namespace(sandbox.netns, mark, pin_dir=sandbox.path, hostname=sandbox.nodename)
                 addresses = self._network.attach(sandbox.id, namespace_path(sandbox.netns), pod)
             else:
                 addresses = [self._config.address]

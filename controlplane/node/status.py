@@ -68,12 +68,24 @@ def initialized(state: PodState) -> bool:
 
 
 def may_restart(container: ContainerState, policy: str) -> bool:
-    """Whether restartPolicy lets an ended container begin again."""
-    if container.role == "sidecar":
+    """Whether an ended container begins again: by its rules, its own restartPolicy, or else `policy`, its pod's."""
+    if container.role == "sidecar" or _rule_matches(container):
         return True
+    policy = container.spec.get("restartPolicy") or policy
     if container.role == "init":
         return policy != "Never" and not container.succeeded
     return policy == "Always" or (policy == "OnFailure" and not container.succeeded)
+
+
+def _rule_matches(container: ContainerState) -> bool:
+    """Whether one of its restartPolicyRules, whose only action is Restart, speaks of the status it ended with."""
+    if container.current is None or container.current.exit is None:
+        return False
+    for rule in container.spec.get("restartPolicyRules") or []:
+        wanted = rule.get("exitCodes") or {}
+        if (container.current.exit.code in (wanted.get("values") or [])) == (wanted.get("operator") == "In"):
+            return True
+    return False
 
 
 def phase_of(state: PodState) -> str:
@@ -89,7 +101,7 @@ def phase_of(state: PodState) -> str:
     began = any(c.current is not None for c in state.of_role("main"))
     for container in state.of_role("init"):
         failed = container.current is not None and container.current.exit is not None and not container.succeeded
-        if failed and policy == "Never":
+        if failed and not may_restart(container, policy):
             return "Failed"
         if not container.succeeded and not began:
             return "Pending"

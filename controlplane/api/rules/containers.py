@@ -7,7 +7,16 @@ from typing import Any
 
 from controlplane.api import names
 from controlplane.api.errors import FieldError
-from controlplane.api.field import duplicate, forbidden, invalid, invalid_each, not_found, not_supported, required
+from controlplane.api.field import (
+    duplicate,
+    forbidden,
+    invalid,
+    invalid_each,
+    not_found,
+    not_supported,
+    required,
+    too_many,
+)
 from controlplane.api.rules.environment import default_env, validate_env, validate_env_from
 from controlplane.api.rules.probes import PROBES, default_handler, default_probe, validate_probes
 from controlplane.api.rules.resources import validate_resources
@@ -17,6 +26,8 @@ Fields = dict[str, Any]
 PROTOCOLS = ("SCTP", "TCP", "UDP")
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 MESSAGE_POLICIES = ("File", "FallbackToLogsOnError")
+CONTAINER_POLICIES = ("Always", "Never", "OnFailure")
+MOST_RESTART_RULES = 20
 LARGEST_ID = 2**32 - 1
 NOT_EPHEMERAL = "cannot be set for an Ephemeral Container"
 
@@ -133,6 +144,30 @@ def _validate_common(container: Fields, path: str, volumes: set[str]) -> list[Fi
         errors += validate_resources(container["resources"], f"{path}.resources")
     if "securityContext" in container:
         errors += _validate_security(container["securityContext"], f"{path}.securityContext")
+    if "restartPolicy" in container or "restartPolicyRules" in container:
+        errors += _validate_restarts(container, path)
+    return errors
+
+
+def _validate_restarts(container: Fields, path: str) -> list[FieldError]:
+    """restartPolicy of a container, and the rules over it."""
+    errors: list[FieldError] = []
+    policy, rules = container.get("restartPolicy"), container.get("restartPolicyRules") or []
+    if policy is not None and policy not in CONTAINER_POLICIES:
+        errors.append(not_supported(f"{path}.restartPolicy", policy, CONTAINER_POLICIES))
+    if rules and policy is None:
+        errors.append(required(f"{path}.restartPolicy", "must specify restartPolicy when restart rules are used"))
+    if len(rules) > MOST_RESTART_RULES:
+        errors.append(too_many(f"{path}.restartPolicyRules", len(rules), MOST_RESTART_RULES))
+    for index, rule in enumerate(rules):
+        place = f"{path}.restartPolicyRules[{index}]"
+        if rule.get("action") != "Restart":
+            errors.append(not_supported(f"{place}.action", rule.get("action") or "", ("Restart",)))
+        codes = rule.get("exitCodes")
+        if codes is None:
+            errors.append(required(f"{place}.exitCodes", "must be specified"))
+        elif codes.get("operator") not in ("In", "NotIn"):
+            errors.append(not_supported(f"{place}.exitCodes.operator", codes.get("operator") or "", ("In", "NotIn")))
     return errors
 
 
@@ -147,10 +182,7 @@ def _validate_unique(container: Fields, path: str, taken: set[str]) -> list[Fiel
 
 def _validate_init(container: Fields, path: str, grace: int) -> list[FieldError]:
     """Init containers run to their end, unless `restartPolicy: Always` makes them sidecars."""
-    policy = container.get("restartPolicy")
-    if policy is not None and policy not in ("Always", "Never", "OnFailure"):
-        return [not_supported(f"{path}.restartPolicy", policy, ("Always", "Never", "OnFailure"))]
-    if policy == "Always":
+    if container.get("restartPolicy") == "Always":
         return validate_probes(container, path, grace)
     return [
         forbidden(f"{path}.{name}", "may not be set for init containers without restartPolicy=Always")

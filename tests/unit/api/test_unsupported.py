@@ -21,14 +21,19 @@ def test_every_place_is_named(create: Make, pod: Make, deployment: Make) -> None
     container = {
         "name": "a",
         "image": "b",
-        "volumeMounts": [{"name": "v", "mountPath": "/v", "recursiveReadOnly": "Disabled"}],
+        "securityContext": {"seLinuxOptions": {"level": "s0"}},
     }
     spec = pod(
-        containers=[container], volumes=[{"name": "v", "nfs": {"server": "s", "path": "/p"}}], setHostnameAsFQDN=True
+        containers=[container],
+        volumes=[{"name": "v", "nfs": {"server": "s", "path": "/p"}}],
+        runtimeClassName="r",
+        hostUsers=False,
     )
     expected = [
-        "spec.setHostnameAsFQDN: is not applied by this version of netsim",
-        "spec.containers[0].volumeMounts[0].recursiveReadOnly: is not applied by this version of netsim",
+        "spec.runtimeClassName: is not applied by this version of netsim: the pod runs under the node's only runtime",
+        "spec.containers[0].securityContext.seLinuxOptions: is not applied by this version of netsim: containers run "
+        "without such a profile",
+        "spec.hostUsers: is not applied by this version of netsim: pods have the machine's users",
         "spec.volumes[0].nfs: is not supported by this version of netsim: the pod waits for it",
     ]
     assert POD.strategy.warnings(create(POD, spec)) == expected
