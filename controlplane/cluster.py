@@ -23,6 +23,7 @@ from controlplane.fabric import Fabric, node_plan, vpc_plan
 from controlplane.machine_commands import commands
 from controlplane.machines import Machines
 from controlplane.readiness import ReadyNodes
+from controlplane.resource_metrics import serve_metrics
 from controlplane.scheduler import Scheduler
 from controlplane.server.assembly import open_registry
 from controlplane.server.dialing import Dialer
@@ -93,6 +94,7 @@ class Cluster:
             client = LocalClient(registry)
             informers = Informers(client)
             machines = self._machines(client, informers)
+            serve_metrics(registry, informers, machines.agents)
             work = asyncio.ensure_future(run_all([informers, *self._components(client, informers), machines]))
             stack.push_async_callback(cancel, work)
             await until_or_failed(self._nodes_ready(machines.ready, step), work)

@@ -24,7 +24,7 @@ from controlplane.control import Refused
 from controlplane.controllers.pod_gc import orphaned, remove_pod
 from controlplane.directories import Directories
 from controlplane.fabric import Fabric
-from controlplane.node import power_off
+from controlplane.node import NodeAgent, power_off
 from controlplane.readiness import ReadyNodes
 from controlplane.server.streams import StreamDirectory
 from controlplane.software import NodeSoftware, Software
@@ -72,6 +72,10 @@ class Machines:
                 for node in [node for node in self.config.nodes if node.state != "running"]:
                     await self._settle(node)
             await asyncio.Event().wait()
+
+    def agents(self) -> list[NodeAgent]:
+        """The agents of the nodes that run."""
+        return [software.agent for software, _ in self._running.values()]
 
     async def add(self, wanted: NodeConfig) -> ResolvedNode:
         """Adds a node and returns once it is Ready; a name is found for one that has none. ConfigError, Refused."""

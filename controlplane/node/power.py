@@ -52,7 +52,7 @@ def power_off(config: NodeConfig, *, grace: float = 0.0) -> None:
 
 
 def _cgroup(config: NodeConfig) -> str:
-    return f"{cgroups.TOP}/{config.cluster}/{config.name}"
+    return cgroups.node_cgroup(config.cluster, config.name)
 
 
 def _ask(config: NodeConfig) -> None:

@@ -27,6 +27,7 @@ from controlplane.api.types import Kind, Object
 from controlplane.server import applying, deletion, metadata, namespaces, paging, versions, wording
 from controlplane.server.admission import Attributes, Hooks, NoHooks, Plugin
 from controlplane.server.authorization import Authorizer, MastersOnly
+from controlplane.server.computed import ComputedKinds
 from controlplane.server.requests import DeleteOptions, ListOptions, Operation, WriteOptions
 from controlplane.server.selection import selection_of
 from controlplane.server.tokens import TokenIssuer
@@ -90,6 +91,7 @@ class Registry:
         self._settlers = tuple(settlers)
         self._waits = tuple(waits)
         self.hooks: Hooks = NoHooks()
+        self.computed = ComputedKinds(store)
 
     def add_settler(self, settle: Callable[[Key, Store], None]) -> None:
         """Calls `settle` too, from now on."""
@@ -97,7 +99,10 @@ class Registry:
 
     def get(self, kind: Kind, name: str, namespace: str = "", *, subresource: str = "") -> Revision:
         """The committed object, or its part that a subresource shows; NotFound when there is none."""
-        revision = self.store.get(Key(kind.storage.resource, namespace, name))
+        if kind in self.computed:
+            revision = self.computed.get(kind, name, namespace)
+        else:
+            revision = self.store.get(Key(kind.storage.resource, namespace, name))
         if revision is None:
             raise wording.not_found(kind, name)
         revision = versions.shown(kind, revision)
@@ -107,6 +112,8 @@ class Registry:
         """A consistent snapshot, or one page of it; Expired when the page's snapshot is forgotten."""
         options = options or ListOptions()
         selection = selection_of(kind, options.label_selector, options.field_selector)
+        if kind in self.computed:
+            return self.computed.list(kind, namespace, selection)
         page = paging.page(self.store, kind.storage.resource, namespace, selection, options)
         if kind.conversion is None:
             return page

@@ -27,6 +27,12 @@ def hierarchies() -> tuple[Path, ...]:
     )
 
 
+def directory(controller: str, cgroup: str) -> Path:
+    """Where the files of one controller are for a cgroup, whether or not it is there."""
+    roots = [path for path in hierarchies() if unified() or controller in path.name.split(",")]
+    return (roots[0] if roots else CGROUP_ROOT) / cgroup.lstrip("/")
+
+
 def unified() -> bool:
     """Whether this is a pure v2 host, where containers get a cgroup namespace and see their own part."""
     return (CGROUP_ROOT / "cgroup.controllers").exists()
@@ -48,9 +54,14 @@ def controllers() -> frozenset[str]:
     return frozenset(name for path in hierarchies() for name in path.name.split(","))
 
 
+def node_cgroup(cluster: str, node: str) -> str:
+    """The cgroup of all pods of a node."""
+    return f"{TOP}/{cluster}/{node}"
+
+
 def pod_cgroup(cluster: str, node: str, pod_uid: str) -> str:
     """The cgroup of a pod, the same path in every hierarchy."""
-    return f"{TOP}/{cluster}/{node}/pod{pod_uid}"
+    return f"{node_cgroup(cluster, node)}/pod{pod_uid}"
 
 
 def container_cgroup(cluster: str, node: str, pod_uid: str, container_id: str) -> str:
