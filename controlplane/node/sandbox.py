@@ -20,9 +20,10 @@ import orjson
 from cni.errors import CniError
 from controlplane.api.types import Object
 from controlplane.node.config import NodeConfig
+from controlplane.node.errors import ConfigFailure
 from controlplane.node.network import PodNetwork
 from controlplane.node.runtime import cgroups
-from netsim.errors import InvalidRequest, NetsimError
+from netsim.errors import NetsimError
 from netsim.mark import Mark
 from netsim.namespace import NamespaceExecutor, delete_namespace, ensure_namespace, exists, namespace_path
 
@@ -78,13 +79,13 @@ def hostname_of(pod: Object, node: str) -> str:
 
 
 def full_name_of(pod: Object, hostname: str, domain: str) -> str:
-    """The name with its domain for a pod that wants it as its host name, else ""; InvalidRequest if it is too long."""
+    """The name with its domain for a pod that wants it as its host name, else ""; ConfigFailure if it is too long."""
     spec = pod["spec"]
     if not spec.get("setHostnameAsFQDN") or spec.get("hostNetwork") or not spec.get("subdomain"):
         return ""
     name = f"{hostname}.{spec['subdomain']}.{pod['metadata']['namespace']}.svc.{domain}"
     if len(name) > LONGEST_NODENAME:
-        raise InvalidRequest(
+        raise ConfigFailure(
             f"Failed to construct FQDN from Pod hostname and cluster domain, FQDN {name} is too long "
             f"({LONGEST_NODENAME} characters is the max, {len(name)} characters requested)"
         )

@@ -19,7 +19,7 @@ from controlplane.api.kinds import POD
 from controlplane.api.types import Object
 from controlplane.node import logs, pause, podfiles, pulls, standins, volumes
 from controlplane.node import status as pod_status
-from controlplane.node.errors import NodeError, RuntimeFailure, VolumeFailure, VolumeWait
+from controlplane.node.errors import ConfigFailure, NodeError, RuntimeFailure, VolumeFailure, VolumeWait
 from controlplane.node.hooks import HOOK_FAILURES, Hooks
 from controlplane.node.launch import Launcher
 from controlplane.node.limits import Limits
@@ -143,7 +143,7 @@ class PodWorker:
             await self._ensure_sandbox(state)
             await pause.ensure(state, self._parts)
             await self._ensure_volumes(state)
-        except (NetsimError, CniError, RuntimeFailure) as error:
+        except (NetsimError, CniError, ConfigFailure, RuntimeFailure) as error:
             message = f"Failed to create pod sandbox: {error}"
             self._parts.recorder.event(state.pod, "Warning", "FailedCreatePodSandBox", message)
             return RETRY_SECONDS

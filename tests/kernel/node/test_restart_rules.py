@@ -38,3 +38,14 @@ async def test_a_pod_is_called_as_it_asks(node: Node) -> None:
     name = "web.sub.default.svc.cluster.local"
     assert (await node.log("full")).split() == [name, name, name, name, "web"]
     assert (await node.log("other")).split() == ["my.own.name"] * 4
+
+
+async def test_a_name_that_the_kernel_has_no_room_for_is_told(node: Node) -> None:
+    await node.create("long", shell("c", "true"), hostname="w" * 30, subdomain="s" * 30, setHostnameAsFQDN=True)
+    name = f"{'w' * 30}.{'s' * 30}.default.svc.cluster.local"
+    await node.until_event(
+        "long",
+        "FailedCreatePodSandBox",
+        f"Failed to create pod sandbox: Failed to construct FQDN from Pod hostname and cluster domain, FQDN {name} is "
+        f"too long (64 characters is the max, {len(name)} characters requested)",
+    )
