@@ -139,6 +139,11 @@ def test_the_range_of_all_addresses_is_two_halves() -> None:
         "10.0.0.0/8 nomatch": "",
     }
     assert sets.block_members("0.0.0.0/0", ["128.0.0.0/1"]) == {"0.0.0.0/1": ""}
+    assert sets.block_members("10.0.0.0/8", ["10.1.0.0/16", "10.2.0.0/16"]) == {
+        "10.0.0.0/8": "",
+        "10.1.0.0/16 nomatch": "",
+        "10.2.0.0/16 nomatch": "",
+    }
 
 
 def test_names_fit_into_the_kernels_limits() -> None:
