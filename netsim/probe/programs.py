@@ -27,7 +27,6 @@ _PROGRAMS = (
     _Program(("nft",), "nftables", "for the NAT to the host's uplink"),
     _Program(("cc", "gcc", "clang"), "gcc", "to build the stand-in server once"),
     _Program(("ip",), "iproute2", "to look into namespaces", required=False),
-    _Program(("ipset",), "ipset", "for network policies; pods that one selects do not start without it", required=False),
     _Program(("conntrack",), "conntrack", "to forget stale UDP connections", required=False),
     _Program(("tcpdump",), "tcpdump", "to look at packets", required=False),
 )
