@@ -24,6 +24,9 @@ SHORTEST_TOKEN_SECONDS = 600
 LONGEST_TOKEN_SECONDS = 1 << 32
 DEFAULT_TOKEN_SECONDS = 3600
 
+OLD_EVICTION = "policy/v1beta1"
+"""What kubectl before 1.22 posts; upstream takes it still, though the group's version has long gone."""
+
 Posting = Callable[[Registry, str, str, Object, WriteOptions], Awaitable[Object]]
 
 SUCCESS: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
@@ -39,6 +42,8 @@ async def post(
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         raise NotFound("the server could not find the requested resource")
     handler, body_kind = posting
+    if body_kind is EVICTION and isinstance(body, dict) and body.get("apiVersion") == OLD_EVICTION:
+        body = body | {"apiVersion": EVICTION.api_version}
     obj, warnings = decoding.decode_object(body_kind, body, options.field_validation, duplicates=options.duplicates)
     for text in warnings:
         options.warn(text)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from controlplane.api.errors import StorageError
-from controlplane.api.kinds import CONFIG_MAP, SERVICE_ACCOUNT
+from controlplane.api.kinds import CONFIG_MAP, POD, SERVICE_ACCOUNT
 from controlplane.api.version import KUBERNETES
 from controlplane.client.https import tls_context
 from controlplane.store.database import Database
@@ -308,3 +308,14 @@ class TestWho:
         ):
             message = await refused(response, 403, "Forbidden")
         assert message.startswith('users "admin" is forbidden: User "system:serviceaccount:default:robot" cannot')
+
+
+@pytest.mark.parametrize(("version", "code"), [("policy/v1", 201), ("policy/v1beta1", 201), ("policy/v1alpha1", 400)])
+async def test_evictions_of_old_clients_are_taken(
+    served: Served, session: aiohttp.ClientSession, version: str, code: int
+) -> None:
+    body = {"metadata": {"name": "one"}, "spec": {"containers": [{"name": "c", "image": "x"}]}}
+    await served.local.create(POD, body, "default")
+    eviction = {"apiVersion": version, "kind": "Eviction", "metadata": {"name": "one", "namespace": "default"}}
+    async with session.post("/api/v1/namespaces/default/pods/one/eviction", json=eviction) as response:
+        assert response.status == code
