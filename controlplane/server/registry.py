@@ -426,9 +426,10 @@ class Registry:
             kind.strategy.prepare_update(new, old)
         elif subresource in kind.strategy.parts:
             kind.strategy.parts[subresource].prepare_update(new, old)
-        if new == old:
+        unchanged = new == old
+        if unchanged and not self.hooks.active:
             return previous
-        if not applied and "managedFields" in new["metadata"]:
+        if not (unchanged or applied) and "managedFields" in new["metadata"]:
             new = applying.tracked_update(kind, old, new, subresource, options)
         if subresource == "status":
             errors = [*meta.validate_update(new, old), *kind.strategy.validate_status_update(new, old)]
@@ -439,6 +440,8 @@ class Registry:
         self._check(kind, new, errors, options)
         if self.hooks.active:
             await self._judged("UPDATE", kind, new, old, subresource, options, previous)
+            if unchanged:
+                return previous
         done = deletion.finished(new) and (kind is not NAMESPACE or namespaces.finished(new))
         if done and not options.dry_run:
             return await self._remove(previous.key, new, previous)

@@ -1,0 +1,286 @@
+"""Admission webhooks: real HTTPS servers that change, judge, fail and warn."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from controlplane.api.kinds import (
+    CONFIG_MAP,
+    CUSTOM_RESOURCE_DEFINITION,
+    MUTATING_WEBHOOK_CONFIGURATION,
+    NAMESPACE,
+    VALIDATING_WEBHOOK_CONFIGURATION,
+)
+from tests.api.conftest import Served
+from tests.api.crds import kind_of, version, widget, widgets
+
+MAPS = "/api/v1/namespaces/default/configmaps"
+MERGE = {"Content-Type": "application/merge-patch+json"}
+
+Review = dict[str, Any]
+Answer = Callable[[Review], dict[str, Any]]
+
+
+@dataclass
+class Hooks:
+    """A webhook server: what it answers by path, and the requests that it has seen."""
+
+    url: str = ""
+    ca: str = ""
+    answers: dict[str, Answer] = field(default_factory=dict)
+    seen: list[Review] = field(default_factory=list)
+    gate: Callable[[], Awaitable[None]] | None = None
+
+    async def handle(self, request: web.Request) -> web.Response:
+        asked = (await request.json())["request"]
+        self.seen.append(asked | {"path": request.path})
+        if self.gate is not None:
+            await self.gate()
+        response = {"uid": asked["uid"]} | self.answers[request.path](asked)
+        return web.json_response({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})
+
+    def webhook(self, path: str, **more: Any) -> dict[str, Any]:
+        rule = {"operations": ["*"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}
+        return {
+            "name": f"{path.strip('/')}.example.com",
+            "clientConfig": {"url": f"{self.url}{path}", "caBundle": self.ca},
+            "rules": [rule],
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+        } | more
+
+
+def patching(*operations: dict[str, Any]) -> Answer:
+    text = base64.b64encode(json.dumps(operations).encode()).decode()
+    return lambda asked: {"allowed": True, "patchType": "JSONPatch", "patch": text}
+
+
+def allowing(asked: Review) -> dict[str, Any]:
+    return {"allowed": True}
+
+
+def label(name: str) -> Answer:
+    def answer(asked: Review) -> dict[str, Any]:
+        labels = {**asked["object"]["metadata"].get("labels", {}), name: "yes"}
+        return patching({"op": "add", "path": "/metadata/labels", "value": labels})(asked)
+
+    return answer
+
+
+@pytest.fixture
+async def hooks(served: Served) -> AsyncIterator[Hooks]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(served.pki.server_certificate, served.pki.server_key)
+    found = Hooks(ca=base64.b64encode(served.pki.ca_certificate.read_bytes()).decode())
+    app = web.Application()
+    app.router.add_post("/{path}", found.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+    await site.start()
+    found.url = f"https://127.0.0.1:{runner.addresses[0][1]}"
+    yield found
+    await runner.cleanup()
+
+
+async def configure(served: Served, kind: Any, name: str, *webhooks: dict[str, Any]) -> None:
+    await served.local.create(kind, {"metadata": {"name": name}, "webhooks": list(webhooks)})
+
+
+async def create(session: aiohttp.ClientSession, name: str, query: str = "", **more: Any) -> tuple[int, Any, list[str]]:
+    async with session.post(f"{MAPS}{query}", json={"metadata": {"name": name}} | more) as response:
+        return response.status, await response.json(), response.headers.getall("Warning", [])
+
+
+async def test_webhooks_change_objects_in_the_order_of_their_names(
+    served: Served, session: aiohttp.ClientSession, hooks: Hooks
+) -> None:
+    hooks.answers = {"/first": label("first"), "/second": label("second")}
+    await configure(served, MUTATING_WEBHOOK_CONFIGURATION, "b", hooks.webhook("/second"))
+    await configure(served, MUTATING_WEBHOOK_CONFIGURATION, "a", hooks.webhook("/first"))
+    code, made, _ = await create(session, "m")
+    assert (code, made["metadata"]["labels"]) == (201, {"first": "yes", "second": "yes"})
+    assert [one["path"] for one in hooks.seen] == ["/first", "/second"]
+    asked = hooks.seen[0]
+    assert asked["kind"] == {"group": "", "version": "v1", "kind": "ConfigMap"}
+    assert asked["resource"] == {"group": "", "version": "v1", "resource": "configmaps"}
+    assert (asked["operation"], asked["name"], asked["namespace"]) == ("CREATE", "m", "default")
+    assert (asked["oldObject"], asked["dryRun"]) == (None, False)
+    assert asked["userInfo"]["username"] == "admin"
+    assert asked["options"]["kind"] == "CreateOptions"
+
+
+async def test_one_that_wishes_is_asked_again(served: Served, session: aiohttp.ClientSession, hooks: Hooks) -> None:
+    hooks.answers = {"/first": label("first"), "/second": label("second")}
+    again = {"reinvocationPolicy": "IfNeeded"}
+    await configure(
+        served, MUTATING_WEBHOOK_CONFIGURATION, "a", hooks.webhook("/first", **again), hooks.webhook("/second")
+    )
+    await create(session, "m")
+    assert [one["path"] for one in hooks.seen] == ["/first", "/second", "/first"]
+
+
+async def test_what_a_webhook_makes_of_an_object_is_checked(
+    served: Served, session: aiohttp.ClientSession, hooks: Hooks
+) -> None:
+    hooks.answers["/bad"] = patching({"op": "add", "path": "/data", "value": {"a/b": "x"}})
+    await configure(served, MUTATING_WEBHOOK_CONFIGURATION, "a", hooks.webhook("/bad"))
+    code, refused, _ = await create(session, "m")
+    assert (code, refused["reason"]) == (422, "Invalid")
+    hooks.answers["/bad"] = patching({"op": "remove", "path": "/nothing"})
+    code, refused, _ = await create(session, "m")
+    assert (code, refused["reason"]) == (500, "InternalError")
+
+
+async def test_a_refusal_says_who_and_why(served: Served, session: aiohttp.ClientSession, hooks: Hooks) -> None:
+    status = {"code": 403, "reason": "Forbidden", "message": "no such names"}
+    hooks.answers["/judge"] = lambda asked: {"allowed": asked["name"] == "good", "status": status, "warnings": ["hm"]}
+    await configure(served, VALIDATING_WEBHOOK_CONFIGURATION, "a", hooks.webhook("/judge"))
+    code, refused, warnings = await create(session, "bad")
+    assert (code, refused["reason"], refused["code"]) == (403, "Forbidden", 403)
+    assert refused["message"] == 'admission webhook "judge.example.com" denied the request: no such names'
+    assert warnings == ['299 - "hm"']
+    code, _, warnings = await create(session, "good")
+    assert (code, warnings) == (201, ['299 - "hm"'])
+    hooks.answers["/judge"] = lambda asked: {"allowed": False}
+    code, refused, _ = await create(session, "bad")
+    assert refused["message"] == 'admission webhook "judge.example.com" denied the request without explanation'
+    assert code == 400
+    async with session.delete(f"{MAPS}/good") as response:
+        assert response.status == 400
+    asked = hooks.seen[-1]
+    assert (asked["operation"], asked["object"], asked["oldObject"]["metadata"]["name"]) == ("DELETE", None, "good")
+
+
+async def test_rules_and_selectors_say_what_is_asked(
+    served: Served, session: aiohttp.ClientSession, hooks: Hooks
+) -> None:
+    hooks.answers["/judge"] = allowing
+    rule = {
+        "operations": ["UPDATE"],
+        "apiGroups": ["*"],
+        "apiVersions": ["*"],
+        "resources": ["*"],
+        "scope": "Namespaced",
+    }
+    selectors = {
+        "namespaceSelector": {"matchLabels": {"watched": "yes"}},
+        "objectSelector": {"matchExpressions": [{"key": "skip", "operator": "DoesNotExist"}]},
+    }
+    await configure(served, VALIDATING_WEBHOOK_CONFIGURATION, "a", hooks.webhook("/judge", rules=[rule], **selectors))
+
+    async def touch(name: str) -> int:
+        before = len(hooks.seen)
+        async with session.patch(f"{MAPS}/{name}", json={"data": {"n": str(before)}}, headers=MERGE) as response:
+            assert response.status == 200
+        return len(hooks.seen) - before
+
+    await create(session, "m")
+    await create(session, "skipped", metadata={"name": "skipped", "labels": {"skip": ""}})
+    assert await touch("m") == 0
+    await served.local.patch(NAMESPACE, "default", body={"metadata": {"labels": {"watched": "yes"}}})
+    assert hooks.seen == []
+    assert await touch("m") == 1
+    assert await touch("skipped") == 0
+    assert hooks.seen[0]["oldObject"]["metadata"]["name"] == "m"
+
+
+@pytest.mark.parametrize("policy", ["Fail", "Ignore"])
+async def test_a_webhook_that_cannot_be_asked(
+    served: Served, session: aiohttp.ClientSession, hooks: Hooks, policy: str
+) -> None:
+    gone = {"clientConfig": {"url": "https://127.0.0.1:1/x", "caBundle": hooks.ca}, "failurePolicy": policy}
+    await configure(served, VALIDATING_WEBHOOK_CONFIGURATION, "a", hooks.webhook("/judge", **gone))
+    code, answer, _ = await create(session, "m")
+    if policy == "Ignore":
+        assert code == 201
+        return
+    assert (code, answer["reason"]) == (500, "InternalError")
+    assert answer["message"] == (
+        'Internal error occurred: failed calling webhook "judge.example.com": failed to call webhook: '
+        'Post "https://127.0.0.1:1/x?timeout=10s": dial tcp 127.0.0.1:1: connect: connection refused'
+    )
+
+
+async def test_who_is_not_trusted_or_late_or_talks_nonsense(
+    served: Served, session: aiohttp.ClientSession, hooks: Hooks
+) -> None:
+    def judge(**more: Any) -> dict[str, Any]:
+        return hooks.webhook("/judge", timeoutSeconds=1, **more)
+
+    async def said(**more: Any) -> str:
+        body = {"webhooks": [judge(**more)]}
+        await served.local.patch(VALIDATING_WEBHOOK_CONFIGURATION, "a", body=body)
+        code, answer, _ = await create(session, "m")
+        assert code == 500
+        return str(answer["message"])
+
+    hooks.answers["/judge"] = lambda asked: {"allowed": True, "uid": "another"}
+    await configure(served, VALIDATING_WEBHOOK_CONFIGURATION, "a", judge())
+    assert "received invalid webhook response: expected response.uid=" in await said()
+    assert "x509: certificate signed by unknown authority" in await said(clientConfig={"url": f"{hooks.url}/judge"})
+    never = asyncio.Event()
+    hooks.gate = never.wait  # type: ignore[assignment]
+    assert "context deadline exceeded" in await said()
+    never.set()
+
+
+async def test_dry_run_needs_a_webhook_without_side_effects(
+    served: Served, session: aiohttp.ClientSession, hooks: Hooks
+) -> None:
+    hooks.answers["/judge"] = allowing
+    await configure(served, VALIDATING_WEBHOOK_CONFIGURATION, "a", hooks.webhook("/judge"))
+    code, _, _ = await create(session, "m", "?dryRun=All")
+    assert (code, hooks.seen[0]["dryRun"]) == (201, True)
+    assert (await served.local.list(CONFIG_MAP, "default")).items == []
+
+
+async def test_a_write_that_another_overtakes_begins_again(served: Served, hooks: Hooks) -> None:
+    hooks.answers["/judge"] = allowing
+    client = served.local
+    await client.create(CONFIG_MAP, {"metadata": {"name": "m"}}, "default")
+    await configure(served, VALIDATING_WEBHOOK_CONFIGURATION, "a", hooks.webhook("/judge"))
+    bodies = [{"data": {str(number): "x"}} for number in range(6)]
+    await asyncio.gather(*(client.patch(CONFIG_MAP, "m", "default", body=body) for body in bodies))
+    found = await client.get(CONFIG_MAP, "m", "default")
+    assert len(found["data"]) == 6
+    assert len(hooks.seen) > 6
+
+
+async def test_configurations_are_nobodys_business(served: Served, hooks: Hooks) -> None:
+    everything = [{"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*/*"]}]
+    hooks.answers["/judge"] = lambda asked: {"allowed": False}
+    await configure(served, VALIDATING_WEBHOOK_CONFIGURATION, "a", hooks.webhook("/judge", rules=everything))
+    await served.local.delete(VALIDATING_WEBHOOK_CONFIGURATION, "a")
+    assert hooks.seen == []
+    await served.local.create(CONFIG_MAP, {"metadata": {"name": "m"}}, "default")
+
+
+async def test_another_version_of_a_resource_is_asked_about_too(served: Served, hooks: Hooks) -> None:
+    hooks.answers["/judge"] = allowing
+    plain = version("v1beta1", storage=False, subresources={})
+    await served.local.create(CUSTOM_RESOURCE_DEFINITION, widgets(version(), plain))
+    rule = {
+        "operations": ["CREATE"],
+        "apiGroups": ["example.com"],
+        "apiVersions": ["v1beta1"],
+        "resources": ["widgets"],
+    }
+    await configure(served, VALIDATING_WEBHOOK_CONFIGURATION, "a", hooks.webhook("/judge", rules=[rule]))
+    await served.local.create(kind_of(served), widget("w"), "default")
+    assert hooks.seen[0]["object"]["apiVersion"] == "example.com/v1beta1"
+    assert hooks.seen[0]["requestKind"]["version"] == "v1"
+    exact = hooks.webhook("/judge", rules=[rule], matchPolicy="Exact")
+    await served.local.patch(VALIDATING_WEBHOOK_CONFIGURATION, "a", body={"webhooks": [exact]})
+    await served.local.create(kind_of(served), widget("x"), "default")
+    assert len(hooks.seen) == 1
