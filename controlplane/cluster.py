@@ -25,6 +25,7 @@ from controlplane.machines import Machines
 from controlplane.readiness import ReadyNodes
 from controlplane.resource_metrics import serve_metrics
 from controlplane.scheduler import Scheduler
+from controlplane.server.aggregation.authentication import ensure_extension_authentication
 from controlplane.server.assembly import open_registry
 from controlplane.server.dialing import Dialer
 from controlplane.server.http import ApiServer
@@ -91,6 +92,7 @@ class Cluster:
                 address=f"{self._config.api_address}:{self._config.api_port}",
             )
             await stack.enter_async_context(server.serve([on_host, in_vpc]))
+            await ensure_extension_authentication(registry, self._pki)
             client = LocalClient(registry)
             informers = Informers(client)
             machines = self._machines(client, informers)

@@ -15,6 +15,7 @@ from controlplane.server.admission.node_restriction import NodeRestriction
 from controlplane.server.admission.priority import Priority
 from controlplane.server.admission.service_account import ServiceAccountAdmission
 from controlplane.server.admission.service_addresses import ServiceAddresses
+from controlplane.server.aggregation.local import LocalServices
 from controlplane.server.bootstrap import ensure_system_objects
 from controlplane.server.custom import CustomResources
 from controlplane.server.dialing import Dialer
@@ -51,6 +52,8 @@ async def open_registry(
         accounts = ServiceAccountAdmission(account_patience)
         scheme = Scheme(SERVED, BODIES)
         custom = CustomResources(store, scheme)
+        local = LocalServices(store, scheme)
+        custom.follow(local.sync)
         aggregation = Aggregation(store, authorizer.index.settle)
         registry = Registry(
             store,

@@ -29,15 +29,20 @@ Names = dict[str, Any]
 
 
 class CustomResources:
-    """The kinds that definitions add to `scheme`; `changed` is told when those of a group are others."""
+    """The kinds that definitions add to `scheme`."""
 
-    def __init__(self, store: Store, scheme: Scheme, changed: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, store: Store, scheme: Scheme) -> None:
         self._scheme = scheme
-        self._changed = changed
+        self._changed: Callable[[], None] = lambda: None
         self._served: dict[str, list[Kind]] = {}
         self._names: dict[str, tuple[str, Names]] = {}
         for revision in store.objects(RESOURCE):
             self._take(revision.key.name, revision.document)
+
+    def follow(self, changed: Callable[[], None]) -> None:
+        """Calls `changed` now, and whenever other kinds are served."""
+        self._changed = changed
+        changed()
 
     def settle(self, key: Key, store: Store) -> None:
         """Follows the definition of `key` as it is now; called when its latest state has changed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import platform
+from collections.abc import Callable
 
 import orjson
 from aiohttp import web
@@ -13,6 +14,7 @@ from controlplane.api import discovery, openapi
 from controlplane.api.openapi_protobuf import MEDIA_TYPES, encode_v2
 from controlplane.api.scheme import Scheme
 from controlplane.api.version import KUBERNETES
+from controlplane.server.aggregation.documents import Lists, add_to_aggregated, add_to_groups, group_of
 from controlplane.server.exchange import Exchange
 from controlplane.server.metrics import CONTENT_TYPE, Metrics
 from controlplane.server.negotiation import JSON
@@ -29,6 +31,8 @@ class Documents:
         self._registry = registry
         self._address = address
         self._metrics = metrics
+        self.extensions: Callable[[], Lists] = dict
+        """What extension API servers serve."""
 
     async def answer(self, exchange: Exchange) -> web.Response | None:
         """The document at the request's path; None when there is none."""
@@ -52,6 +56,8 @@ class Documents:
         scheme = self._registry.scheme
         if not rest and exchange.wanted.form == "discovery":
             body = discovery.aggregated(scheme, core=root == "api")
+            if root == "apis":
+                body = add_to_aggregated(body, self.extensions())
             return exchange.plain(body, content_type=discovery.AGGREGATED_MEDIA_TYPE)
         found = None
         match root, rest:
@@ -60,9 +66,9 @@ class Documents:
             case "api", [wanted]:
                 found = discovery.resource_list(scheme, "", wanted)
             case "apis", []:
-                found = discovery.group_list(scheme)
+                found = add_to_groups(discovery.group_list(scheme), self.extensions())
             case "apis", [group]:
-                found = discovery.group(scheme, group)
+                found = group_of(discovery.group(scheme, group), self.extensions(), group)
             case "apis", [group, wanted]:
                 found = discovery.resource_list(scheme, group, wanted)
         return exchange.plain(found) if found is not None else None

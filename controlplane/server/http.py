@@ -19,6 +19,8 @@ from aiohttp import web
 
 from controlplane.api.errors import ApiError, InternalError, MethodNotAllowed, RequestTooLarge
 from controlplane.server import wording
+from controlplane.server.aggregation.aggregator import Aggregator, action_of
+from controlplane.server.aggregation.authentication import front_proxy_client
 from controlplane.server.authentication import Authenticator, impersonated
 from controlplane.server.authorization import Action, authorize
 from controlplane.server.dialing import Dialer
@@ -61,12 +63,15 @@ class ApiServer:
         self._authenticator = Authenticator(registry, tokens or {})
         self._resources = Resources(registry, self._authenticator, streams or StreamDirectory(), dialer or Dialer())
         self._metrics = Metrics(registry)
+        self._dialer = dialer or Dialer()
+        self._aggregator: Aggregator | None = None
         self._documents = Documents(registry, address, self._metrics)
 
     @asynccontextmanager
     async def serve(self, sockets: Sequence[socket]) -> AsyncIterator[None]:
         """Answers on `sockets`, which listen already and are closed at the end."""
         context = await asyncio.to_thread(_tls_context, self._pki)
+        aggregating = await self._aggregate()
         server = web.Server(
             self._handle,
             request_factory=_request,
@@ -84,6 +89,16 @@ class ApiServer:
         finally:
             self._resources.close()
             await runner.cleanup()
+            aggregating.cancel()
+            await asyncio.wait({aggregating})
+
+    async def _aggregate(self) -> asyncio.Task[None]:
+        """Begins to look for extension API servers."""
+        client = await asyncio.to_thread(front_proxy_client, self._pki)
+        self._aggregator = aggregator = Aggregator(self._registry, self._dialer, client)
+        self._documents.extensions = aggregator.lists_of
+        self._registry.add_settler(aggregator.settle)
+        return asyncio.ensure_future(aggregator.run())
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         exchange = Exchange(request, request.headers.get("Audit-ID") or str(uuid.uuid4()))
@@ -114,6 +129,11 @@ class ApiServer:
         certificate = request.transport.get_extra_info("peercert") if request.transport else None
         user = self._authenticator.user(request.headers.get("Authorization", ""), certificate)
         exchange.user = impersonated(self._registry.authorizer, user, request.headers)
+        if self._aggregator is not None and self._aggregator.active:
+            served = self._aggregator.serves(request.path)
+            if served is not None:
+                authorize(self._registry.authorizer, exchange.user, action_of(request))
+                return await self._aggregator.answer(exchange, served)
         exchange.target = target = resource_target(self._registry.scheme, request.path)
         if target is not None:
             return await self._resources.answer(exchange, target)

@@ -49,13 +49,22 @@ class Pki:
 
     def ensure(self, names: Sequence[str], addresses: Sequence[str]) -> None:
         """Makes what is missing; the server answers as each of `names` and `addresses`."""
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not (self.ca_certificate.exists() and self._ca_key.exists()):
-            self._create_ca()
+        self.ensure_authority()
         if not self.service_account_key.exists():
             _keep(self.service_account_key, _key_pem(_new_key()))
         if not self._server_certificate_serves(names, addresses):
             self._create_server_certificate(names, addresses)
+
+    def ensure_authority(self) -> None:
+        """Makes only the CA, where it is missing: for a second one, whose certificates mean something else."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not (self.ca_certificate.exists() and self._ca_key.exists()):
+            self._create_ca()
+
+    @property
+    def front_proxy(self) -> Pki:
+        """The CA of the certificate by which extension API servers know this server."""
+        return Pki(self.directory / "front-proxy")
 
     def client(self, file: str, user: str, groups: Sequence[str] = ()) -> Pair:
         """A client certificate for `user` (CN) in `groups` (O), kept as FILE.crt and FILE.key."""
