@@ -23,6 +23,7 @@ from controlplane.controllers.node_lifecycle import NodeLifecycleController
 from controlplane.controllers.pod_gc import PodGarbageCollector
 from controlplane.controllers.replicaset import ReplicaSetController
 from controlplane.controllers.replicationcontroller import ReplicationControllerManager
+from controlplane.controllers.resource_quota import ResourceQuotaController
 from controlplane.controllers.root_ca import RootCAController
 from controlplane.controllers.service_account import ServiceAccountController
 from controlplane.controllers.service_load_balancer import ServiceLoadBalancer
@@ -58,6 +59,7 @@ def build_controllers(client: Client, informers: Informers, config: ControllerCo
         TTLAfterFinished(client, informers),
         CronJobController(client, informers),
         DisruptionController(client, informers),
+        ResourceQuotaController(client, informers),
         EndpointSliceController(client, informers),
         EndpointsController(client, informers),
         ServiceLoadBalancer(client, informers, config.load_balancer_range, config.load_balancer_routes),

@@ -9,12 +9,23 @@ from pathlib import Path
 
 from controlplane.api.kinds import BODIES, SERVED
 from controlplane.api.scheme import Scheme
+from controlplane.server.admission.certificates import CertificateRequests
+from controlplane.server.admission.default_ingress_class import DefaultIngressClass
 from controlplane.server.admission.default_tolerations import DefaultTolerationSeconds
+from controlplane.server.admission.limit_ranger import LimitRanger
 from controlplane.server.admission.namespace_lifecycle import NamespaceLifecycle
 from controlplane.server.admission.node_restriction import NodeRestriction
+from controlplane.server.admission.pod_security import PodSecurity
 from controlplane.server.admission.priority import Priority
+from controlplane.server.admission.resource_quota import ResourceQuotaAdmission
+from controlplane.server.admission.runtime_class import RuntimeClassAdmission
 from controlplane.server.admission.service_account import ServiceAccountAdmission
 from controlplane.server.admission.service_addresses import ServiceAddresses
+from controlplane.server.admission.storage import (
+    DefaultStorageClass,
+    PersistentVolumeClaimResize,
+    StorageObjectInUseProtection,
+)
 from controlplane.server.aggregation.local import LocalServices
 from controlplane.server.bootstrap import ensure_system_objects
 from controlplane.server.custom import CustomResources
@@ -52,6 +63,7 @@ async def open_registry(
         accounts = ServiceAccountAdmission(account_patience)
         scheme = Scheme(SERVED, BODIES)
         custom = CustomResources(store, scheme)
+        quota = ResourceQuotaAdmission(store, scheme)
         local = LocalServices(store, scheme)
         custom.follow(local.sync)
         aggregation = Aggregation(store, authorizer.index.settle)
@@ -60,14 +72,30 @@ async def open_registry(
             scheme=scheme,
             plugins=(
                 NamespaceLifecycle(),
+                LimitRanger(),
                 NodeRestriction(),
                 accounts,
-                DefaultTolerationSeconds(),
                 Priority(),
+                DefaultTolerationSeconds(),
+                DefaultStorageClass(),
+                StorageObjectInUseProtection(),
+                PersistentVolumeClaimResize(),
+                RuntimeClassAdmission(),
+                CertificateRequests(authorizer),
+                DefaultIngressClass(),
                 addresses,
                 RoleEscalation(authorizer),
+                PodSecurity(),
+                quota,
             ),
-            settlers=(custom.settle, addresses.settle, authorizer.index.settle, aggregation.settle, accounts.settle),
+            settlers=(
+                custom.settle,
+                addresses.settle,
+                authorizer.index.settle,
+                aggregation.settle,
+                accounts.settle,
+                quota.settle,
+            ),
             waits=(accounts.wait,),
             tokens=TokenIssuer(service_account_key),
             authorizer=authorizer,
