@@ -17,7 +17,7 @@ from controlplane.client.local import LocalClient
 from controlplane.config import ResolvedCluster
 from controlplane.control import ControlServer
 from controlplane.controllers import ControllerConfig, build_controllers
-from controlplane.directories import Directories
+from controlplane.directories import Directories, export_disks, volume_disks
 from controlplane.dns import DnsConfig, DnsServer, DnsService
 from controlplane.fabric import Fabric, node_plan, vpc_plan
 from controlplane.machine_commands import commands
@@ -35,6 +35,7 @@ from controlplane.server.streams import StreamDirectory
 from controlplane.software import VPC_API_PORT, Software
 from controlplane.supervision import Component, cancel, run_all, until_or_failed
 from netsim import files
+from netsim.exports import Exports
 from netsim.vpc import Vpc
 
 Step = Callable[[str, int, int], None]

@@ -125,6 +125,12 @@ def disk_of(spec: dict[str, Any]) -> str | None:
     return name if _DISK.fullmatch(name) else None
 
 
+def unique_name(spec: dict[str, Any]) -> str:
+    """What a node calls the volume in status.volumesInUse."""
+    handle = (spec.get("csi") or {}).get("volumeHandle") or disk_of(spec)
+    return f"kubernetes.io/csi/{DISK_DRIVER}^{handle}"
+
+
 def is_attachable(spec: dict[str, Any]) -> bool:
     """Whether a volume has to be attached to a node before it can be mounted there."""
     return disk_of(spec) is not None

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from controlplane.client.informer import Informers
 from controlplane.client.interface import Client
+from controlplane.controllers.attach_detach import AttachDetach
 from controlplane.controllers.config import ControllerConfig, LoadBalancerRoutes
 from controlplane.controllers.cronjob import CronJobController
 from controlplane.controllers.custom_resources import CustomResourceFinalizer
@@ -14,6 +15,7 @@ from controlplane.controllers.deployment import DeploymentController
 from controlplane.controllers.disruption import DisruptionController
 from controlplane.controllers.endpoints import EndpointsController
 from controlplane.controllers.endpointslice import EndpointSliceController
+from controlplane.controllers.ephemeral_volumes import EphemeralVolumes
 from controlplane.controllers.event_expiry import EventExpiry
 from controlplane.controllers.garbage import GarbageCollector
 from controlplane.controllers.job import JobController
@@ -28,8 +30,13 @@ from controlplane.controllers.root_ca import RootCAController
 from controlplane.controllers.service_account import ServiceAccountController
 from controlplane.controllers.service_load_balancer import ServiceLoadBalancer
 from controlplane.controllers.statefulset import StatefulSetController
+from controlplane.controllers.storage_classes import StorageClasses
 from controlplane.controllers.taint_eviction import TaintEvictionController
 from controlplane.controllers.ttl_after_finished import TTLAfterFinished
+from controlplane.controllers.volume_binder import VolumeBinder
+from controlplane.controllers.volume_expansion import VolumeExpansion
+from controlplane.controllers.volume_protection import VolumeProtection
+from controlplane.controllers.volume_provisioner import Provisioner
 
 __all__ = ["ControllerConfig", "LoadBalancerRoutes", "build_controllers"]
 
@@ -40,6 +47,7 @@ class Component(Protocol):
 
 def build_controllers(client: Client, informers: Informers, config: ControllerConfig) -> list[Component]:
     """All controllers, each to be run as a task of its own; they register their informers here."""
+    provisioner = Provisioner(client, informers, config.disks, config.exports)
     return [
         KubernetesServiceController(
             client,
@@ -65,6 +73,12 @@ def build_controllers(client: Client, informers: Informers, config: ControllerCo
         ServiceLoadBalancer(client, informers, config.load_balancer_range, config.load_balancer_routes),
         NodeLifecycleController(client, informers, grace_seconds=config.node_grace_seconds),
         TaintEvictionController(client, informers),
+        StorageClasses(client, informers),
+        VolumeBinder(client, informers, provisioner),
+        VolumeExpansion(client, informers, provisioner),
+        VolumeProtection(client, informers),
+        AttachDetach(client, informers),
+        EphemeralVolumes(client, informers),
         PodGarbageCollector(client, informers),
         NamespaceController(client, informers),
         GarbageCollector(client, informers),

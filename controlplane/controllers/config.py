@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from netsim.disks import Disks
+from netsim.exports import Exports
+
 
 class LoadBalancerRoutes(Protocol):
     """The router's side of load balancers."""
@@ -20,7 +23,8 @@ class ControllerConfig:
     """Addresses are text. The API server's is the one in the VPC, which `kubernetes.default` leads to.
 
     `load_balancer_range` is a CIDR such as "203.0.113.0/24"; `node_grace_seconds` is how long a node's lease may
-    stay unrenewed; `event_ttl_seconds` how long events are kept.
+    stay unrenewed; `event_ttl_seconds` how long events are kept; `disks` and `exports` are those of the cloud and of
+    its file servers.
     """
 
     api_address: str
@@ -29,5 +33,7 @@ class ControllerConfig:
     ca_bundle: str
     load_balancer_range: str
     load_balancer_routes: LoadBalancerRoutes
+    disks: Disks
+    exports: Exports
     node_grace_seconds: float = 50.0
     event_ttl_seconds: float = 3600.0

@@ -16,6 +16,7 @@ from controlplane.controllers.pod_control import pod_of_template
 from controlplane.controllers.pods import available_in, is_ready, phase
 from controlplane.controllers.revisions import HASH_LABEL
 from controlplane.controllers.rollout import scaled
+from controlplane.controllers.stateful_claims import with_claims
 
 POD_NAME, POD_INDEX = "statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index"
 _NAME = re.compile(r"(.*)-([0-9]+)")
@@ -87,7 +88,8 @@ def stateful_pod(view: View, ordinal: int) -> Object:
     labels = {**metadata.get("labels", {}), **identity(view.sts, ordinal)}
     metadata["labels"] = {**labels, HASH_LABEL: revision["metadata"]["name"]}
     service = view.sts["spec"].get("serviceName")
-    return {**pod, "spec": {**pod["spec"], "hostname": name, **({"subdomain": service} if service else {})}}
+    spec = {**pod["spec"], "hostname": name, **({"subdomain": service} if service else {})}
+    return {**pod, "spec": with_claims(spec, view.sts, ordinal)}
 
 
 def _is_held_back(view: View, ordinal: int) -> bool:

@@ -2,7 +2,7 @@
 
     StatefulSet, pods (cache) → revisions → one step: create, delete → trim history → status
 
-The step is a pure function (`stateful_pods`). Volume claims are not served yet.
+The step is a pure function (`stateful_pods`). The claims of a pod are made before it (`stateful_claims`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from controlplane.controllers.pacing import Freshness, Throttle
 from controlplane.controllers.pod_control import PodControl, slow_start
 from controlplane.controllers.pods import available_in
 from controlplane.controllers.revisions import History, Revisions
+from controlplane.controllers.stateful_claims import StatefulClaims
 from controlplane.controllers.stateful_pods import (
     View,
     identity,
@@ -53,12 +54,14 @@ class StatefulSetController:
         self._pods = OwnedPods(client, informers, STATEFUL_SET, control, self._throttle.add)
         self._revisions = Revisions(client, informers, STATEFUL_SET, REVISION_HASH)
         self._freshness = Freshness()
+        self._claims = StatefulClaims(client, informers, self._recorder)
         self._sets.add_handler(self._set_changed)
 
     async def run(self) -> None:
         """Works until cancelled."""
         await self._pods.wait_synced()
         await self._revisions.informer.wait_synced()
+        await self._claims.informer.wait_synced()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._recorder.run(), name="statefulset-events")
             group.create_task(self._reconciler.run(), name="statefulset")
@@ -95,6 +98,8 @@ class StatefulSetController:
     async def _step(self, view: View) -> ApiError | None:
         for ordinal, pod in view.pods.items():
             await self._keep_identity(view.sts, ordinal, pod)
+            scaled_away = ordinal not in view.ordinals
+            await self._claims.keep_owners(view.sts, ordinal, pod, scaled_away=scaled_away)
         step = plan(view)
         ordinals = iter(step.create)
         created = await slow_start(len(step.create), lambda: self._create(view, next(ordinals)))
@@ -119,6 +124,7 @@ class StatefulSetController:
         uid, name = view.sts["metadata"]["uid"], pod["metadata"]["name"]
         self._expectations.expect(uid, name)
         try:
+            await self._claims.ensure(view.sts, ordinal)
             await self._client.create(POD, pod, view.sts["metadata"]["namespace"])
         except ApiError as error:
             self._expectations.seen(uid, name)

@@ -68,6 +68,9 @@ def explain(decision: Decision) -> str:
     """Why the pod has no node, in upstream's counted words."""
     if decision.total == 0:
         return "no nodes available to schedule pods"
+    for _, refusal in decision.refusals.values():
+        if refusal.of_pod:
+            return f"0/{decision.total} nodes are available: {', '.join(refusal.reasons)}."
     counts = Counter(reason for _, refusal in decision.refusals.values() for reason in refusal.reasons)
     return unavailable(decision.total, counts)
 

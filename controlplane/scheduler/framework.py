@@ -27,14 +27,17 @@ class ClusterEvent(Enum):
     NODE_ALLOCATABLE = auto()
     POD_ADDED = auto()
     POD_GONE = auto()
+    STORAGE = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a node does not do. `resolvable`: whether removing other pods from it could help."""
+    """Why a node does not do. `resolvable`: whether removing other pods from it could help; `of_pod`: the same is wrong
+    on every node."""
 
     reasons: tuple[str, ...]
     resolvable: bool = False
+    of_pod: bool = False
 
 
 NodeFilter = Callable[[NodeInfo], Refusal | None]

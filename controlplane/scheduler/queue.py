@@ -95,6 +95,12 @@ class SchedulingQueue:
             if waiting.parked and self._may_help(waiting, event):
                 self._retry(waiting)
 
+    def retry(self, uid: str) -> None:
+        """Tries a parked pod again, not before its backoff is over."""
+        waiting = self._pods.get(uid)
+        if waiting is not None and waiting.parked:
+            self._retry(waiting)
+
     def _may_help(self, waiting: _Waiting, event: ClusterEvent) -> bool:
         if not waiting.refused_by:
             return event is ClusterEvent.NODE_ADDED

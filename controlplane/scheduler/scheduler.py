@@ -23,6 +23,7 @@ from controlplane.client.interface import Client
 from controlplane.client.recorder import EventRecorder
 from controlplane.client.workqueue import Reconciler
 from controlplane.scheduler.cache import Cache
+from controlplane.scheduler.claims import BindingFailed, Claims
 from controlplane.scheduler.decision import Decision, decide, explain
 from controlplane.scheduler.framework import ClusterEvent
 from controlplane.scheduler.node_info import NodeInfo
@@ -58,7 +59,8 @@ class Scheduler:
         self._recorder = EventRecorder(client, name)
         self._cache = Cache()
         self._queue = SchedulingQueue()
-        self._filters, self._scores = default_plugins(self._namespace_labels)
+        self._claims = Claims(client, informers)
+        self._filters, self._scores = default_plugins(self._namespace_labels, self._claims)
         self._budgets = informers.of(POD_DISRUPTION_BUDGET)
         self._nominations = Nominations()
         self._group: asyncio.TaskGroup | None = None
@@ -67,11 +69,13 @@ class Scheduler:
         self._status: Reconciler[str] = Reconciler("scheduler-status", self._write_status, workers=STATUS_WRITERS)
         self._nodes.add_handler(self._node_changed)
         self._pods.add_handler(self._pod_changed)
+        self._claims.listen(self._claims_changed)
 
     async def run(self) -> None:
         """Works until cancelled."""
         for informer in (self._nodes, self._namespaces, self._budgets, self._pods):
             await informer.wait_synced()
+        await self._claims.wait_synced()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._recorder.run(), name="scheduler-events")
             group.create_task(self._status.run(), name="scheduler-status")
@@ -129,6 +133,7 @@ class Scheduler:
             return None
         self._nominations.remove(pod.uid)
         self._cache.assume(pod, decision.node.name)
+        self._claims.assume(pod, decision.node)
         return decision.node.name
 
     def _refuse(self, pod: PodInfo, decision: Decision, nodes: list[NodeInfo]) -> None:
@@ -169,10 +174,14 @@ class Scheduler:
             "target": {"kind": NODE.name, "name": node},
         }
         try:
+            await self._claims.bind(pod)
             await self._client.create(POD, binding, pod.namespace, subresource="binding", name=pod.name)
         except (Conflict, NotFound):
             # Bound by another, replaced or gone; the informer will say which.
             self._take_back(pod)
+        except BindingFailed as error:
+            self._take_back(pod)
+            self._recorder.event(pod.pod, "Warning", "FailedScheduling", str(error))
         except (ApiError, OSError) as error:
             self._take_back(pod)
             log.warning("binding failed", extra={"pod": f"{pod.namespace}/{pod.name}", "error": str(error)})
@@ -190,6 +199,7 @@ class Scheduler:
     def _take_back(self, pod: PodInfo) -> None:
         """Undoes a decision that could not be written, and lets the pod be tried again."""
         self._cache.forget(pod.uid)
+        self._claims.forget(pod.uid)
         self._queue.failed(pod)
 
     def _tell(self, pod: PodInfo, reason: str, message: str) -> None:
@@ -265,6 +275,12 @@ class Scheduler:
         self._cache.set_node(new)
         for event in events:
             self._queue.happened(event)
+
+    def _claims_changed(self, uid: str | None) -> None:
+        if uid is None:
+            self._queue.happened(ClusterEvent.STORAGE)
+        else:
+            self._queue.retry(uid)
 
     def _namespace_labels(self, name: str) -> Mapping[str, str]:
         namespace = self._namespaces.get(name)

@@ -1,4 +1,4 @@
-"""StatefulSets; volume claims are not served yet, so a set that asks for some is refused."""
+"""StatefulSets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from controlplane.api.errors import FieldError
 from controlplane.api.field import forbidden, invalid, invalid_each, not_supported
 from controlplane.api.printing import workloads
 from controlplane.api.rules import workload
+from controlplane.api.rules.claims import default_claim_spec, validate_claim_spec
 from controlplane.api.rules.numbers import count_or_percent, non_negative
 from controlplane.api.types import Kind, Object, Strategy
 from controlplane.api.unsupported import template_warnings
@@ -43,6 +44,12 @@ def _default(obj: Object) -> None:
         if not retention.get(name):
             retention[name] = "Retain"
     spec.setdefault("revisionHistoryLimit", DEFAULT_HISTORY)
+    for template in spec.get("volumeClaimTemplates", ()):
+        template.setdefault("apiVersion", "v1")
+        template.setdefault("kind", "PersistentVolumeClaim")
+        template.setdefault("metadata", {})
+        default_claim_spec(template.setdefault("spec", {}))
+        template.setdefault("status", {}).setdefault("phase", "Pending")
 
 
 def _prepare_create(obj: Object) -> None:
@@ -64,11 +71,21 @@ def _validate_spec(spec: dict[str, Any]) -> list[FieldError]:
     service = spec.get("serviceName")
     if service:
         errors += invalid_each("spec.serviceName", service, names.dns1123_label(service))
-    if spec.get("volumeClaimTemplates"):
-        text = "persistent volume claims are not served by this version of netsim"
-        errors.append(forbidden("spec.volumeClaimTemplates", text))
+    for index, template in enumerate(spec.get("volumeClaimTemplates", ())):
+        errors += validate_claim_spec(template["spec"], f"spec.volumeClaimTemplates[{index}].spec")
     errors += workload.validate_selector_given(spec, "statefulset")
-    return errors + workload.validate_template_for(spec, "StatefulSet")
+    return errors + workload.validate_template_for(_with_claims(spec), "StatefulSet")
+
+
+def _with_claims(spec: dict[str, Any]) -> dict[str, Any]:
+    """`spec` with the claims of its templates among the volumes, as its pods have them."""
+    names = [one["metadata"].get("name", "") for one in spec.get("volumeClaimTemplates", ())]
+    if not names:
+        return spec
+    inner = spec["template"]["spec"]
+    claims = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in names]
+    kept = [volume for volume in inner.get("volumes", ()) if volume.get("name") not in names]
+    return {**spec, "template": {**spec["template"], "spec": {**inner, "volumes": [*kept, *claims]}}}
 
 
 def _validate_strategy(strategy: dict[str, Any], path: str) -> list[FieldError]:

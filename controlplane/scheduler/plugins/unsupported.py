@@ -31,8 +31,4 @@ def unsupported_field(pod: PodInfo) -> str | None:
     for field in FIELDS:
         if pod.spec.get(field):
             return f"spec.{field}"
-    for number, volume in enumerate(pod.spec.get("volumes") or ()):
-        for source in ("persistentVolumeClaim", "ephemeral"):
-            if source in volume:
-                return f"spec.volumes[{number}].{source}"
     return None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, cast
 
+from controlplane.client.informer import Informers
+from controlplane.client.interface import Client
+from controlplane.scheduler.claims import Claims
 from controlplane.scheduler.decision import Decision, decide, explain
 from controlplane.scheduler.node_info import NodeInfo
 from controlplane.scheduler.plugins import default_plugins
@@ -66,8 +69,15 @@ def pod(
 NAMESPACES = {"default": {"team": "a"}, "other": {"team": "b"}}
 
 
+def no_claims() -> Claims:
+    """Of a cluster without any storage."""
+    # Nobody is asked: the informers never run.
+    client = cast(Client, None)
+    return Claims(client, Informers(client))
+
+
 def place(one: PodInfo, *nodes: NodeInfo) -> Decision:
-    filters, scores = default_plugins(lambda name: NAMESPACES.get(name, {}))
+    filters, scores = default_plugins(lambda name: NAMESPACES.get(name, {}), no_claims())
     return decide(one, nodes, filters, scores)
 
 

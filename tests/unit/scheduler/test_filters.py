@@ -152,8 +152,11 @@ def test_pod_anti_affinity_holds_both_ways() -> None:
     )
 
 
-@pytest.mark.parametrize("source", ["persistentVolumeClaim", "ephemeral"])
-def test_what_is_not_supported_is_refused_by_its_path(source: str) -> None:
-    one = pod(volumes=[{"name": "x", "emptyDir": {}}, {"name": "data", source: {}}])
-    assert f"pod uses spec.volumes[1].{source}, which" in why(one, node("a"))
+def test_what_is_not_supported_is_refused_by_its_path() -> None:
     assert "pod uses spec.resourceClaims, which" in why(pod(resourceClaims=[{"name": "gpu"}]), node("a"))
+
+
+def test_a_claim_that_is_not_there_is_said_once_for_all_nodes() -> None:
+    one = pod(volumes=[{"name": "x", "emptyDir": {}}, {"name": "d", "persistentVolumeClaim": {"claimName": "data"}}])
+    said = '0/2 nodes are available: persistentvolumeclaim "data" not found.'
+    assert why(one, node("a"), node("b")) == said

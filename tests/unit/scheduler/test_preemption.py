@@ -11,9 +11,9 @@ from controlplane.scheduler.nominations import Nominations
 from controlplane.scheduler.plugins import default_plugins
 from controlplane.scheduler.pod_info import PodInfo
 from controlplane.scheduler.preemption import Outcome, preempt
-from tests.unit.scheduler.cluster import node, pod
+from tests.unit.scheduler.cluster import no_claims, node, pod
 
-FILTERS, SCORES = default_plugins(lambda name: {})
+FILTERS, SCORES = default_plugins(lambda name: {}, no_claims())
 
 
 def asking(name: str, cpu: str = "1", *, priority: int = 0, start: str = "", **more: Any) -> PodInfo:
