@@ -1,8 +1,7 @@
 """Records `v1.Event` objects about what a component did, without holding the component up.
 
-Repeated events (same object, reason, message and source) raise `count` and `lastTimestamp` of
-the one already stored, as client-go's event correlator does. The queue is bounded; when it is
-full the oldest waiting event is dropped and said so in the log.
+What is the same, what is alike and what is too many, the correlator says. The queue is bounded; when
+it is full the oldest waiting event is dropped and said so in the log.
 """
 
 from __future__ import annotations
@@ -10,21 +9,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from datetime import UTC, datetime
 from typing import Literal
 
 from controlplane.api.errors import ApiError, NotFound
 from controlplane.api.kinds import EVENT
 from controlplane.api.types import Object
+from controlplane.client.correlator import Correlator, Event, Remembered
 from controlplane.client.interface import Client
 
 log = logging.getLogger(__name__)
 
 QUEUE_BOUND = 10_000
-REMEMBERED_EVENTS = 4096
-
-_Key = tuple[str, str, str, str, str]
 
 
 class EventRecorder:
@@ -36,7 +33,8 @@ class EventRecorder:
         self._host = host
         self._waiting: deque[tuple[Object, str, str, str, str, float]] = deque()
         self._wake = asyncio.Event()
-        self._seen: OrderedDict[_Key, tuple[str, str, int]] = OrderedDict()
+        self._correlator = Correlator()
+        self._stored: Remembered[tuple[str, int]] = Remembered()
 
     def event(
         self, obj: Object, type_: Literal["Normal", "Warning"], reason: str, message: str, *, field_path: str = ""
@@ -63,47 +61,54 @@ class EventRecorder:
 
     async def _write(self, obj: Object, type_: str, reason: str, message: str, field_path: str, when: float) -> None:
         metadata = obj["metadata"]
-        namespace = metadata.get("namespace") or "default"
-        key = (metadata.get("uid", ""), type_, reason, message, field_path)
+        name, namespace = metadata["name"], metadata.get("namespace") or "default"
+        happened = Event(
+            metadata.get("uid", ""), obj.get("kind", ""), namespace, name, type_, reason, message, field_path
+        )
+        correlated = self._correlator.correlate(happened, when)
+        if correlated is None:
+            return
         stamp = datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        known = self._seen.get(key)
+        known = self._stored.get(correlated.key)
         if known is not None:
-            name, known_namespace, count = known
-            body = {"count": count + 1, "lastTimestamp": stamp}
+            event_name, count = known
+            body = {"count": count + 1, "lastTimestamp": stamp, "message": correlated.message}
             try:
-                await self._client.patch(EVENT, name, known_namespace, body=body)
+                await self._client.patch(EVENT, event_name, namespace, body=body)
             except NotFound:
-                del self._seen[key]
+                del self._stored[correlated.key]
             else:
-                self._seen[key] = (name, known_namespace, count + 1)
+                self._stored.keep(correlated.key, (event_name, count + 1))
                 return
-        name = f"{metadata['name']}.{time.time_ns():x}"
+        event_name = f"{name}.{time.time_ns():x}"
+        event = self._event(obj, happened, stamp)
+        event["message"] = correlated.message
+        event["metadata"] = {"name": event_name, "namespace": namespace}
+        await self._client.create(EVENT, event, namespace)
+        self._stored.keep(correlated.key, (event_name, 1))
+
+    def _event(self, obj: Object, happened: Event, stamp: str) -> Object:
+        metadata = obj["metadata"]
         involved = {
-            "kind": obj.get("kind", ""),
+            "kind": happened.kind,
             "namespace": metadata.get("namespace", ""),
-            "name": metadata["name"],
-            "uid": metadata.get("uid", ""),
+            "name": happened.name,
+            "uid": happened.uid,
             "apiVersion": obj.get("apiVersion", ""),
             "resourceVersion": metadata.get("resourceVersion", ""),
-            "fieldPath": field_path,
+            "fieldPath": happened.field_path,
         }
-        event: Object = {
+        return {
             "apiVersion": EVENT.api_version,
             "kind": EVENT.name,
-            "metadata": {"name": name, "namespace": namespace},
             "involvedObject": {k: v for k, v in involved.items() if v},
-            "reason": reason,
-            "message": message,
+            "reason": happened.reason,
             "source": {"component": self._component, **({"host": self._host} if self._host else {})},
             "firstTimestamp": stamp,
             "lastTimestamp": stamp,
             "count": 1,
-            "type": type_,
+            "type": happened.type,
             "eventTime": None,
             "reportingComponent": self._component,
             "reportingInstance": self._host,
         }
-        await self._client.create(EVENT, event, namespace)
-        self._seen[key] = (name, namespace, 1)
-        while len(self._seen) > REMEMBERED_EVENTS:
-            self._seen.popitem(last=False)

@@ -9,8 +9,13 @@ from typing import TypeVar
 
 import pytest
 
+from controlplane.api.kinds import LEASE
+from tests.api.conftest import Served
+
 kubernetes = pytest.importorskip("kubernetes")
 from kubernetes import client, dynamic, utils, watch  # noqa: E402
+from kubernetes.leaderelection import electionconfig, leaderelection  # noqa: E402
+from kubernetes.leaderelection.resourcelock.leaselock import LeaseLock  # noqa: E402
 from kubernetes.stream import portforward, stream  # noqa: E402
 
 T = TypeVar("T")
@@ -134,6 +139,30 @@ async def test_ports_are_forwarded(config_file: Path, echo: int) -> None:
         forward.close()
 
     await with_client(config_file, work)
+
+
+class Resigned(Exception):
+    """A leader's work has failed: it lets its lease run out."""
+
+
+async def test_a_lease_passes_from_one_leader_to_the_next(served: Served, config_file: Path) -> None:
+    led: list[str] = []
+
+    def work(api: client.ApiClient) -> None:
+        for name in ("first", "second"):
+            lock = LeaseLock("lock", "default", name)
+            lock.api_instance = client.CoordinationV1Api(api)
+
+            def lead(name: str = name) -> None:
+                led.append(name)
+                raise Resigned(name)
+
+            leaderelection.LeaderElection(electionconfig.Config(lock, 3, 2, 1, lead, lambda: None)).run()
+
+    await with_client(config_file, work)
+    assert led == ["first", "second"]
+    lease = (await served.local.get(LEASE, "lock", "default"))["spec"]
+    assert (lease["holderIdentity"], lease["leaseDurationSeconds"]) == ("second", 3)
 
 
 async def test_versions_and_groups(config_file: Path) -> None:

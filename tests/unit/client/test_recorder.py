@@ -88,3 +88,13 @@ async def test_events_of_a_namespace_that_goes_are_dropped(client: LocalClient, 
     recorder.event(about, "Normal", "Killing", "kept")
     (event,) = await events(client, lambda found: bool(found))
     assert event["message"] == "kept"
+
+
+async def test_events_that_are_alike_are_combined(client: LocalClient, recorder: EventRecorder) -> None:
+    about = await pod(client)
+    for number in range(12):
+        recorder.event(about, "Normal", "SuccessfulCreate", f"Created pod: web-{number}")
+    found = await events(client, lambda found: max((one["count"] for one in found), default=0) == 3)
+    assert len(found) == 10
+    (combined,) = [one for one in found if one["count"] == 3]
+    assert combined["message"] == "(combined from similar events): Created pod: web-11"
