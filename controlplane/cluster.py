@@ -157,7 +157,12 @@ class Cluster:
                 lambda vpc: (vpc.router_receiver(address, DNS_PORT), vpc.router_listener(address, DNS_PORT))
             )
 
-        config = DnsConfig(cluster_ip, ranges=tuple(self._config.ranges().values()))
+        config = DnsConfig(
+            cluster_ip,
+            ranges=tuple(self._config.ranges().values()),
+            stub_domains=self._config.stub_domains,
+            nameservers=self._config.upstream_nameservers,
+        )
         service = DnsService(client, informers, cluster_ip=cluster_ip, address=address)
         return [service, DnsServer(informers, config, listen)]
 
@@ -169,6 +174,8 @@ class Cluster:
             ca_bundle=self._pki.ca_certificate.read_text(),
             load_balancer_range=str(self._config.load_balancer_range),
             load_balancer_routes=self._fabric,
+            disks=volume_disks(self._directories.state),
+            exports=Exports(export_disks(self._directories.state)),
         )
 
     async def _nodes_ready(self, ready: ReadyNodes, step: Step) -> None:
