@@ -38,6 +38,7 @@ from controlplane.node.streams import Streams
 from controlplane.node.tokens import Tokens
 from controlplane.node.usage import UsageMeter
 from controlplane.node.values import Sources
+from controlplane.node.volumes.report import VolumesInUse
 from controlplane.node.volumes.staging import Staging
 from controlplane.node.volumes.storage import Storage
 from controlplane.node.worker import PodWorker
@@ -135,6 +136,9 @@ class NodeAgent(Streams):
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._warm_up(), name=f"stand-in-{self._config.name}")
                 group.create_task(self._refresh(), name=f"volumes-{self._config.name}")
+                group.create_task(
+                    VolumesInUse(self._parts.storage).run(), name=f"volumes-in-use-{self._config.name}"
+                )
                 group.create_task(self._parts.recorder.run(), name=f"events-{self._config.name}")
                 group.create_task(self._parts.registration.run(), name=f"lease-{self._config.name}")
                 group.create_task(self.usage.run(), name=f"usage-{self._config.name}")

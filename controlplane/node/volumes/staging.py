@@ -53,6 +53,8 @@ class Staging:
         self._spawner = spawner
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._users: dict[str, set[str]] = {}
+        self.changed = asyncio.Event()
+        """Set whenever a disk comes into use, or is no longer."""
 
     def store(self, name: str) -> Disks:
         """The disks of a store."""
@@ -108,6 +110,7 @@ class Staging:
                 users.discard(pod_uid)
                 if not users:
                     del self._users[key]
+                    self.changed.set()
                 await self._spawner.files(self._strike_off, key, pod_uid)
         return gone
 
@@ -125,6 +128,7 @@ class Staging:
 
     async def _write_down(self, key: str, pod_uid: str) -> None:
         self._users.setdefault(key, set()).add(pod_uid)
+        self.changed.set()
         place = self._place(key)
 
         def write() -> None:

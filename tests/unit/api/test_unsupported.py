@@ -25,7 +25,7 @@ def test_every_place_is_named(create: Make, pod: Make, deployment: Make) -> None
     }
     spec = pod(
         containers=[container],
-        volumes=[{"name": "v", "nfs": {"server": "s", "path": "/p"}}],
+        volumes=[{"name": "v", "iscsi": {"targetPortal": "p", "iqn": "iqn.2001-04.com.example:s", "lun": 0}}],
         runtimeClassName="r",
         hostUsers=False,
     )
@@ -34,7 +34,7 @@ def test_every_place_is_named(create: Make, pod: Make, deployment: Make) -> None
         "spec.containers[0].securityContext.seLinuxOptions: is not applied by this version of netsim: containers run "
         "without such a profile",
         "spec.hostUsers: is not applied by this version of netsim: pods have the machine's users",
-        "spec.volumes[0].nfs: is not supported by this version of netsim: the pod waits for it",
+        "spec.volumes[0].iscsi: is not supported by this version of netsim: the pod waits for it",
     ]
     assert POD.strategy.warnings(create(POD, spec)) == expected
     template = {"metadata": {"labels": {"app": "web"}}, "spec": spec["spec"]}
