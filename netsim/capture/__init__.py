@@ -5,18 +5,25 @@ the order of time. Knows links and namespaces, and no word of what they stand fo
 """
 
 from netsim.capture.bpf import FilterRejected, compile_filter
-from netsim.capture.pcapng import Interface, Packet, StreamReader, trim
+from netsim.capture.dissect import Endpoints, Summary, dissect
+from netsim.capture.pairs import FlowPairs
+from netsim.capture.pcapng import Interface, Packet, StreamReader, Tally, tallies, trim
 from netsim.capture.point import Point
-from netsim.capture.recorder import Recorder, Tally
+from netsim.capture.recorder import Recorder
 
 __all__ = [
+    "Endpoints",
     "FilterRejected",
+    "FlowPairs",
     "Interface",
     "Packet",
     "Point",
     "Recorder",
     "StreamReader",
+    "Summary",
     "Tally",
     "compile_filter",
+    "dissect",
+    "tallies",
     "trim",
 ]

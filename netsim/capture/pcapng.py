@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,7 +21,8 @@ _ETHERNET = 1
 _NANOSECONDS = 9
 _NO_LENGTH = 0xFFFFFFFFFFFFFFFF
 _COMMENT, _APPLICATION, _IF_NAME, _IF_DESCRIPTION, _IF_TSRESOL, _IF_FILTER = 1, 4, 2, 3, 9, 11
-_ISB_RECEIVED, _ISB_DROPPED = 4, 5
+_ISB_RECEIVED, _ISB_DROPPED, _ISB_DELIVERED = 4, 5, 8
+_STATISTICS_BYTES = 64
 _IPV4_NAME = 1
 _HEAD = struct.Struct("<II")
 _OPTION = struct.Struct("<HH")
@@ -35,13 +36,21 @@ class CutShort(NetsimError):
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """Of one point: packets that passed the filter, that the kernel had to drop, and that were written."""
+
+    passed: int
+    dropped: int
+    written: int
+
+
+@dataclass(frozen=True, slots=True)
 class Interface:
-    """An interface of a stream; the last two are known at its end only."""
+    """An interface of a stream; what came of it is known at its end only."""
 
     name: str
     comment: str
-    received: int | None = None
-    dropped: int | None = None
+    tally: Tally | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +90,8 @@ class StreamReader:
             elif kind == _PACKET:
                 yield _packet(body)
             elif kind == _STATISTICS:
-                self._count(body)
+                index, tally = _tally(body)
+                self.interfaces[index] = replace(self.interfaces[index], tally=tally)
 
     def _block(self) -> tuple[int, bytes] | None:
         head = self._stream.read(_HEAD.size)
@@ -93,11 +103,18 @@ class StreamReader:
             raise CutShort("the capture ends within a packet")
         return kind, rest[:-4]
 
-    def _count(self, body: bytes) -> None:
-        (index,) = struct.unpack_from("<I", body)
-        found = {code: int.from_bytes(value, "little") for code, value in _options(body, 12)}
-        old = self.interfaces[index]
-        self.interfaces[index] = Interface(old.name, old.comment, found.get(_ISB_RECEIVED), found.get(_ISB_DROPPED))
+
+def tallies(path: Path, interfaces: int) -> list[Tally]:
+    """What a file that has come to its end says of its interfaces; nothing if it has not."""
+    with path.open("rb") as file:
+        file.seek(max(file.seek(0, os.SEEK_END) - interfaces * _STATISTICS_BYTES, 0))
+        found = []
+        for _ in range(interfaces):
+            block = file.read(_STATISTICS_BYTES)
+            if len(block) != _STATISTICS_BYTES or _HEAD.unpack_from(block) != (_STATISTICS, _STATISTICS_BYTES):
+                return []
+            found.append(_tally(block[_HEAD.size : -4])[1])
+    return found
 
 
 def trim(path: Path) -> int:
@@ -131,6 +148,12 @@ def _packet(body: bytes) -> Packet:
     end = _PACKET_HEAD.size + kept
     flags = dict(_options(body, (end + 3) & ~3)).get(2, b"\0")
     return Packet(interface, high << 32 | low, body[_PACKET_HEAD.size : end], length, flags[0] & 3 == 2)
+
+
+def _tally(body: bytes) -> tuple[int, Tally]:
+    (index,) = struct.unpack_from("<I", body)
+    found = {code: int.from_bytes(value, "little") for code, value in _options(body, 12)}
+    return index, Tally(*(found.get(code, 0) for code in (_ISB_RECEIVED, _ISB_DROPPED, _ISB_DELIVERED)))
 
 
 def _options(body: bytes, offset: int) -> Iterator[tuple[int, bytes]]:

@@ -8,12 +8,12 @@ import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from netsim import programs
 from netsim.capture import pcapng, ring
 from netsim.capture.bpf import SNAPLEN, compile_filter
+from netsim.capture.pcapng import Tally
 from netsim.capture.point import Point
 from netsim.errors import CommandFailed
 from netsim.inventory import processes
@@ -26,20 +26,12 @@ _READY = b"ready\n"
 _APPLICATION = "netsim"
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Of one point: packets that passed the filter, that the kernel had to drop, and that were written."""
-
-    passed: int
-    dropped: int
-    written: int
-
-
 class Recorder:
     """Packets of all `points` that `filter_text` takes, written to `output` until `stop` is called.
 
-    `cluster` is whose it is: it ends when that is removed. `count` ends it after so many packets. `names` are names for
-    addresses that go into the stream. `output` is a descriptor, which stays the caller's.
+    `cluster` is whose it is: it ends when that is removed. `count` packets or `seconds` end it, 0 never. `names` are
+    names for addresses that go into the stream. `output` is a descriptor, which stays the caller's. The program that
+    writes goes on without its caller, and can be ended by SIGTERM.
     """
 
     def __init__(
@@ -52,10 +44,11 @@ class Recorder:
         filter_text: str = "",
         snaplen: int = SNAPLEN,
         count: int = 0,
+        seconds: int = 0,
         names: Mapping[str, str] | None = None,
     ) -> None:
         self.points = tuple(points)
-        self._output, self._cache, self._cluster, self._count = output, cache, cluster, count
+        self._output, self._cache, self._cluster, self._ends_after = output, cache, cluster, (count, seconds)
         self._filter, self._snaplen, self._names = filter_text, snaplen, dict(names or {})
         self._writer: subprocess.Popen[bytes] | None = None
 
@@ -82,10 +75,14 @@ class Recorder:
 
     def stop(self) -> list[Tally]:
         """Ends it, with all that came before, and counts; one tally a point. Once ended it says the same again."""
-        assert self._writer is not None
-        if self._writer.poll() is None:
-            self._writer.send_signal(signal.SIGTERM)
+        self.end()
         return self.wait(_STOP_SECONDS)
+
+    def end(self) -> None:
+        """Asks it to end, and does not wait. May be called by a signal handler."""
+        assert self._writer is not None
+        if self._writer.returncode is None:
+            os.kill(self._writer.pid, signal.SIGTERM)
 
     def wait(self, seconds: float | None = None) -> list[Tally]:
         """Waits for the end. Raises `TimeoutError` after `seconds`, `CommandFailed` if the writer failed."""
@@ -118,15 +115,21 @@ class Recorder:
         self, writer: Path, beginning: int, blocks: int, rings: Sequence[socket.socket]
     ) -> subprocess.Popen[bytes]:
         sockets = [each.fileno() for each in rings]
-        numbers = [ring.BLOCK_BYTES, blocks, ring.TIMEOUT_MILLISECONDS, self._count]
-        argv = [str(writer), *map(str, (self._output, beginning, *numbers, *sockets))]
-        return subprocess.Popen(
-            argv,
-            pass_fds=(self._output, beginning, *sockets),
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env={**os.environ, processes.ENVIRONMENT: self._cluster},
-        )
+        numbers = [ring.BLOCK_BYTES, blocks, ring.TIMEOUT_MILLISECONDS, *self._ends_after]
+        # The caller's own standard output is not kept open by a program that goes on without it.
+        output = os.dup(self._output)
+        try:
+            return subprocess.Popen(
+                [str(writer), *map(str, (output, beginning, *numbers, *sockets))],
+                pass_fds=(output, beginning, *sockets),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                env={**os.environ, processes.ENVIRONMENT: self._cluster},
+            )
+        finally:
+            os.close(output)
 
 
 @contextmanager

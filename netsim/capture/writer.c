@@ -1,13 +1,12 @@
 /* Copies what packet rings hold to one pcapng stream, in the order of time.
  *
- *   writer OUTPUT HEADER BLOCK_SIZE BLOCKS TIMEOUT_MS COUNT SOCKET...
+ *   writer OUTPUT HEADER BLOCK_SIZE BLOCKS TIMEOUT_MS COUNT SECONDS SOCKET...
  *
  * All but the numbers are descriptors that the parent has opened: OUTPUT to write to, HEADER with the section header and
- * one interface description for each SOCKET, which has a TPACKET_V3 ring of BLOCKS blocks. Ends after COUNT packets
- * (0: never), on SIGTERM or SIGINT, or when nobody reads any more. It prints "ready" on
- * standard error once signals are heard; at its end it appends statistics of each interface,
- * and prints a line for each: packets that passed the filter, that the kernel dropped, and that were
- * written. The blocks are those of draft-ietf-opsawg-pcapng.
+ * one interface description for each SOCKET, which has a TPACKET_V3 ring of BLOCKS blocks. Prints "ready" on standard
+ * error once it hears signals. Ends after COUNT packets or SECONDS (0: never), on SIGTERM or SIGINT, or when nobody reads
+ * any more; then it appends statistics of each interface, and prints a line for each: packets that passed the filter,
+ * that the kernel dropped, and that were written. The blocks are those of draft-ietf-opsawg-pcapng.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -209,7 +208,7 @@ static void count(struct ring *ring) {
 
 static void put_statistics(uint32_t interface, const struct ring *ring) {
     uint64_t time = now();
-    uint32_t length = 24 + 12 + 12 + 4;
+    uint32_t length = 24 + 3 * 12 + 4;
     put32(STATISTICS);
     put32(length);
     put32(interface);
@@ -217,6 +216,7 @@ static void put_statistics(uint32_t interface, const struct ring *ring) {
     put32((uint32_t)time);
     put_option(4, &ring->passed, 8);
     put_option(5, &ring->dropped, 8);
+    put_option(8, &ring->written, 8);
     put32(0);
     put32(length);
 }
@@ -243,26 +243,28 @@ static int copy_header(int header) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 8) return 2;
+    if (argc < 9) return 2;
     output = atoi(argv[1]);
     block_size = (unsigned)atoi(argv[3]);
     blocks = (unsigned)atoi(argv[4]);
     int timeout = atoi(argv[5]);
     uint64_t most = strtoull(argv[6], NULL, 10), total = 0, end = UINT64_MAX;
-    unsigned number = (unsigned)argc - 7;
+    unsigned number = (unsigned)argc - 8;
     struct sigaction action = {.sa_handler = stop};
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+    sigaction(SIGALRM, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
 
     struct ring *rings = calloc(number, sizeof *rings);
     struct pollfd *polls = calloc(number, sizeof *polls);
     for (unsigned i = 0; i < number; i++) {
-        rings[i].socket = polls[i].fd = atoi(argv[7 + i]);
+        rings[i].socket = polls[i].fd = atoi(argv[8 + i]);
         polls[i].events = POLLIN;
         rings[i].map = mmap(NULL, (size_t)block_size * blocks, PROT_READ | PROT_WRITE, MAP_SHARED, rings[i].socket, 0);
         if (rings[i].map == MAP_FAILED) fail("map a packet ring");
     }
+    alarm((unsigned)atoi(argv[7]));
     fputs("ready\n", stderr);
     int open = copy_header(atoi(argv[2]));
     /* Until this long after a packet has come its block may not be ours yet. */

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from netsim import capture, namespace
-from netsim.capture import FilterRejected, Interface, Point, Recorder, StreamReader
+from netsim.capture import FilterRejected, Interface, Point, Recorder, StreamReader, Tally
 from netsim.errors import NotFound
 from netsim.mark import Mark
 from netsim.namespace import entered, namespace_path
@@ -148,7 +148,11 @@ def test_what_comes_back_is_what_was_written(
         [(0, True), (1, False), (0, False), (1, True)],
     )
     assert packets[0].data[26:34] == socket.inet_aton(LEFT) + socket.inet_aton(RIGHT)
-    assert reader.interfaces == [Interface("pod/left", "the left one", 2, 0), Interface("pod/right", "", 2, 0)]
+    assert reader.interfaces == [
+        Interface("pod/left", "the left one", Tally(2, 0, 2)),
+        Interface("pod/right", "", Tally(2, 0, 2)),
+    ]
+    assert capture.tallies(tmp_path / "capture.pcapng", 2) == [Tally(2, 0, 2), Tally(2, 0, 2)]
 
 
 def test_it_ends_after_count_packets(pair: tuple[str, str], record: Callable[..., Recorder], tmp_path: Path) -> None:

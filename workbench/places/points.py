@@ -1,0 +1,106 @@
+"""Which links to look at for what was selected: `pod`, `veth`, `bridge`, `node` and `router`, in a packet's order.
+
+For a pod these are its own end of the pair, the node's end, the node's bridge, the node's NIC and the router's end of
+that NIC. A pod on its node's network has the node's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from controlplane.api.types import Object
+from controlplane.config import ResolvedCluster
+from controlplane.directories import Directories
+from controlplane.fabric import node_plan, vpc_plan
+from netsim import link, namespace
+from netsim.capture import Point
+from netsim.errors import NotFound
+from netsim.netlink import Netlink
+from netsim.vpc.plan import NODE_NIC, ROUTER, UPLINK
+from workbench.places.selection import NoSuchPlace, Selection, place_name
+
+PLACES = ("pod", "veth", "bridge", "node", "router")
+_BRIDGE = "cbr0"
+
+
+def points_of(
+    selection: Selection, places: Sequence[str], cluster: ResolvedCluster, directories: Directories
+) -> list[Point]:
+    """The points of a selection, each link once. No `places`: where the selected is itself. Raises `NoSuchPlace`."""
+    found: list[Point] = []
+    wanted = set(PLACES if "all" in places else places)
+    for pod in selection.pods:
+        found += _of_pod(pod, wanted or {"pod"}, cluster, directories)
+    for node in selection.nodes:
+        found += _of_node(node, wanted or {"node"}, cluster)
+    if selection.router:
+        plan = vpc_plan(cluster)
+        found += [_router(cluster, ifname) for ifname in (UPLINK, *(subnet.bridge for subnet in plan.subnets))]
+    unique = {(point.netns, point.ifname): point for point in reversed(found)}
+    if not unique:
+        raise NoSuchPlace(f"{selection.text} selects nothing that has a network at this moment")
+    return list(reversed(unique.values()))
+
+
+def netns_of_pod(pod: Object, cluster: ResolvedCluster, directories: Directories) -> Path:
+    """The path of the network namespace that a pod is in. Raises `NoSuchPlace`."""
+    name = pod["metadata"]["name"]
+    if pod["spec"].get("hostNetwork"):
+        return node_netns(cluster, pod["spec"]["nodeName"])
+    record = directories.node(pod["spec"]["nodeName"]) / "sandboxes" / pod["metadata"]["uid"] / "sandbox.json"
+    try:
+        return namespace.namespace_path(json.loads(record.read_bytes())["netns"])
+    except FileNotFoundError as error:
+        raise NoSuchPlace(f"pod {name} has no namespace on node {pod['spec']['nodeName']}") from error
+
+
+def node_netns(cluster: ResolvedCluster, node: str) -> Path:
+    """The path of a node's network namespace."""
+    return namespace.namespace_path(f"{cluster.name}-{node}")
+
+
+def _of_pod(pod: Object, places: set[str], cluster: ResolvedCluster, directories: Directories) -> Iterable[Point]:
+    metadata, node = pod["metadata"], pod["spec"]["nodeName"]
+    if pod["spec"].get("hostNetwork"):
+        yield from _of_node(node, {"node"} | places & {"router"}, cluster)
+        return
+    name = f"{metadata['namespace']}/{metadata['name']}"
+    inside = netns_of_pod(pod, cluster, directories)
+    if "pod" in places:
+        yield Point(inside, NODE_NIC, place_name("pod", pod), f"pod {name} on {node}, inside the pod")
+    if "veth" in places:
+        ifname = _outer_end(inside, node_netns(cluster, node))
+        yield Point(node_netns(cluster, node), ifname, place_name("veth", pod), f"pod {name} on {node}, the node's end")
+    yield from _of_node(node, places, cluster)
+
+
+def _of_node(node: str, places: set[str], cluster: ResolvedCluster) -> Iterable[Point]:
+    inside = node_netns(cluster, node)
+    if "bridge" in places:
+        yield Point(inside, _BRIDGE, f"bridge/{node}", f"bridge of the pods of {node}")
+    if "node" in places:
+        yield Point(inside, NODE_NIC, f"node/{node}", f"NIC of {node}")
+    if "router" in places:
+        resolved = next(each for each in cluster.nodes if each.name == node)
+        port = node_plan(resolved).port
+        yield Point(_router_netns(cluster), port, f"router/{node}", f"the router's end of the NIC of {node}")
+
+
+def _router(cluster: ResolvedCluster, ifname: str) -> Point:
+    return Point(_router_netns(cluster), ifname, f"router/{ifname}", f"link {ifname} of the VPC's router")
+
+
+def _router_netns(cluster: ResolvedCluster) -> Path:
+    return namespace.namespace_path(f"{cluster.name}-{ROUTER}")
+
+
+def _outer_end(inside: Path, node: Path) -> str:
+    try:
+        with namespace.entered(inside), Netlink() as netlink:
+            peer = link.get_link(netlink, NODE_NIC).peer
+        with namespace.entered(node), Netlink() as netlink:
+            return next(found.ifname for found in link.list_links(netlink) if found.index == peer)
+    except (NotFound, StopIteration) as error:
+        raise NoSuchPlace(f"{inside.name} has no {NODE_NIC} that leads to its node") from error
