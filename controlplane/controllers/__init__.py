@@ -7,6 +7,7 @@ from typing import Protocol
 from controlplane.client.informer import Informers
 from controlplane.client.interface import Client
 from controlplane.controllers.attach_detach import AttachDetach
+from controlplane.controllers.autoscaler import HorizontalPodAutoscalerController
 from controlplane.controllers.config import ControllerConfig, LoadBalancerRoutes
 from controlplane.controllers.cronjob import CronJobController
 from controlplane.controllers.custom_resources import CustomResourceFinalizer
@@ -66,6 +67,7 @@ def build_controllers(client: Client, informers: Informers, config: ControllerCo
         JobController(client, informers),
         TTLAfterFinished(client, informers),
         CronJobController(client, informers),
+        HorizontalPodAutoscalerController(client, informers),
         DisruptionController(client, informers),
         ResourceQuotaController(client, informers),
         EndpointSliceController(client, informers),
