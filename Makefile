@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full lint bench clean
+.PHONY: help setup demo test test-full lint docs bench clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ lint:  ## Format, lint, types, imports and shell scripts: check, change nothing
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	shellcheck scripts/setup .ci/run vagrant/provision.sh
+
+docs:  ## Write the pages of docs/ that are generated
+	@$(BIN)/python -m workbench.conformity
 
 bench: root-bench  ## Measure, each figure beside its reference (needs root)
 	@scripts/setup test

@@ -19,6 +19,7 @@ _CONTAINER = {
     "resizePolicy": _NOT_APPLIED,
     "securityContext.seLinuxOptions": _NO_PROFILES,
     "securityContext.windowsOptions": _NOT_APPLIED,
+    "volumeMounts[].bindMountOptions": _NOT_APPLIED,
 }
 
 POD_SPEC: dict[str, str] = {

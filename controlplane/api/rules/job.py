@@ -18,7 +18,7 @@ MOST_INDEXED = 100_000
 MOST_RULES = 20
 MOST_VALUES = 255
 
-NOT_YET = ("backoffLimitPerIndex", "maxFailedIndexes", "successPolicy")
+NOT_YET = ("backoffLimitPerIndex", "maxFailedIndexes", "scheduling", "successPolicy")
 """Fields that are refused: a Job that runs without them would run otherwise than it asks to."""
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
+from pathlib import Path
+
 from tests.kernel.node.conftest import Node
 
 
@@ -49,3 +53,23 @@ async def test_a_name_that_the_kernel_has_no_room_for_is_told(node: Node) -> Non
         f"Failed to create pod sandbox: Failed to construct FQDN from Pod hostname and cluster domain, FQDN {name} is "
         f"too long (64 characters is the max, {len(name)} characters requested)",
     )
+
+
+async def test_a_mount_is_read_only_with_what_is_mounted_in_it(node: Node) -> None:
+    outer = str(node.config.state_directory / "outer")
+    script = "touch /plain/inner/a && echo may; touch /strict/inner/a || echo may not"
+    mounts = [
+        {"name": "v", "mountPath": "/plain", "readOnly": True, "recursiveReadOnly": "Disabled"},
+        {"name": "v", "mountPath": "/strict", "readOnly": True, "recursiveReadOnly": "Enabled"},
+    ]
+    volumes = [{"name": "v", "hostPath": {"path": outer, "type": "DirectoryOrCreate"}}]
+    inner = Path(outer, "inner")
+    await asyncio.to_thread(inner.mkdir, parents=True)
+    await asyncio.to_thread(subprocess.run, ["mount", "-t", "tmpfs", "none", str(inner)], check=True)
+    try:
+        await node.create("mounts", shell("c", script, volumeMounts=mounts), volumes=volumes, restartPolicy="Never")
+        await node.until(lambda: node.status("mounts").get("phase") == "Succeeded")
+        said = (await node.log("mounts")).splitlines()
+    finally:
+        await asyncio.to_thread(subprocess.run, ["umount", str(inner)], check=True)
+    assert (said[0], said[-1]) == ("may", "may not")

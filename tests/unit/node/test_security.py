@@ -75,3 +75,10 @@ def test_all_is_what_this_process_may_hand_on() -> None:
     shown = subprocess.run(["capsh", "--print"], capture_output=True, text=True, check=True).stdout
     bounding = shown.partition("Bounding set =")[2].partition("\n")[0]
     assert held == {name.upper() for name in bounding.split(",")}
+
+
+def test_what_a_container_may_become() -> None:
+    assert not security(_pod(), {}, "").no_new_privileges
+    assert security(_pod(), {"securityContext": {"allowPrivilegeEscalation": False}}, "").no_new_privileges
+    assert not security(_pod(), {}, "").unmasked
+    assert security(_pod(), {"securityContext": {"procMount": "Unmasked"}}, "").unmasked
