@@ -1,12 +1,16 @@
-"""Writes docs/api.md: `python -m workbench.conformity`, or `make docs`."""
+"""Writes the generated pages of docs/: `python -m workbench.conformity`, or `make docs`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from workbench.conformity import workloads
 from workbench.conformity.page import page
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "api.md"
+PAGES = {"api.md": page, "workloads.md": workloads.render}
+"""Page below docs/, and the function that gives its text."""
+DOCS = Path(__file__).parents[2] / "docs"
 
 if __name__ == "__main__":
-    DOCUMENT.write_text(page())
+    for name, render in PAGES.items():
+        (DOCS / name).write_text(render())
