@@ -31,7 +31,7 @@ P = ParamSpec("P")
 Result = TypeVar("Result")
 
 DEBOUNCE_SECONDS = 0.003
-PAUSE_PER_SYNC = 2.0
+PAUSE_PER_SYNC = 1.0
 """After a sync, the next waits this many times as long as it took: a burst of changes leaves time for others."""
 LONGEST_PAUSE_SECONDS = 0.05
 CHECK_SECONDS = 30.0
