@@ -174,8 +174,8 @@ class Cluster:
             ca_bundle=self._pki.ca_certificate.read_text(),
             load_balancer_range=str(self._config.load_balancer_range),
             load_balancer_routes=self._fabric,
-            disks=volume_disks(self._directories.state),
-            exports=Exports(export_disks(self._directories.state)),
+            disks=volume_disks(self._directories.state, sized=self._config.volumes == "image"),
+            exports=Exports(export_disks(self._directories.state, sized=self._config.volumes == "image")),
         )
 
     async def _nodes_ready(self, ready: ReadyNodes, step: Step) -> None:

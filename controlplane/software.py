@@ -73,6 +73,7 @@ class Software:
             memory=node.memory or "",
             max_pods=node.max_pods or self._config.max_pods_per_node,
             missing_image=self._config.missing_image,
+            sized_volumes=self._config.volumes == "image",
             dns_address=str(self._config.dns_address),
             api_endpoint=(str(self._config.api_vpc_address), VPC_API_PORT),
         )

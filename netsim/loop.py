@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netsim import firewall
-from netsim.errors import NotFound, kernel_error, translated
+from netsim.errors import NetsimError, NotFound, kernel_error, translated
 
 CONTROL = Path("/dev/loop-control")
 _GET_FREE, _CONFIGURE, _CLEAR = 0x4C82, 0x4C0A, 0x4C01
@@ -54,6 +54,17 @@ def ensure_control() -> None:
         firewall.run(["modprobe", "loop"])
     if not CONTROL.exists():
         raise NotFound("find loop devices", errno.ENODEV, f"there is no {CONTROL}")
+
+
+def is_available() -> bool:
+    """Whether this host can give another loop device."""
+    try:
+        ensure_control()
+        with open(CONTROL, "rb") as control:
+            fcntl.ioctl(control, _GET_FREE)
+    except (NetsimError, OSError):
+        return False
+    return True
 
 
 @contextmanager

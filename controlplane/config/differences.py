@@ -34,6 +34,7 @@ def _scalars(config: ClusterConfig, cluster: ResolvedCluster) -> Iterator[_Tripl
     yield "spec.network.loadBalancerRange", config.load_balancer_range, cluster.load_balancer_range
     yield "spec.network.egress", config.egress, cluster.egress
     yield "spec.images.missing", config.missing_image, cluster.missing_image
+    yield "spec.storage.volumes", config.volumes, cluster.volumes
     yield "spec.maxPodsPerNode", config.max_pods_per_node, cluster.max_pods_per_node
 
 

@@ -19,7 +19,7 @@ from controlplane.config.parse_nodes import parse_nodes, parse_pools
 from controlplane.config.types import ClusterConfig, MissingImage, SubnetConfig
 
 API_VERSION = "netsim.io/v1alpha1"
-_SPEC = ("nodes", "nodePools", "apiServer", "network", "dns", "images", "maxPodsPerNode")
+_SPEC = ("nodes", "nodePools", "apiServer", "network", "dns", "images", "storage", "maxPodsPerNode")
 
 
 def load(path: Path) -> ClusterConfig:
@@ -84,9 +84,15 @@ def _cluster(root: Field) -> ClusterConfig:
         load_balancer_range=network.load_balancer_range,
         egress=network.egress,
         missing_image=_missing_image(images["missing"]) if "missing" in images else None,
+        volumes=_volumes(spec["storage"]) if "storage" in spec else None,
         max_pods_per_node=spec["maxPodsPerNode"].integer(8, 256) if "maxPodsPerNode" in spec else None,
         sources=_sources(root),
     )
+
+
+def _volumes(field: Field) -> VolumeKind | None:
+    parts = field.mapping(("volumes",))
+    return cast(VolumeKind, parts["volumes"].choice(("image", "directory"))) if "volumes" in parts else None
 
 
 def _missing_image(field: Field) -> MissingImage:

@@ -26,6 +26,8 @@ PodNetwork = Literal["routed", "vxlan"]
 VXLAN_BYTES = 50
 """What an IPv4 packet grows by when it is sent by vxlan: IPv4, UDP, VXLAN and Ethernet headers."""
 Egress = Literal["nat", "none"]
+VolumeKind = Literal["image", "directory"]
+"""What the cloud's disks are: images that hold no more than their size, or plain directories."""
 NodeState = Literal["running", "stopped", "crashed", "leaving"]
 """What a node's machine does. "leaving": it is being removed, and is again where that was cut off."""
 MissingImage = Literal["standin", "pull", "error"]
@@ -99,6 +101,7 @@ class ClusterConfig:
     load_balancer_range: IPv4Network | None = None
     egress: Egress | None = None
     missing_image: MissingImage | None = None
+    volumes: VolumeKind | None = None
     max_pods_per_node: int | None = None
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
@@ -157,6 +160,7 @@ class ResolvedCluster:
     missing_image: MissingImage
     max_pods_per_node: int
     pod_network: PodNetwork = "routed"
+    volumes: VolumeKind = "image"
     routes: tuple[StaticRoute, ...] = ()
     firewall: tuple[FirewallRule, ...] = ()
     paths: tuple[PathRule, ...] = ()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from netsim import firewall, link, syscalls
-from netsim.errors import NetsimError
+from netsim import firewall, link, loop, syscalls
+from netsim.errors import NetsimError, NotFound
 from netsim.netlink import Netlink
 from netsim.probe.check import Check
 from netsim.route import Route, new_route
@@ -133,6 +134,11 @@ def _overlay(_netlink: Netlink) -> None:
         firewall.run(["modprobe", "--dry-run", "overlay"])
 
 
+def _loop(_netlink: Netlink) -> None:
+    if not loop.is_available():
+        raise NotFound("find loop devices", errno.ENODEV, "volumes are plain directories without")
+
+
 def _netem(_netlink: Netlink) -> None:
     firewall.run(["tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"])
 
@@ -154,5 +160,6 @@ _FEATURES = (
     _Feature("overlayfs", "the root file systems of containers", "CONFIG_OVERLAY_FS", _overlay),
     _Feature("vxlan", "pod networks in vxlan mode", "CONFIG_VXLAN", _vxlan, required=False),
     _Feature("ipset", "network policies", "CONFIG_IP_SET_HASH_IP", _ipset, required=False),
+    _Feature("loop devices", "volumes of a size that is enforced", "CONFIG_BLK_DEV_LOOP", _loop, required=False),
     _Feature("netem", "delay and loss on links", "CONFIG_NET_SCH_NETEM", _netem, required=False),
 )

@@ -27,6 +27,7 @@ _PROGRAMS = (
     _Program(("nft",), "nftables", "for the NAT to the host's uplink"),
     _Program(("cc", "gcc", "clang"), "gcc", "to build the stand-in server once"),
     _Program(("ip",), "iproute2", "to look into namespaces", required=False),
+    _Program(("mkfs.ext4",), "e2fsprogs", "to format volumes of a size that is enforced", required=False),
     _Program(("conntrack",), "conntrack", "to forget stale UDP connections", required=False),
     _Program(("tcpdump",), "tcpdump", "to look at packets", required=False),
 )

@@ -6,11 +6,14 @@ reboot.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from controlplane.config import CLUSTER_FILE, ClusterConfig, ResolvedCluster
 from controlplane.config.differences import differences
 from controlplane.config.host import port_owner, port_owner_beside, taken_by_clusters, taken_by_host
 from controlplane.config.resolve import resolve
 from controlplane.directories import Directories
+from netsim import loop
 from workbench.cli.errors import UserError
 from workbench.cli.files import write_atomically
 from workbench.cli.locks import locked
@@ -32,6 +35,8 @@ def settle(directories: Directories, config: ClusterConfig) -> ResolvedCluster:
     with locked(directories.state.parent, create=True):
         name = directories.name
         taken = [*taken_by_clusters(name), *taken_by_host()]
+        if config.volumes is None and not loop.is_available():
+            config = replace(config, volumes="directory")
         cluster = resolve(config, taken=taken, port_owner=port_owner_beside(name), name=name)
         write_atomically(directories.state / CLUSTER_FILE, cluster.to_json().encode(), mode=0o644)
     return cluster

@@ -50,6 +50,7 @@ spec:
     paths:
       - {between: [us-central1, europe-west1], rate: 1.5Gbit, delay: 50ms, jitter: 500us, loss: 0.1%}
   images: {missing: error}
+  storage: {volumes: directory}
   maxPodsPerNode: 32
 """
 
@@ -116,6 +117,7 @@ def test_every_field_is_read() -> None:
         load_balancer_range=IPv4Network("203.0.113.0/24"),
         egress="none",
         missing_image="error",
+        volumes="directory",
         max_pods_per_node=32,
     )
     assert config.sources["spec.network.subnets[1].region"] == "cluster.yaml:21"
