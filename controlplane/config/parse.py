@@ -16,7 +16,7 @@ from controlplane.config.fields import Field
 from controlplane.config.names import CLUSTER_NAME, CLUSTER_NAME_ALLOWED
 from controlplane.config.parse_network import Network, parse_dns, parse_network
 from controlplane.config.parse_nodes import parse_nodes, parse_pools
-from controlplane.config.types import ClusterConfig, MissingImage, SubnetConfig
+from controlplane.config.types import ClusterConfig, MissingImage, SubnetConfig, VolumeKind
 
 API_VERSION = "netsim.io/v1alpha1"
 _SPEC = ("nodes", "nodePools", "apiServer", "network", "dns", "images", "storage", "maxPodsPerNode")
