@@ -309,3 +309,12 @@ def test_a_free_port_is_chosen_beside_one_in_use() -> None:
 def test_an_address_that_is_not_the_hosts_is_refused() -> None:
     with pytest.raises(ConfigError, match="name an address of this host"):
         port_owner(IPv4Address("192.0.2.77"), 6443)
+
+
+def test_the_examples_of_the_documentation_can_be_had() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "cluster-config.md").read_text()
+    examples = [part.partition("```")[0] for part in page.split("```yaml\n")[1:]]
+    found = [resolved(parse(example)) for example in examples]
+    assert [cluster.name for cluster in found] == ["lab", "wide"]
+    assert replace(found[0], name="netsim") == resolved()
+    assert [node.name for node in found[1].nodes] == ["web-1", "web-2", "db-1"]
