@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full lint docs bench clean
+.PHONY: help setup demo test test-full lint docs docs bench clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ lint:  ## Format, lint, types, imports and shell scripts: check, change nothing
 	shellcheck scripts/setup .ci/run vagrant/provision.sh
 
 docs:  ## Write the pages of docs/ that are generated
+	@$(BIN)/python -m workbench.conformity
+
+docs:  ## Write docs/api.md anew: what of upstream's API is served
+	@scripts/setup test
 	@$(BIN)/python -m workbench.conformity
 
 bench: root-bench  ## Measure, each figure beside its reference (needs root)

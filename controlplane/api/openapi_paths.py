@@ -46,14 +46,35 @@ _QUERY = {
     "delete": _DELETE,
     "deletecollection": (*_DELETE, *_LIST[:-1]),
 }
+_STREAMS = ("container", "stderr", "stdin", "stdout", "tty")
+_CONNECT = {
+    "attach": _STREAMS,
+    "exec": ("command", *_STREAMS),
+    "log": ("container", "follow", "limitBytes", "previous", "sinceSeconds", "sinceTime", "tailLines", "timestamps"),
+    "portforward": ("ports",),
+    "proxy": ("path",),
+}
+"""What subresources that are no objects take, whatever the method."""
+
 _TYPES = {
     "allowWatchBookmarks": "boolean",
+    "follow": "boolean",
     "force": "boolean",
     "gracePeriodSeconds": "integer",
     "limit": "integer",
+    "limitBytes": "integer",
     "orphanDependents": "boolean",
+    "ports": "integer",
+    "previous": "boolean",
     "sendInitialEvents": "boolean",
+    "sinceSeconds": "integer",
+    "stderr": "boolean",
+    "stdin": "boolean",
+    "stdout": "boolean",
+    "tailLines": "integer",
     "timeoutSeconds": "integer",
+    "timestamps": "boolean",
+    "tty": "boolean",
     "watch": "boolean",
 }
 
@@ -111,7 +132,7 @@ def _operation(path: str, kind: Kind, verb: str, raw: Document, prefix: str, *, 
         "description": f"{verb} {kind.name} {subresource}".rstrip(),
         "operationId": f"{verb}{api}{scope}{kind.name}{_camel(subresource)}",
         "tags": [f"{(kind.group or 'core').partition('.')[0]}_{kind.version}"],
-        "parameters": [_parameter(one, "query") for one in _QUERY.get(verb, ())],
+        "parameters": [_parameter(one, "query") for one in _CONNECT.get(subresource, _QUERY.get(verb, ()))],
         "responses": {"200": _response(responds, raw, prefix), "401": {"description": "Unauthorized"}},
         "x-kubernetes-action": _ACTIONS.get(verb, verb),
         "x-kubernetes-group-version-kind": {"group": group, "version": version, "kind": name},

@@ -17,6 +17,8 @@ from controlplane.server.requests import ANONYMOUS, User
 from controlplane.server.routes import Target
 
 COMPRESS_FROM = 128 << 10
+PEOPLE = ("curl", "Wget", "Mozilla/5.0")
+"""Programs with which people read: upstream lays out JSON for them unasked."""
 AGENT = "-"
 
 
@@ -56,6 +58,8 @@ class Exchange:
 
     async def answer(self, body: bytes, status: int = 200) -> web.Response:
         """A JSON body; large ones compressed, outside the loop, for callers who take that."""
+        if self._pretty:
+            body = _laid_out(body)
         if not self._compresses(body):
             return web.Response(body=body, status=status, headers=self.headers(), content_type=JSON)
         return self._zipped(await asyncio.to_thread(_gzip, body), status)
@@ -69,7 +73,16 @@ class Exchange:
     def plain(self, body: Any, status: int = 200, *, content_type: str = JSON) -> web.Response:
         """A document that is made on the spot; text when `content_type` says so."""
         data = body if isinstance(body, bytes) else orjson.dumps(body)
+        if content_type == JSON and self._pretty:
+            data = _laid_out(data)
         return web.Response(body=data, status=status, headers=self.headers(), content_type=content_type)
+
+    @property
+    def _pretty(self) -> bool:
+        """Whether a person is to read the answer."""
+        if "pretty" in self.request.query_string:
+            return self.request.query.get("pretty", "false") not in ("false", "0")
+        return self.request.headers.get("User-Agent", "").startswith(PEOPLE)
 
     def _compresses(self, body: bytes) -> bool:
         return len(body) >= COMPRESS_FROM and "gzip" in self.request.headers.get("Accept-Encoding", "")
@@ -86,7 +99,13 @@ class Exchange:
         seconds = (error.details or {}).get("retryAfterSeconds")
         if seconds:
             headers["Retry-After"] = str(seconds)
-        return web.Response(body=orjson.dumps(error.status()), status=error.code, headers=headers, content_type=JSON)
+        data = orjson.dumps(error.status())
+        body = _laid_out(data) if self._pretty else data
+        return web.Response(body=body, status=error.code, headers=headers, content_type=JSON)
+
+
+def _laid_out(data: bytes) -> bytes:
+    return orjson.dumps(orjson.loads(data), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def _gzip(body: bytes) -> bytes:

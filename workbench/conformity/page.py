@@ -28,8 +28,8 @@ Everything that Kubernetes {kubernetes} serves by default, and whether netsim do
 client `kubernetes` {client}, which is generated from upstream's own description, and from what netsim publishes
 at `/openapi/v2`. Paths of one resource, with and without a namespace, are one line.
 
-**{served} of {total}** operations are there.
-
+**{served} of {total}** operations are there. Lists can be watched, by the parameter `watch` and at the older paths
+with `/watch/` in them.
 """
 
 
@@ -61,7 +61,7 @@ def page() -> str:
 def _ours(scheme: Scheme) -> Ours:
     paths = document_v2(scheme)["paths"]
     return {
-        (path, method.upper()): operation
+        (path, method.upper()): operation | {"parameters": [*operation["parameters"], *item["parameters"]]}
         for path, item in paths.items()
         for method, operation in item.items()
         if method != "parameters"
@@ -140,7 +140,7 @@ def _parameters(theirs: Iterable[Operation], ours: Ours) -> str:
         operation = ours.get((one.path, one.method))
         if operation is None:
             continue
-        mine = {parameter["name"] for parameter in operation["parameters"]} | {"pretty"}
+        mine = {parameter["name"] for parameter in operation["parameters"]}
         place = _resource(one.path)
         assert place is not None
         sub = place[1].partition("/")[2]

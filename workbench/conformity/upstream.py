@@ -50,7 +50,10 @@ def client_version() -> str:
 
 
 def operations() -> list[Operation]:
-    """Everything stable that the client knows, by path and method; alpha and beta are off by default upstream."""
+    """Everything stable that the client knows, by path and method; alpha and beta are off by default upstream.
+
+    HEAD and OPTIONS, which only proxies have and no verb names, are left out.
+    """
     found = {}
     for text in _sources():
         starts = [*_FUNCTION.finditer(text)]
@@ -76,11 +79,10 @@ def _operation(name: str, body: str) -> Operation | None:
     path, method = _PATH.search(body), _METHOD.search(body)
     if path is None or method is None:
         return None
-    if "{" in path[1] and not _VERSIONED.match(path[1]):
+    verb = _verb(name, method[1])
+    if not verb or ("{" in path[1] and not _VERSIONED.match(path[1])):
         return None
-    return Operation(
-        path[1], method[1], _verb(name, method[1]), frozenset(_QUERY.findall(body)), tuple(_MEDIA.findall(body))
-    )
+    return Operation(path[1], method[1], verb, frozenset(_QUERY.findall(body)), tuple(_MEDIA.findall(body)))
 
 
 def _verb(name: str, method: str) -> str:
