@@ -76,7 +76,7 @@ def _measure(which: str) -> Figures:
 
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
         directory = Path(name)
-        with _server(which, directory) as (url, process):
+        with server(which, directory) as (url, process):
             creates = load(url, "POST", ((base, pod(f"web-{i}")) for i in range(LISTED)), "application/json")
             found["list 1000"] = load(url, "GET", ((base, b"") for _ in range(LISTS))).rate
             creates = load(url, "POST", ((base, pod(f"more-{i}")) for i in range(PODS)), "application/json")
@@ -94,7 +94,8 @@ def _measure(which: str) -> Figures:
 
 
 @contextmanager
-def _server(which: str, directory: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def server(which: str, directory: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The URL and the process of a running server, "ours" or "bare"."""
     argv = [sys.executable, "-m", "bench.api_server", which, str(directory)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -108,7 +109,7 @@ def _server(which: str, directory: Path) -> Iterator[tuple[str, subprocess.Popen
 
 def _start_seconds(directory: Path) -> float:
     begun = time.perf_counter()
-    with _server("ours", directory):
+    with server("ours", directory):
         return time.perf_counter() - begun
 
 

@@ -29,7 +29,7 @@ class Load:
 
 def run(url: str, requests: Iterator[bytes], *, connections: int = CONNECTIONS) -> Load:
     """Sends all of `requests`; fails when an answer is no success."""
-    times, seconds = uvloop.run(_run(url, requests, connections))
+    times, seconds = uvloop.run(send(url, requests, connections))
     times.sort()
     return Load(len(times) / seconds, 1000 * times[int(len(times) * 0.99)])
 
@@ -49,7 +49,8 @@ def request(
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-async def _run(url: str, requests: Iterator[bytes], connections: int) -> tuple[list[float], float]:
+async def send(url: str, requests: Iterator[bytes], connections: int = CONNECTIONS) -> tuple[list[float], float]:
+    """Sends all of `requests`; the time that each took, and all of them together, in seconds."""
     loop = asyncio.get_running_loop()
     parts = urlsplit(url)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -43,7 +43,7 @@ async def bare(directory: Path, pki: Pki, listening: socket.socket) -> None:
     store = BareStore(directory / "bare.db")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pki.server_certificate, pki.server_key)
-    runner = web.ServerRunner(web.Server(store.handle, access_log=None))
+    runner = web.ServerRunner(web.Server(store.handle, access_log=None), shutdown_timeout=0.1)
     await runner.setup()
     await web.SockSite(runner, listening, ssl_context=context).start()
     await _until_told(listening)
@@ -58,6 +58,7 @@ class BareStore:
         self._bodies: dict[str, bytes] = {}
         self._queue: list[tuple[str, bytes, asyncio.Future[None]]] = []
         self._wake = threading.Condition()
+        self._watchers: list[asyncio.Queue[bytes]] = []
         self._stopping = False
         self._loop = asyncio.get_running_loop()
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -67,8 +68,10 @@ class BareStore:
         self._thread = threading.Thread(target=self._write, daemon=True)
         self._thread.start()
 
-    async def handle(self, request: web.BaseRequest) -> web.Response:
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path
+        if "watch" in request.query:
+            return await self._watch(request)
         if request.method == "GET":
             body = self._bodies.get(path)
             if body is None:
@@ -89,6 +92,19 @@ class BareStore:
             self._wake.notify()
         await done
         return web.Response(body=body, status=201 if request.method == "POST" else 200, content_type="application/json")
+
+    async def _watch(self, request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        await response.write(b"{}\n")
+        lines: asyncio.Queue[bytes] = asyncio.Queue()
+        self._watchers.append(lines)
+        while True:
+            waiting = [await lines.get()]
+            while not lines.empty():
+                waiting.append(lines.get_nowait())
+            await response.write(b"".join(waiting))
 
     def close(self) -> None:
         with self._wake:
@@ -114,6 +130,9 @@ class BareStore:
     def _done(self, batch: list[tuple[str, bytes, asyncio.Future[None]]]) -> None:
         for key, body, done in batch:
             self._bodies[key] = body
+            line = b'{"type":"MODIFIED","object":%b}\n' % body
+            for lines in self._watchers:
+                lines.put_nowait(line)
             done.set_result(None)
 
 
