@@ -26,6 +26,7 @@ SUBCOMMANDS = {
     "capture": "Capture packets at pods, nodes and the router.",
     "doctor": "Check what this host needs to carry a cluster.",
     "image": "Load, pull, list and remove container images.",
+    "storage": "Show disks; add and remove the exports of file servers.",
     "kubeconfig": "Print, export or merge the kubeconfig.",
     "completion": "Print the completion script of a shell.",
 }

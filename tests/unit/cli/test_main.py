@@ -128,7 +128,7 @@ def test_completion_scripts_name_the_command(shell: str) -> None:
 
 
 def test_completion_knows_subcommands_and_options() -> None:
-    words = netsim(_NETSIM_COMPLETE="bash_complete", COMP_WORDS="netsim st", COMP_CWORD="1").stdout
+    words = netsim(_NETSIM_COMPLETE="bash_complete", COMP_WORDS="netsim sta", COMP_CWORD="1").stdout
     assert words == "plain,status\n"
     options = netsim(_NETSIM_COMPLETE="bash_complete", COMP_WORDS="netsim up --n", COMP_CWORD="2").stdout
     assert options == "plain,--name\nplain,--nodes\n"
