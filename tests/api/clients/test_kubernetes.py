@@ -11,6 +11,7 @@ import pytest
 
 from controlplane.api.kinds import LEASE
 from tests.api.conftest import Served
+from tests.api.crds import widget, widgets
 
 kubernetes = pytest.importorskip("kubernetes")
 from kubernetes import client, dynamic, utils, watch  # noqa: E402
@@ -175,5 +176,24 @@ async def test_versions_and_groups(config_file: Path) -> None:
             )
         )
         assert client.AuthorizationV1Api(api).create_self_subject_access_review(review).status.allowed
+
+    await with_client(config_file, work)
+
+
+async def test_custom_resources(config_file: Path) -> None:
+    def work(api: client.ApiClient) -> None:
+        extensions, objects = client.ApiextensionsV1Api(api), client.CustomObjectsApi(api)
+        made = extensions.create_custom_resource_definition(widgets())
+        assert made.spec.names.singular == "widget"
+        place = ("example.com", "v1", "default", "widgets")
+        assert objects.create_namespaced_custom_object(*place, widget("w"))["spec"]["color"] == "red"
+        patched = objects.patch_namespaced_custom_object(*place, "w", {"spec": {"size": 2}})
+        assert patched["spec"]["size"] == 2
+        with pytest.raises(client.ApiException) as caught:
+            objects.create_namespaced_custom_object(*place, widget("x", size="big"))
+        assert caught.value.status == 422
+        found = dynamic.DynamicClient(api).resources.get(api_version="example.com/v1", kind="Widget")
+        assert [one.metadata.name for one in found.get(namespace="default").items] == ["w"]
+        assert objects.delete_namespaced_custom_object(*place, "w")["status"] == "Success"
 
     await with_client(config_file, work)
