@@ -108,7 +108,7 @@ def _names(members: list[dict[str, str]]) -> str:
 
 
 def _counts(denied: dict[str, int]) -> str:
-    return ", ".join(f"{pod} {count}" for pod, count in sorted(denied.items())) or "none"
+    return ", ".join(f"{pod} {count}" for pod, count in sorted(denied.items()) if count) or "none"
 
 
 def _denials(world: World, policy: Policy) -> Section:
