@@ -31,6 +31,7 @@ from controlplane.server.dialing import Dialer
 from controlplane.server.http import ApiServer
 from controlplane.server.kubeconfig import kubeconfig
 from controlplane.server.pki import Pki
+from controlplane.server.signing import CertificateSigner
 from controlplane.server.streams import StreamDirectory
 from controlplane.software import VPC_API_PORT, Software
 from controlplane.supervision import Component, cancel, run_all, until_or_failed
@@ -172,6 +173,7 @@ class Cluster:
             api_port=VPC_API_PORT,
             kubernetes_address=str(self._config.kubernetes_address),
             ca_bundle=self._pki.ca_certificate.read_text(),
+            signer=CertificateSigner(self._pki),
             load_balancer_range=str(self._config.load_balancer_range),
             load_balancer_routes=self._fabric,
             disks=volume_disks(self._directories.state, sized=self._config.volumes == "image"),

@@ -60,12 +60,10 @@ VOLUMES = frozenset(
 
 
 KINDS = {
-    "CertificateSigningRequest": "no signer is running in this cluster: an approved request is not signed",
     "ClusterTrustBundle": "is not projected into pods by this version of netsim",
     "DeviceClass": "devices are not allocated by this version of netsim",
     "DeviceTaintRule": "devices are not allocated by this version of netsim",
     "FlowSchema": "requests are not queued by this version of netsim: all are served alike",
-    "HorizontalPodAutoscaler": "nothing is scaled by this version of netsim",
     "Ingress": "no Ingress controller is running in this cluster: nothing is routed until one is",
     "IPAddress": "addresses of Services are not taken from IPAddresses by this version of netsim",
     "MutatingAdmissionPolicy": "is not evaluated by this version of netsim: no request is changed by it",

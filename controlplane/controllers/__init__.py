@@ -8,6 +8,7 @@ from controlplane.client.informer import Informers
 from controlplane.client.interface import Client
 from controlplane.controllers.attach_detach import AttachDetach
 from controlplane.controllers.autoscaler import HorizontalPodAutoscalerController
+from controlplane.controllers.certificate_requests import CertificateRequests
 from controlplane.controllers.config import ControllerConfig, LoadBalancerRoutes
 from controlplane.controllers.cronjob import CronJobController
 from controlplane.controllers.custom_resources import CustomResourceFinalizer
@@ -68,6 +69,7 @@ def build_controllers(client: Client, informers: Informers, config: ControllerCo
         TTLAfterFinished(client, informers),
         CronJobController(client, informers),
         HorizontalPodAutoscalerController(client, informers),
+        CertificateRequests(client, informers, config.signer),
         DisruptionController(client, informers),
         ResourceQuotaController(client, informers),
         EndpointSliceController(client, informers),

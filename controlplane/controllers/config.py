@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,13 +18,21 @@ class LoadBalancerRoutes(Protocol):
         ...
 
 
+class Signer(Protocol):
+    """Who signs certificates with the cluster's CA."""
+
+    def sign(self, signer: str, request: bytes, usages: Collection[str], seconds: int | None) -> bytes:
+        """The certificate for a request, both PEM; ValueError, in words, if `signer` does not sign that."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ControllerConfig:
     """Addresses are text. The API server's is the one in the VPC, which `kubernetes.default` leads to.
 
     `load_balancer_range` is a CIDR such as "203.0.113.0/24"; `node_grace_seconds` is how long a node's lease may
     stay unrenewed; `event_ttl_seconds` how long events are kept; `disks` and `exports` are those of the cloud and of
-    its file servers.
+    its file servers; `signer` has the cluster's CA.
     """
 
     api_address: str
@@ -35,5 +43,6 @@ class ControllerConfig:
     load_balancer_routes: LoadBalancerRoutes
     disks: Disks
     exports: Exports
+    signer: Signer
     node_grace_seconds: float = 50.0
     event_ttl_seconds: float = 3600.0

@@ -85,7 +85,7 @@ class Pki:
         key = _new_key()
         builder = _builder(x509.Name(subject), key, LEAF_DAYS)
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        return Pair(self._sign(builder), _key_pem(key))
+        return Pair(self.sign(builder), _key_pem(key))
 
     def _create_ca(self) -> None:
         from cryptography import x509
@@ -110,7 +110,7 @@ class Pki:
         builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         _keep(self.server_key, _key_pem(key))
-        _keep(self.server_certificate, self._sign(builder))
+        _keep(self.server_certificate, self.sign(builder))
         _keep(self.directory / "apiserver.names", _names_text(names, addresses).encode())
 
     def _server_certificate_serves(self, names: Sequence[str], addresses: Sequence[str]) -> bool:
@@ -121,7 +121,8 @@ class Pki:
             self.server_certificate.read_bytes()
         )
 
-    def _sign(self, builder: CertificateBuilder) -> bytes:
+    def sign(self, builder: CertificateBuilder) -> bytes:
+        """What `builder` says, signed by the CA, as PEM."""
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes, serialization
 

@@ -17,7 +17,6 @@ from controlplane.api.rules.certificates import (
     validate_request_spec,
 )
 from controlplane.api.types import Kind, Object, Part, Strategy
-from controlplane.api.unsupported import kind_warnings
 
 
 def _default(obj: Object) -> None:
@@ -88,7 +87,6 @@ CERTIFICATE_SIGNING_REQUEST = Kind(
         validate_update=meta.validate_update,
         validate_status_update=_validate_status,
         parts={"approval": Part(_prepare_approval, _validate_approval)},
-        warnings=kind_warnings,
         fields=lambda obj: {"spec.signerName": obj.get("spec", {}).get("signerName", "")},
         columns=certificates.REQUEST_COLUMNS,
         row=certificates.request_row,

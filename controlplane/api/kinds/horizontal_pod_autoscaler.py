@@ -15,7 +15,6 @@ from controlplane.api.rules.autoscaling import (
     validate_reference,
 )
 from controlplane.api.types import Kind, Object, Strategy
-from controlplane.api.unsupported import kind_warnings
 
 
 def _default(obj: Object) -> None:
@@ -60,7 +59,6 @@ HORIZONTAL_POD_AUTOSCALER = Kind(
         prepare_status_update=lifecycle.update_status,
         validate=lifecycle.checked(names.dns1123_subdomain, _rules),
         validate_update=lambda new, old: meta.validate_update(new, old) + _rules(new),
-        warnings=kind_warnings,
         columns=autoscaling.AUTOSCALER_COLUMNS,
         row=autoscaling.autoscaler_row,
     ),
