@@ -64,6 +64,7 @@ class Software:
             state_directory=self._directories.state,
             run_directory=self._directories.run,
             mtu=self._config.pod_mtu,
+            cni=self._config.cni,
             region=node.region,
             zone=node.zone,
             instance_type=node.machine_type or "netsim",

@@ -42,6 +42,7 @@ def _rules(config: ClusterConfig, cluster: ResolvedCluster) -> Iterator[_Triple]
     yield "spec.network.routes", config.routes, cluster.routes
     yield "spec.network.firewall", config.firewall, cluster.firewall
     yield "spec.network.paths", config.paths, cluster.paths
+    yield "spec.network.cni", config.cni, cluster.cni
     yield "spec.dns.stubDomains", config.stub_domains, cluster.stub_domains
     yield "spec.dns.upstreamNameservers", config.upstream_nameservers, cluster.upstream_nameservers
 

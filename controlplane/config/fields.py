@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from typing import Any
 
 import yaml
 
@@ -79,6 +80,10 @@ class Field:
     def labels(self, allowed: str) -> tuple[str, ...]:
         """A list of such names."""
         return tuple(item.label() for item in self.items(allowed))
+
+    def plain(self) -> Any:
+        """The value as it is written: objects, lists, texts and numbers."""
+        return yaml.safe_load(yaml.serialize(self.node, Dumper=yaml.SafeDumper))
 
     def boolean(self) -> bool:
         """true or false."""

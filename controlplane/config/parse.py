@@ -78,6 +78,7 @@ def _cluster(root: Field) -> ClusterConfig:
         routes=network.routes,
         firewall=network.firewall,
         paths=network.paths,
+        cni=network.cni,
         stub_domains=stub_domains,
         upstream_nameservers=upstream_nameservers,
         service_range=network.service_range,

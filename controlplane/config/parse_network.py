@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
+from cni.spec import CURRENT_VERSION, SUPPORTED_VERSIONS
 from controlplane.config.fields import Field, refuse_twice
 from controlplane.config.parse_policy import parse_path, parse_route, parse_rule
 from controlplane.config.regions import REGIONS, auto_subnets
@@ -25,6 +26,7 @@ _FIELDS = (
     "routes",
     "firewall",
     "paths",
+    "cni",
 )
 _EGRESS = ("nat", "none")
 _POD_NETWORKS = ("routed", "vxlan")
@@ -49,6 +51,7 @@ class Network:
     routes: tuple[StaticRoute, ...] | None = None
     firewall: tuple[FirewallRule, ...] | None = None
     paths: tuple[PathRule, ...] | None = None
+    cni: Mapping[str, Any] | None = None
 
 
 def parse_network(field: Field) -> Network:
@@ -67,7 +70,22 @@ def parse_network(field: Field) -> Network:
         routes=_named(parts["routes"], "routes", parse_route) if "routes" in parts else None,
         firewall=_named(parts["firewall"], "firewall rules", parse_rule) if "firewall" in parts else None,
         paths=tuple(map(parse_path, parts["paths"].items("a list of paths"))) if "paths" in parts else None,
+        cni=_cni(parts["cni"]) if "cni" in parts else None,
     )
+
+
+def _cni(field: Field) -> Mapping[str, Any]:
+    """A CNI network configuration list but for its name; what is in the plugins' objects is theirs."""
+    parts = field.mapping(("cniVersion", "plugins"))
+    version = parts["cniVersion"].choice(SUPPORTED_VERSIONS) if "cniVersion" in parts else CURRENT_VERSION
+    items = parts["plugins"].items("a list of plugins") if "plugins" in parts else []
+    if not items:
+        raise field.refuse("plugins: a list of at least one is needed")
+    for item in items:
+        found = item.plain()
+        if not isinstance(found, dict) or not isinstance(found.get("type"), str):
+            raise item.refuse("an object with the plugin's type")
+    return {"cniVersion": version, "plugins": [item.plain() for item in items]}
 
 
 def parse_dns(field: Field) -> tuple[Mapping[str, tuple[str, ...]] | None, tuple[str, ...] | None]:

@@ -98,6 +98,7 @@ def resolve(
         routes=config.routes or (),
         firewall=config.firewall or (),
         paths=config.paths or (),
+        cni=config.cni or {},
         stub_domains=config.stub_domains or {},
         upstream_nameservers=config.upstream_nameservers or (),
     )

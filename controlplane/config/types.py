@@ -95,6 +95,7 @@ class ClusterConfig:
     routes: tuple[StaticRoute, ...] | None = None
     firewall: tuple[FirewallRule, ...] | None = None
     paths: tuple[PathRule, ...] | None = None
+    cni: Mapping[str, Any] | None = None
     stub_domains: Mapping[str, tuple[str, ...]] | None = None
     upstream_nameservers: tuple[str, ...] | None = None
     service_range: IPv4Network | None = None
@@ -164,6 +165,7 @@ class ResolvedCluster:
     routes: tuple[StaticRoute, ...] = ()
     firewall: tuple[FirewallRule, ...] = ()
     paths: tuple[PathRule, ...] = ()
+    cni: Mapping[str, Any] = field(default_factory=dict)
     stub_domains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     upstream_nameservers: tuple[str, ...] = ()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from controlplane.directories import CACHE_ROOT, export_disks, volume_disks
 from controlplane.node.images.store import MissingImage
@@ -20,7 +21,7 @@ class NodeConfig:
     cluster has no DNS, and then pods get the host's resolv.conf. `cpu` and `memory` are what the node says it has, ""
     the host's own size; `taints` are those it registers with. `api_endpoint` is where the API server is to be reached
     from the node's namespace; with None that is taken for granted. `sized_volumes`: a disk holds no more than its
-    size."""
+    size. `cni` is a network configuration list without its name, empty for the one that comes with netsim."""
 
     name: str
     cluster: str
@@ -30,6 +31,7 @@ class NodeConfig:
     state_directory: Path
     run_directory: Path
     mtu: int = 1460
+    cni: Mapping[str, Any] = field(default_factory=dict)
     region: str = "us-central1"
     zone: str = "us-central1-a"
     instance_type: str = "netsim"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +21,27 @@ BURST_SHARE = 10
 """What a limited pod may send at once is a tenth of what it may send in a second; annotations have no word for it."""
 SMALLEST_BURST_BITS = 1_000_000
 LOWEST_RATE, HIGHEST_RATE = 10**3, 10**15
+NETWORK: Mapping[str, Any] = {
+    "cniVersion": "1.1.0",
+    "plugins": [
+        {
+            "type": "bridge",
+            "bridge": BRIDGE,
+            "isGateway": True,
+            "hairpinMode": True,
+            "mtu": "${mtu}",
+            "ipam": {
+                "type": "host-local",
+                "dataDir": "${dataDir}",
+                "ranges": [[{"subnet": "${podRange}"}]],
+                "routes": [{"dst": "0.0.0.0/0"}],
+            },
+        },
+        {"type": "portmap", "capabilities": {"portMappings": True}},
+        {"type": "bandwidth", "capabilities": {"bandwidth": True}},
+    ],
+}
+"""What attaches pods unless cluster.yaml says otherwise (`spec.network.cni`)."""
 PLUGIN_DIRECTORIES = (Path("/opt/cni/bin"), Path("/usr/lib/cni"))
 
 
@@ -56,28 +77,18 @@ class PodGuard(Protocol):
 
 
 def conflist(config: NodeConfig) -> dict[str, Any]:
-    """The node's network configuration list: a bridge on the node's pod range, and what single pods ask for."""
-    return {
-        "cniVersion": "1.1.0",
-        "name": config.cluster,
-        "plugins": [
-            {
-                "type": "bridge",
-                "bridge": BRIDGE,
-                "isGateway": True,
-                "hairpinMode": True,
-                "mtu": config.mtu,
-                "ipam": {
-                    "type": "host-local",
-                    "dataDir": str(config.addresses),
-                    "ranges": [[{"subnet": config.pod_cidr}]],
-                    "routes": [{"dst": "0.0.0.0/0"}],
-                },
-            },
-            {"type": "portmap", "capabilities": {"portMappings": True}},
-            {"type": "bandwidth", "capabilities": {"bandwidth": True}},
-        ],
-    }
+    """The node's network configuration list: the cluster's own, or a bridge on the node's pod range."""
+    return {**_filled(config.cni or NETWORK, config), "name": config.cluster}
+
+
+def _filled(written: Any, config: NodeConfig) -> Any:
+    """With the node's values where a list that is for every node has placeholders."""
+    if isinstance(written, Mapping):
+        return {key: _filled(value, config) for key, value in written.items()}
+    if isinstance(written, list | tuple):
+        return [_filled(value, config) for value in written]
+    values: dict[Any, Any] = {"${podRange}": config.pod_cidr, "${mtu}": config.mtu, "${dataDir}": str(config.addresses)}
+    return values.get(written, written)
 
 
 def capabilities(pod: Object) -> dict[str, Any]:
