@@ -217,7 +217,7 @@ def test_explain_says_what_there_is_when_a_name_is_wrong(cluster: Cluster, shop:
         assert done.returncode == 1
         assert words in done.stderr
     with_node = cluster.netsim("explain", "pod", "web", "-n", shop, "--node", "node-9", check=False)
-    assert "there is no node node-9" in with_node.stderr
+    assert "there is no node node-9 that runs" in with_node.stderr
 
 
 def test_policies_survive_the_daemon(cluster: Cluster, shop: str, eventually: Eventually) -> None:

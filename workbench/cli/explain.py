@@ -114,7 +114,7 @@ def _world(name: str, node: str) -> Iterator[LiveWorld]:
     require_root("explain")
     world = LiveWorld(existing(name), node)
     if not world.nodes():
-        raise UserError(f"there is no node {node}")
+        raise UserError(f"there is no node {node} that runs" if node else "no node runs")
     try:
         yield world
     except NothingToExplain as error:

@@ -11,6 +11,7 @@ import click
 
 from controlplane.explain.reach import Reached, Reasons, Source, Target, counters, sources, targets
 from controlplane.explain.world import NothingToExplain
+from netsim.errors import NotFound
 from netsim.reach import Attempt, Outcome, Protocol, attempt_all
 from workbench.cli.errors import UserError, require_root
 from workbench.cli.options import existing, name_option
@@ -84,7 +85,10 @@ def _tried(
 
     def work(source: Source) -> list[Outcome]:
         attempts = [Attempt(target.address, target.port, protocol) for target in asked[source]]
-        return attempt_all(world.namespace_of(source.node, source.uid), attempts, seconds)
+        try:
+            return attempt_all(world.namespace_of(source.node, source.uid), attempts, seconds)
+        except NotFound:
+            return [Outcome("failed", 0.0, f"the network namespace of {source.name} is gone")] * len(attempts)
 
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="reach") as threads:
         outcomes = dict(zip(rows, threads.map(work, rows), strict=True))

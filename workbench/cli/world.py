@@ -25,7 +25,12 @@ class LiveWorld:
         self.cluster = ResolvedCluster.load(directories.state)
         self.directories = directories
         self._api = ApiReader(directories.admin_kubeconfig)
-        self._nodes = [node.name for node in self.cluster.nodes if only_node in ("", node.name)]
+        # One that is switched off has no kernel to look into.
+        self._nodes = [
+            node.name
+            for node in self.cluster.nodes
+            if only_node in ("", node.name) and namespace.exists(f"{self.cluster.name}-{node.name}")
+        ]
         self.objects = cache(self._objects)
         self.rules = cache(self._rules)
         self.sets = cache(self._sets)
