@@ -9,7 +9,7 @@ from typing import Any
 from controlplane.api import names
 from controlplane.api.quantity import milli
 from controlplane.config import NodeConfig, ResolvedNode
-from controlplane.config.names import NODE_NAME, NODE_NAME_ALLOWED
+from controlplane.config.names import LABEL, LABEL_ALLOWED, NODE_NAME, NODE_NAME_ALLOWED
 from controlplane.control import Command, Refused
 from controlplane.machines import Machines
 from controlplane.readiness import NodesNotReady
@@ -57,6 +57,7 @@ def _shown(node: ResolvedNode) -> dict[str, Any]:
         "zone": node.zone,
         "address": str(node.address),
         "podRange": str(node.pod_range) if node.pod_range is not None else None,
+        "tags": list(node.tags),
     }
 
 
@@ -67,6 +68,8 @@ def _wanted(arguments: Mapping[str, Any]) -> NodeConfig:
     labels, taints = arguments.get("labels") or {}, arguments.get("taints") or []
     _refuse_any(_label_faults(labels))
     _refuse_any(_taint_faults(taints))
+    _refuse_any([f"tag {tag}: {LABEL_ALLOWED}" for tag in arguments.get("tags") or () if not re.fullmatch(LABEL, tag)])
+    _refuse_any(names.label_value(arguments.get("machineType") or ""))
     max_pods = arguments.get("maxPods")
     return NodeConfig(
         name=name,
@@ -77,6 +80,8 @@ def _wanted(arguments: Mapping[str, Any]) -> NodeConfig:
         memory=_quantity("memory", arguments.get("memory")),
         max_pods=None if max_pods is None else int(max_pods),
         taints=tuple(taints),
+        tags=tuple(arguments.get("tags") or ()),
+        machine_type=arguments.get("machineType"),
     )
 
 

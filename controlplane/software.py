@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 
 from controlplane.client.informer import Informers
 from controlplane.client.interface import Client
@@ -83,14 +84,21 @@ class Software:
         """What the policies of a node are told."""
         return PolicyConfig(node.name, self._plan.node_path(node.name), self._directories.node(node.name))
 
+    def _pods_around(self, node: ResolvedNode) -> IPv4Network:
+        """The range that the node's is carved from; of a node without pods of its own, itself."""
+        subnet = self._config.subnet(node.subnet)
+        networks = (*((subnet.pod_range,) if subnet.pod_range else ()), *subnet.secondary.values())
+        own = node.pod_range
+        around = (network for network in networks if own is not None and own.subnet_of(network))
+        return next(around, IPv4Network(node.address))
+
     def proxy_config(self, node: ResolvedNode) -> ProxyConfig:
         """What the Service proxy of a node is told."""
-        pods = self._config.subnet(node.subnet).pod_range
         return ProxyConfig(
             node_name=node.name,
             namespace=self._plan.node_path(node.name),
             node_ip=str(node.address),
-            local_traffic=LocalTraffic.by_cidr(str(pods)),
+            local_traffic=LocalTraffic.by_cidr(str(self._pods_around(node))),
             zone=node.zone,
             # In an overlay the masquerading is flannel's.
             non_masquerade=None

@@ -23,6 +23,9 @@ _SYSCTLS = {
     "net.ipv4.conf.default.rp_filter": 0,
 }
 
+# Bridges forward nothing between nodes, so iptables has nothing to see there; absent where br_netfilter is not loaded.
+_BRIDGE_SYSCTLS = ("net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables")
+
 
 def ensure_router(plan: VpcPlan) -> None:
     """The router's namespace with its bridges, addresses and forwarding."""
@@ -30,6 +33,9 @@ def ensure_router(plan: VpcPlan) -> None:
     with namespace.entered(plan.router_path), Netlink() as netlink:
         for name, value in _SYSCTLS.items():
             sysctl.ensure(name, value)
+        for name in _BRIDGE_SYSCTLS:
+            if sysctl.find(name) is not None:
+                sysctl.ensure(name, 0)
         for subnet in plan.subnets:
             _ensure_bridge(netlink, plan, subnet)
 

@@ -130,6 +130,12 @@ def test_pods_services_and_names_across_subnets_behind_the_firewall(custom: Clus
     assert rules[f"gke-{custom.name}-all"]["packets"] >= 1
     assert vpc(custom, "paths")[0]["bytes"] > 0
     assert west.startswith("10.221.0.")
+    link = ("ip", "netns", "exec", f"{custom.name}-router", "ip", "link", "set", "br-west", "mtu")
+    run(*link, "1300")
+    (netns,) = Path("/run/netns").glob(f"{custom.name}-default-east-*")
+    refused = run("ip", "netns", "exec", netns.name, "ping", "-c1", "-W1", "-Mdo", "-s1432", west, check=False)
+    run(*link, "1460")
+    assert "mtu = 1300" in refused.stdout, "the router's answer finds its way into the pod"
 
 
 def vpc(cluster: Cluster, what: str) -> Any:

@@ -68,6 +68,8 @@ def _grace_option(function: Decorated) -> Decorated:
 @click.option("--memory", metavar="QUANTITY", help="The same for memory, as 8Gi.")
 @click.option("--max-pods", type=click.IntRange(1, 10_000), metavar="N", help="How many pods it takes.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label; may be given several times.")
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="A network tag, for firewall rules and routes.")
+@click.option("--machine-type", metavar="TYPE", help="As label node.kubernetes.io/instance-type.")
 @click.option("--taint", "taints", multiple=True, metavar="KEY[=VALUE]:EFFECT", help="A taint that it registers with.")
 @name_option()
 def add(
@@ -78,6 +80,8 @@ def add(
     memory: str | None,
     max_pods: int | None,
     labels: tuple[str, ...],
+    tags: tuple[str, ...],
+    machine_type: str | None,
     taints: tuple[str, ...],
     name: str,
 ) -> None:
@@ -94,6 +98,8 @@ def add(
         memory=memory,
         maxPods=max_pods,
         labels=_labels(labels),
+        tags=list(tags),
+        machineType=machine_type,
         taints=[_taint(text) for text in taints],
     )
     where = f"address {made['address']}, pods {made['podRange']}, zone {made['zone']}"
