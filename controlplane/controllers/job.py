@@ -24,14 +24,27 @@ from controlplane.client.recorder import EventRecorder
 from controlplane.client.workqueue import Reconciler
 from controlplane.controllers.job_pods import (
     TRACKING,
+    failed_at,
+    failures_of,
     free_indexes,
     index_of,
     is_indexed,
     is_tracked,
     job_pod,
+    limits_each_index,
     replaces_only_failed,
 )
-from controlplane.controllers.job_policy import BACKOFF_LIMIT, COMPLETED, DEADLINE, Reason, deadline_in, restarts_exceed
+from controlplane.controllers.job_policy import (
+    BACKOFF_LIMIT,
+    COMPLETED,
+    DEADLINE,
+    FAILED_INDEXES,
+    MAX_FAILED_INDEXES,
+    Reason,
+    deadline_in,
+    restarts_exceed,
+    success_rule,
+)
 from controlplane.controllers.job_tally import Tally
 from controlplane.controllers.meta import Clock, controller_of, is_deleting, with_status
 from controlplane.controllers.owned_pods import OwnedPods
@@ -132,8 +145,8 @@ class JobController:
         if target is None:
             if reason is not None:
                 target = _condition("FailureTarget", reason, now)
-            elif error is None and _is_complete(job, tally, active):
-                target = _condition("SuccessCriteriaMet", COMPLETED, now)
+            elif error is None and (met := _met(job, tally, active)) is not None:
+                target = _condition("SuccessCriteriaMet", met, now)
         if target is not None:
             await self._clear(tally, uncounted=target["type"] == "SuccessCriteriaMet")
             active = 0
@@ -152,7 +165,7 @@ class JobController:
 
     def _begun(self, job: Object, now: float) -> dict[str, Any]:
         """The present status without counts, with its start and with what suspending or resuming changes."""
-        counts = ("active", "succeeded", "failed", "completedIndexes", "ready", "terminating")
+        counts = ("active", "succeeded", "failed", "completedIndexes", "failedIndexes", "ready", "terminating")
         status = {name: value for name, value in (job.get("status") or {}).items() if name not in counts}
         suspended = condition(job, "Suspended")
         is_suspended = suspended is not None and suspended["status"] == "True"
@@ -177,13 +190,18 @@ class JobController:
         is_past = tally.newly_failed and tally.failed > job["spec"].get("backoffLimit", 6)
         if is_past or restarts_exceed(job, tally.pods.values()):
             return BACKOFF_LIMIT
+        failed, most = len(tally.failed_indexes), job["spec"].get("maxFailedIndexes")
+        if most is not None and failed > most:
+            return MAX_FAILED_INDEXES
+        if failed and failed + tally.succeeded >= job["spec"].get("completions", 0):
+            return FAILED_INDEXES
         due = deadline_in(job, status.get("startTime"), now)
         return DEADLINE if due is not None and due <= 0 else None
 
     async def _manage(self, tally: Tally, now: float) -> tuple[ApiError | None, float | None, int]:
         """Brings the active pods to their number; returns an error, seconds to wait for, and that number."""
         job, active = tally.job, tally.active
-        wait = self._wait(tally, now)
+        wait = 0.0 if limits_each_index(job) else self._wait(tally, now)
         if job["spec"].get("suspend"):
             await self._delete(job, active)
             return None, None, 0
@@ -201,14 +219,25 @@ class JobController:
             return None, wait, len(active)
         count = min(missing, BURST_PODS)
         pods: list[Object]
+        again = None
         if is_indexed(job):
             holding = active + (tally.terminating if replaces_only_failed(job) else [])
-            taken = tally.completed | {index for pod in holding if (index := index_of(pod)) is not None}
-            pods = [job_pod(job, index) for index in free_indexes(job, taken, count)]
+            taken = tally.completed | tally.failed_indexes
+            taken |= {index for pod in holding if (index := index_of(pod)) is not None}
+            failures = tally.last_failures if limits_each_index(job) else {}
+            waits = {index: wait for index, pod in failures.items() if (wait := self._index_wait(pod, now)) > 0}
+            again = min((wait for index, wait in waits.items() if index not in taken), default=None)
+            free = free_indexes(job, taken | waits.keys(), count)
+            pods = [job_pod(job, i, failures_of(failures[i]) if i in failures else 0) for i in free]
         else:
             pods = [job_pod(job, None)] * count
         error = await self._control.create_many(job, pods)
-        return error, None, len(active) + (len(pods) if error is None else 0)
+        return error, again, len(active) + (len(pods) if error is None else 0)
+
+    def _index_wait(self, pod: Object, now: float) -> float:
+        """The seconds before the index of a failed pod may be tried again, doubling with each of its failures."""
+        pause = min(self._first_backoff * 2.0 ** min(failures_of(pod) - 1, 16), LONGEST_BACKOFF_SECONDS)
+        return pause - (now - failed_at(pod, now))
 
     def _wait(self, tally: Tally, now: float) -> float:
         """The seconds before a failed pod may be replaced, doubling with each failure since the last success."""
@@ -294,7 +323,7 @@ def _wanted(job: Object, tally: Tally) -> int:
     completions: int | None = job["spec"].get("completions")
     if completions is None:
         return len(tally.active) if tally.succeeded else parallelism
-    return max(0, min(completions - tally.succeeded, parallelism))
+    return max(0, min(completions - tally.succeeded - len(tally.failed_indexes), parallelism))
 
 
 def _surplus(job: Object, tally: Tally, wanted: int, now: float) -> list[Object]:
@@ -302,7 +331,7 @@ def _surplus(job: Object, tally: Tally, wanted: int, now: float) -> list[Object]
     active = tally.active
     surplus: list[Object] = []
     if is_indexed(job):
-        held = set(tally.completed)
+        held = tally.completed | tally.failed_indexes
         for pod in active:
             index = index_of(pod)
             if index is None or index in held or index >= job["spec"].get("completions", 0):
@@ -314,6 +343,15 @@ def _surplus(job: Object, tally: Tally, wanted: int, now: float) -> list[Object]
         others = [pod for pod in active if pod not in surplus]
         surplus += deletion_order(others, others, now)[:more]
     return surplus
+
+
+def _met(job: Object, tally: Tally, active: int) -> Reason | None:
+    """Why the Job has succeeded; None while it has not."""
+    if job["spec"].get("successPolicy"):
+        rule = success_rule(job, tally.completed)
+        if rule is not None:
+            return rule
+    return COMPLETED if _is_complete(job, tally, active) else None
 
 
 def _is_complete(job: Object, tally: Tally, active: int) -> bool:

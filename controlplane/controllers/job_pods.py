@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from controlplane.api.types import Object
-from controlplane.controllers.meta import is_deleting
+from controlplane.controllers.meta import is_deleting, parse_time
 from controlplane.controllers.pod_control import pod_of_template
 from controlplane.controllers.pods import phase
 
@@ -14,6 +14,8 @@ TRACKING = "batch.kubernetes.io/job-tracking"
 """The finalizer that holds a pod until its end is counted."""
 
 INDEX = "batch.kubernetes.io/job-completion-index"
+FAILURES = "batch.kubernetes.io/job-index-failure-count"
+"""How often the index of a pod had failed when the pod was made; of Jobs that limit that."""
 
 
 def is_indexed(job: Object) -> bool:
@@ -78,8 +80,29 @@ def free_indexes(job: Object, taken: Collection[int], count: int) -> list[int]:
     return free
 
 
-def job_pod(job: Object, index: int | None) -> Object:
-    """A pod of the Job, for one index of an Indexed one, without a name yet."""
+def limits_each_index(job: Object) -> bool:
+    """Whether the failures of each index are limited, and not those of the Job."""
+    return is_indexed(job) and job["spec"].get("backoffLimitPerIndex") is not None
+
+
+def failures_of(pod: Object) -> int:
+    """How often the index of a failed pod has failed, this time included."""
+    text = (pod["metadata"].get("annotations") or {}).get(FAILURES, "")
+    return 1 + (int(text) if text.isdigit() else 0)
+
+
+def failed_at(pod: Object, default: float) -> float:
+    """When the last container of a failed pod ended, in epoch seconds."""
+    ends = []
+    for container in (pod.get("status") or {}).get("containerStatuses") or ():
+        finished = ((container.get("state") or {}).get("terminated") or {}).get("finishedAt")
+        if finished:
+            ends.append(parse_time(finished))
+    return max(ends, default=default)
+
+
+def job_pod(job: Object, index: int | None, failures: int = 0) -> Object:
+    """A pod of the Job, for one index of an Indexed one, without a name yet; that index has failed so often before."""
     pod = pod_of_template(job)
     metadata: dict[str, Any] = pod["metadata"]
     metadata["finalizers"] = [*metadata.get("finalizers", ()), TRACKING]
@@ -89,6 +112,8 @@ def job_pod(job: Object, index: int | None) -> Object:
     metadata["generateName"] = f"{name}-{index}-"
     for field in ("labels", "annotations"):
         metadata[field] = {**metadata.get(field, {}), INDEX: str(index)}
+    if limits_each_index(job):
+        metadata["annotations"][FAILURES] = str(failures)
     spec = {**pod["spec"], "hostname": f"{name}-{index}"}
     for field in ("containers", "initContainers"):
         if field in spec:

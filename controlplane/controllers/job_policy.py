@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from controlplane.api.types import Object
+from controlplane.controllers.job_pods import parse_indexes
 from controlplane.controllers.meta import parse_time
 from controlplane.controllers.pods import phase
 
@@ -21,6 +22,10 @@ class Reason(NamedTuple):
 
 COMPLETED = Reason("CompletionsReached", "Reached expected number of succeeded pods")
 BACKOFF_LIMIT = Reason("BackoffLimitExceeded", "Job has reached the specified backoff limit")
+MAX_FAILED_INDEXES = Reason(
+    "MaxFailedIndexesExceeded", "Job has exceeded the specified maximal number of failed indexes"
+)
+FAILED_INDEXES = Reason("FailedIndexes", "Job has failed indexes")
 DEADLINE = Reason("DeadlineExceeded", "Job was active longer than specified deadline")
 
 
@@ -32,6 +37,18 @@ def verdict(job: Object, pod: Object) -> tuple[str, str]:
         if found:
             return rule["action"], f"{found} matching {rule['action']} rule at index {index}"
     return "Count", ""
+
+
+def success_rule(job: Object, completed: Collection[int]) -> Reason | None:
+    """Why the indexes that succeeded are enough by successPolicy; None if they are not."""
+    for number, rule in enumerate((job["spec"].get("successPolicy") or {}).get("rules", ())):
+        text, count = rule.get("succeededIndexes"), rule.get("succeededCount")
+        wanted = parse_indexes(text) if text is not None else None
+        done = len(completed) if wanted is None else len(wanted.intersection(completed))
+        needed = count if count is not None else len(wanted or ())
+        if done >= needed:
+            return Reason("SuccessPolicy", f"Matched rules at index {number}")
+    return None
 
 
 def _match(rule: Rule, pod: Object) -> str:

@@ -12,16 +12,18 @@ from typing import Any
 
 from controlplane.api.types import Object
 from controlplane.controllers.job_pods import (
+    failures_of,
     format_indexes,
     has_failed,
     index_of,
     is_indexed,
     is_tracked,
+    limits_each_index,
     parse_indexes,
 )
 from controlplane.controllers.job_policy import Reason, verdict
 from controlplane.controllers.meta import is_deleting
-from controlplane.controllers.pods import is_active, is_ready, is_terminal, phase
+from controlplane.controllers.pods import condition, is_active, is_ready, is_terminal, phase
 
 
 class Tally:
@@ -37,6 +39,7 @@ class Tally:
         self._uncounted_succeeded: list[str] = list(waiting.get("succeeded") or ())
         self._uncounted_failed: list[str] = list(waiting.get("failed") or ())
         self.completed = parse_indexes(status.get("completedIndexes", ""))
+        self.failed_indexes = parse_indexes(status.get("failedIndexes", ""))
         self.newly_failed: list[Object] = []
         self.newly_succeeded: list[Object] = []
         self.failure: Reason | None = None
@@ -57,6 +60,18 @@ class Tally:
         if is_indexed(self.job):
             return len(self.completed)
         return self._succeeded + len(self._uncounted_succeeded)
+
+    @property
+    def last_failures(self) -> dict[int, Object]:
+        """The pod that failed last, of each index that has neither succeeded nor failed for good."""
+        found: dict[int, Object] = {}
+        for pod in self.pods.values():
+            index = index_of(pod)
+            if index is None or not has_failed(self.job, pod) or index in self.completed | self.failed_indexes:
+                continue
+            if index not in found or failures_of(pod) > failures_of(found[index]):
+                found[index] = pod
+        return found
 
     @property
     def failed(self) -> int:
@@ -92,6 +107,7 @@ class Tally:
             "succeeded": len(self.completed) if is_indexed(self.job) else self._succeeded,
             "failed": self._failed,
             "completedIndexes": format_indexes(self.completed),
+            "failedIndexes": format_indexes(self.failed_indexes),
         }
         return {name: value for name, value in counts.items() if value} | {
             "ready": ready,
@@ -129,3 +145,11 @@ class Tally:
             self.failure = Reason("PodFailurePolicy", message)
         self.newly_failed.append(pod)
         self._uncounted_failed.append(uid)
+        index = index_of(pod)
+        if not limits_each_index(self.job) or index is None or index >= self.job["spec"].get("completions", 0):
+            return
+        if condition(self.job, "FailureTarget"):
+            # It was ended with its Job.
+            return
+        if action == "FailIndex" or failures_of(pod) > self.job["spec"]["backoffLimitPerIndex"]:
+            self.failed_indexes.add(index)

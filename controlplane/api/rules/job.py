@@ -18,8 +18,10 @@ MOST_INDEXED = 100_000
 MOST_RULES = 20
 MOST_VALUES = 255
 
-NOT_YET = ("backoffLimitPerIndex", "maxFailedIndexes", "scheduling", "successPolicy")
+NOT_YET = ("scheduling",)
 """Fields that are refused: a Job that runs without them would run otherwise than it asks to."""
+NO_LIMIT = 2**31 - 1
+"""The backoffLimit of a Job that limits the failures of each index instead."""
 
 
 def default_job_spec(spec: Fields) -> None:
@@ -28,7 +30,8 @@ def default_job_spec(spec: Fields) -> None:
     if "completions" not in spec and "parallelism" not in spec:
         spec["completions"] = 1
     spec.setdefault("parallelism", 1)
-    spec.setdefault("backoffLimit", DEFAULT_BACKOFF_LIMIT)
+    per_index = spec.get("backoffLimitPerIndex") is not None
+    spec.setdefault("backoffLimit", NO_LIMIT if per_index else DEFAULT_BACKOFF_LIMIT)
     spec.setdefault("completionMode", "NonIndexed")
     spec.setdefault("suspend", False)
     policy = spec.get("podFailurePolicy")
@@ -42,14 +45,16 @@ def default_job_spec(spec: Fields) -> None:
 def validate_job_spec(spec: Mapping[str, Any], path: str) -> list[FieldError]:
     """Every error in a defaulted Job spec, but for the selector."""
     fields = ("parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished")
-    errors = non_negative(dict(spec), path, *fields)
+    errors = non_negative(dict(spec), path, *fields, "backoffLimitPerIndex", "maxFailedIndexes")
     for name in NOT_YET:
         if spec.get(name) is not None:
             errors.append(forbidden(f"{path}.{name}", "not supported by this version of netsim"))
     manager = spec.get("managedBy")
     if manager:
         errors += invalid_each(f"{path}.managedBy", manager, names.label_key(manager))
-    errors += _validate_mode(spec, path)
+    errors += _validate_mode(spec, path) + _validate_per_index(spec, path)
+    if spec.get("successPolicy") is not None:
+        errors += _validate_success(spec["successPolicy"], spec, f"{path}.successPolicy")
     policy = spec.get("podFailurePolicy")
     if policy:
         errors += _validate_policy(policy, spec, f"{path}.podFailurePolicy")
@@ -72,6 +77,70 @@ def _validate_mode(spec: Mapping[str, Any], path: str) -> list[FieldError]:
     return errors
 
 
+def _validate_per_index(spec: Mapping[str, Any], path: str) -> list[FieldError]:
+    limit, most = spec.get("backoffLimitPerIndex"), spec.get("maxFailedIndexes")
+    errors: list[FieldError] = []
+    if limit is None and most is not None:
+        errors.append(required(f"{path}.backoffLimitPerIndex", "when maxFailedIndexes is specified"))
+    if spec["completionMode"] != "Indexed":
+        given = (("backoffLimitPerIndex", limit), ("maxFailedIndexes", most))
+        text = "requires indexed completion mode"
+        return errors + [invalid(f"{path}.{name}", value, text) for name, value in given if value is not None]
+    completions = spec.get("completions")
+    if most is not None and completions is not None and most > completions:
+        errors.append(invalid(f"{path}.maxFailedIndexes", most, "must be less than or equal to completions"))
+    return errors
+
+
+def _validate_success(policy: Mapping[str, Any], spec: Mapping[str, Any], path: str) -> list[FieldError]:
+    if spec["completionMode"] != "Indexed":
+        return [invalid(path, dict(policy), "requires indexed completion mode")]
+    rules = policy.get("rules", ())
+    if not rules:
+        return [required(f"{path}.rules", "at least one rules must be specified in the successPolicy")]
+    if len(rules) > MOST_RULES:
+        return [too_many(f"{path}.rules", len(rules), MOST_RULES)]
+    errors: list[FieldError] = []
+    for index, rule in enumerate(rules):
+        errors += _validate_success_rule(rule, spec.get("completions", 0), f"{path}.rules[{index}]")
+    return errors
+
+
+def _validate_success_rule(rule: Mapping[str, Any], completions: int, path: str) -> list[FieldError]:
+    count, text = rule.get("succeededCount"), rule.get("succeededIndexes")
+    if count is None and text is None:
+        return [required(path, "at least one of succeededCount or succeededIndexes must be specified")]
+    errors: list[FieldError] = []
+    named = None
+    if text is not None:
+        named = parse_indexes(text)
+        if named is None or any(index >= completions for index in named):
+            problem = "must be ordered, non-overlapping indexes below the number of completions, as 0,2-4"
+            errors.append(invalid(f"{path}.succeededIndexes", text, f"error parsing succeededIndexes: {problem}"))
+    if count is not None:
+        most = completions if named is None else len(named)
+        what = "the number of specified completions" if named is None else "the number of indexes in succeededIndexes"
+        if count < 1:
+            errors.append(invalid(f"{path}.succeededCount", count, "must be greater than or equal to 1"))
+        elif count > most:
+            errors.append(invalid(f"{path}.succeededCount", count, f"must be less than or equal to {most} ({what})"))
+    return errors
+
+
+def parse_indexes(text: str) -> set[int] | None:
+    """The numbers in a text such as "1,3-5,7", which have to go up; None if it is no such text."""
+    found: list[int] = []
+    for part in filter(None, text.split(",")):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            return None
+        start, end = int(first), int(last or first)
+        if end < start or end > MOST_INDEXED or (found and start <= found[-1]):
+            return None
+        found.extend(range(start, end + 1))
+    return set(found)
+
+
 def _validate_replacement(spec: Mapping[str, Any], path: str) -> list[FieldError]:
     policy = spec["podReplacementPolicy"]
     allowed = ("Failed",) if spec.get("podFailurePolicy") else ("Failed", "TerminatingOrFailed")
@@ -82,8 +151,9 @@ def _validate_restarts(spec: Mapping[str, Any], path: str) -> list[FieldError]:
     policy, inner = spec["template"]["spec"]["restartPolicy"], f"{path}.template.spec.restartPolicy"
     if policy == "Always":
         return [required(inner, 'valid values: "OnFailure", "Never"')]
-    if spec.get("podFailurePolicy") and policy == "OnFailure":
-        return [invalid(inner, policy, 'only "Never" is supported when podFailurePolicy is specified')]
+    for field in ("podFailurePolicy", "backoffLimitPerIndex"):
+        if spec.get(field) is not None and policy == "OnFailure":
+            return [invalid(inner, policy, f'only "Never" is supported when {field} is specified')]
     return []
 
 
@@ -95,7 +165,11 @@ def _validate_policy(policy: Mapping[str, Any], spec: Mapping[str, Any], path: s
     containers = {one.get("name") for field in ("containers", "initContainers") for one in pod.get(field, ())}
     errors: list[FieldError] = []
     for index, rule in enumerate(rules):
-        errors += _validate_rule(rule, containers, f"{path}.rules[{index}]")
+        inner = f"{path}.rules[{index}]"
+        if rule.get("action") == "FailIndex" and spec.get("backoffLimitPerIndex") is None:
+            text = "requires the backoffLimitPerIndex to be set"
+            errors.append(invalid(f"{inner}.action", rule["action"], text))
+        errors += _validate_rule(rule, containers, inner)
     return errors
 
 
@@ -104,9 +178,7 @@ def _validate_rule(rule: Mapping[str, Any], containers: set[Any], path: str) -> 
     action = rule.get("action", "")
     if not action:
         errors.append(required(f"{path}.action", 'valid values: "Count", "FailIndex", "FailJob", "Ignore"'))
-    elif action == "FailIndex":
-        errors.append(invalid(f"{path}.action", action, "requires the backoffLimitPerIndex to be set"))
-    elif action not in ("Count", "FailJob", "Ignore"):
+    elif action not in ("Count", "FailIndex", "FailJob", "Ignore"):
         errors.append(not_supported(f"{path}.action", action, ("Count", "FailIndex", "FailJob", "Ignore")))
     codes, conditions = rule.get("onExitCodes"), rule.get("onPodConditions")
     if codes is not None:

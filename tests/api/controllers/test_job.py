@@ -278,7 +278,7 @@ async def test_a_controller_that_starts_anew_counts_nothing_twice(world: World) 
         (job(restart="Always"), 'spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never"'),
         (job(completionMode="Indexed", parallelism=1), "spec.completions: Required value: when completion mode"),
         (job(parallelism=-1), "spec.parallelism: Invalid value: -1: must be greater than or equal to 0"),
-        (job(backoffLimitPerIndex=1), "spec.backoffLimitPerIndex: Forbidden: not supported by this version of netsim"),
+        (job(backoffLimitPerIndex=1), "spec.backoffLimitPerIndex: Invalid value: 1: requires indexed completion mode"),
         (job(selector={"matchLabels": {"a": "b"}}), "`selector` not auto-generated"),
     ],
 )
