@@ -293,11 +293,39 @@ async def test_definitions_that_are_wrong(session: aiohttp.ClientSession) -> Non
     assert "protected groups must have approval annotation" in refused["message"]
 
 
-async def test_expressions_are_warned_about(session: aiohttp.ClientSession) -> None:
-    schema = {"type": "object", "x-kubernetes-validations": [{"rule": "self.a > 1"}], "properties": {}}
-    async with session.post(DEFINITIONS, json=widgets(version(schema={"openAPIV3Schema": schema}))) as response:
+async def test_rules_are_run(session: aiohttp.ClientSession) -> None:
+    grows = {"rule": "oldSelf.size <= self.size", "message": "only grows", "fieldPath": ".size"}
+    rules = [
+        {"rule": "self.size <= self.replicas * 2", "messageExpression": "'at most %d'.format([self.replicas * 2])"},
+        grows | {"reason": "FieldValueForbidden"},
+    ]
+    ruled = SPEC | {"x-kubernetes-validations": rules}
+    schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": ruled, "status": STATUS}}}
+    async with session.post(DEFINITIONS, json=widgets(version(schema=schema))) as response:
+        assert (response.status, response.headers.get("Warning")) == (201, None)
+    code, refused = await call(session, "POST", WIDGETS, widget("w", size=5, replicas=2))
+    assert code == 422
+    assert refused["message"] == 'Widget.example.com "w" is invalid: spec: Invalid value: "object": at most 4'
+    code, _ = await call(session, "POST", WIDGETS, widget("w", size=3, replicas=2))
+    assert code == 201
+    code, refused = await call(session, "PATCH", f"{WIDGETS}/w", {"spec": {"size": 2}}, MERGE)
+    assert refused["message"] == 'Widget.example.com "w" is invalid: spec.size: Forbidden: only grows'
+    code, refused = await call(session, "PATCH", f"{WIDGETS}/w", {"spec": {"size": "x"}}, MERGE)
+    assert '<nil>: Invalid value: "null": some validation rules were not checked' in refused["message"]
+
+
+async def test_rules_that_cannot_be_run(session: aiohttp.ClientSession) -> None:
+    def ruled(rule: str) -> dict[str, Any]:
+        schema = {"type": "object", "x-kubernetes-validations": [{"rule": rule}]}
+        return widgets(version(schema={"openAPIV3Schema": schema}))
+
+    code, refused = await call(session, "POST", DEFINITIONS, ruled("self.a >"))
+    assert code == 422
+    assert "x-kubernetes-validations[0].rule: Invalid value" in refused["message"]
+    assert "compilation failed" in refused["message"]
+    async with session.post(DEFINITIONS, json=ruled("self.unheard(1)")) as response:
         assert response.status == 201
-        assert "x-kubernetes-validations: netsim does not evaluate expressions" in response.headers["Warning"]
+        assert "not evaluated by netsim, which lacks the function unheard" in response.headers["Warning"]
 
 
 async def test_kubectl_with_custom_resources(kubectl: Kubectl) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from controlplane.api import meta, names
 from controlplane.api.custom.jsonpath import BadPath, compile_path, field_names
+from controlplane.api.custom.rules import rule_errors, unsupported_rules
 from controlplane.api.custom.structural import schema_errors
 from controlplane.api.errors import FieldError
 from controlplane.api.field import IMMUTABLE, forbidden, invalid, not_supported, required
@@ -99,23 +100,13 @@ def validate_status(crd: Object) -> list[FieldError]:
 
 def warnings(crd: Object) -> list[str]:
     """What is accepted and not done."""
-    found = []
+    found: list[str] = []
     for index, version in enumerate(crd["spec"].get("versions", ())):
-        path = f"spec.versions[{index}].schema.openAPIV3Schema"
-        rules = sum(1 for _ in _rules((version.get("schema") or {}).get("openAPIV3Schema") or {}))
-        if rules:
-            found.append(f"{path}: {rules} x-kubernetes-validations: netsim does not evaluate expressions")
+        schema = (version.get("schema") or {}).get("openAPIV3Schema") or {}
+        found += unsupported_rules(schema, f"spec.versions[{index}].schema.openAPIV3Schema")
     if crd["spec"]["conversion"].get("strategy") == "Webhook":
         found.append("spec.conversion.strategy: netsim does not call conversion webhooks: only apiVersion is changed")
     return found
-
-
-def _rules(schema: Object) -> Iterator[Object]:
-    yield from schema.get("x-kubernetes-validations", ())
-    inner = [*schema.get("properties", {}).values(), schema.get("items"), schema.get("additionalProperties")]
-    for one in inner:
-        if isinstance(one, dict):
-            yield from _rules(one)
 
 
 STILL_STORED = (
@@ -230,6 +221,7 @@ def _schemas(versions: list[Object]) -> Iterator[FieldError]:
             yield required(f"spec.versions[{index}].schema.openAPIV3Schema", "schemas are required")
         else:
             yield from schema_errors(schema, f"{path}.openAPIV3Schema")
+            yield from rule_errors(schema, f"{path}.openAPIV3Schema")
 
 
 def _columns(versions: list[Object]) -> Iterator[FieldError]:

@@ -17,9 +17,12 @@ from controlplane.api import meta, names
 from controlplane.api.custom.columns import columns_of
 from controlplane.api.custom.defaults import Fill, compile_defaults
 from controlplane.api.custom.jsonpath import compile_path, field_names
+from controlplane.api.custom.rules import NOT_CHECKED, NOWHERE, compile_rules
+from controlplane.api.custom.rules import Check as RuleCheck
 from controlplane.api.custom.schema import compile_root
 from controlplane.api.custom.validation import Check, Errors, compile_checks
 from controlplane.api.errors import FieldError
+from controlplane.api.field import invalid
 from controlplane.api.schema import Decoding, Node
 from controlplane.api.types import Conversion, Kind, Object, ScalePaths, Strategy
 
@@ -63,10 +66,20 @@ class CustomSchema:
         """The value checks."""
         return compile_checks(self.document)
 
-    def errors(self, obj: Object) -> Errors:
-        """Every error in the values of `obj`."""
+    @cached_property
+    def rules(self) -> RuleCheck | None:
+        """The expressions."""
+        return compile_rules(self.document) if b'"x-kubernetes-validations":' in self._text else None
+
+    def errors(self, obj: Object, old: Object | None = None) -> Errors:
+        """Every error in the values of `obj`, which is to replace `old`; rules are only run on what has no other."""
         errors: Errors = []
         self.check(obj, "", errors)
+        if self.rules is not None:
+            if errors:
+                errors.append(invalid(NOWHERE, "null", NOT_CHECKED))
+            else:
+                self.rules(obj, old, "", errors)
         return errors
 
 
@@ -164,7 +177,7 @@ def _strategy(
         validate=hooks.validate,
         validate_update=hooks.validate_update,
         prepare_status_update=hooks.prepare_status_update,
-        validate_status_update=lambda new, old: _fresh(schema.errors(new), new, old),
+        validate_status_update=lambda new, old: _fresh(schema.errors(new, old), new, old),
         warnings=lambda obj: [warning] if warning else [],
         fields=lambda obj: {name: _field_text(find(obj)) for name, find in paths.items()},
         columns=columns,
@@ -214,7 +227,7 @@ class _Hooks:
         return errors + self._schema.errors(obj)
 
     def validate_update(self, new: Object, old: Object) -> list[FieldError]:
-        return meta.validate_update(new, old) + _fresh(self._schema.errors(new), new, old)
+        return meta.validate_update(new, old) + _fresh(self._schema.errors(new, old), new, old)
 
 
 def _fresh(errors: Errors, new: Object, old: Object) -> Errors:
@@ -226,10 +239,11 @@ def _value_at(obj: Object, path: str) -> Any:
     """What a field error is about: its value, or where that is missing what it is missing from."""
     value: Any = obj
     for part in path.replace("[", ".[").split("."):
-        if part.startswith("[") and isinstance(value, list) and int(part[1:-1]) < len(value):
-            value = value[int(part[1:-1])]
-        elif isinstance(value, dict) and part in value:
-            value = value[part]
+        name = part[1:-1] if part.startswith("[") else part
+        if isinstance(value, list) and name.isdigit() and int(name) < len(value):
+            value = value[int(name)]
+        elif isinstance(value, dict) and name in value:
+            value = value[name]
         else:
             return value
     return value

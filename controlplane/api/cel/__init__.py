@@ -1,0 +1,12 @@
+"""The Common Expression Language, as far as Kubernetes' rules use it: no types are checked beforehand.
+
+    compile_expression(text) → a function of the variables, which gives a value or raises CelError
+
+Values are those of JSON, besides `Timestamp`, `Duration` and `Optional`. After cel.dev/spec, with the
+libraries that Kubernetes adds (strings, lists, regex, quantities, addresses, URLs).
+"""
+
+from controlplane.api.cel.compiler import compile_expression
+from controlplane.api.cel.errors import CelError, CelSyntaxError, CelUnsupported
+
+__all__ = ["CelError", "CelSyntaxError", "CelUnsupported", "compile_expression"]
