@@ -130,6 +130,7 @@ class Reasons:
     def __init__(self, world: World, before: Counters, after: Counters) -> None:
         self._policies = PolicyIndex(world)
         self._by_address = {pod.address: pod for pod in self._policies.pods.values()}
+        self._running = world.nodes()
         self._before = before
         self._after = after
 
@@ -153,7 +154,12 @@ class Reasons:
         if outcome.result == "refused":
             return "refused", f"nothing listens on {attempt.protocol} port {attempt.port}"
         if outcome.result == "no route":
-            return "no route", f"no route to {attempt.address}"
+            off = sorted(
+                {end.node for address, _ in target.ends if (end := self._by_address.get(address)) is not None}
+                - {"", *self._running}
+            )
+            because = f": {', '.join(off)} does not run" if off else ""
+            return "no route", f"no route to {attempt.address}{because}"
         return outcome.result, outcome.detail
 
     def _denial(self, source: Source, target: Target, attempt: Attempt) -> Denial | None:

@@ -102,14 +102,19 @@ class NodePolicies:
 
         Raises `PolicyNotApplied` when that cannot be had, so that the pod does not start unprotected.
         """
-        if not self._table.note(pod, addresses):
-            return
-        wanted, failures = self._table.version, self._failures
         try:
-            async with asyncio.timeout(GUARD_SECONDS), self._settled:
-                await self._settled.wait_for(lambda: self.applied_version >= wanted or self._failures > failures)
+            async with asyncio.timeout(GUARD_SECONDS):
+                # Before they are listed, no policy would be known to select it.
+                await self._table.wait_synced()
+                if self._table.note(pod, addresses):
+                    await self._until_applied(self._table.version)
         except TimeoutError as error:
             raise PolicyNotApplied(f"network policies were not applied within {GUARD_SECONDS:.0f} s") from error
+
+    async def _until_applied(self, wanted: int) -> None:
+        failures = self._failures
+        async with self._settled:
+            await self._settled.wait_for(lambda: self.applied_version >= wanted or self._failures > failures)
         if self.applied_version < wanted:
             raise PolicyNotApplied(f"network policies cannot be applied: {self._failure}") from self._failure
 

@@ -63,15 +63,16 @@ class Cluster:
         await self.client.delete(NETWORK_POLICY, name, "default")
 
     @asynccontextmanager
-    async def enforced(self, **options: Any) -> AsyncIterator[NodePolicies]:
-        """The node's applier at work."""
+    async def enforced(self, *, synced: bool = True, **options: Any) -> AsyncIterator[NodePolicies]:
+        """The node's applier at work, its first sync done unless told otherwise."""
         informers = Informers(self.client)
         table = PolicyTable(informers)
         config = PolicyConfig("node-1", namespace_path(self.world.node), self.directory, **options)
         policies = NodePolicies(table, config, denials=DenialLog(self.log))
         tasks = [asyncio.create_task(informers.run()), asyncio.create_task(policies.run())]
         try:
-            await until(lambda: policies.applied_version >= 0)
+            if synced:
+                await until(lambda: policies.applied_version >= 0)
             yield policies
         finally:
             for task in reversed(tasks):
@@ -129,6 +130,14 @@ async def test_a_pod_is_guarded_before_the_api_knows_its_address(api: Cluster) -
     async with api.enforced() as policies:
         web = await api.pod("web", status=False)
         assert await api.connects("client", "web"), "nobody has guarded it yet"
+        await policies.guard(web, [api.world.pods["web"].address])
+        assert not await api.connects("client", "web")
+
+
+async def test_a_guard_waits_for_the_policies_to_be_listed(api: Cluster) -> None:
+    await api.policy("deny", DENY)
+    web = await api.pod("web", status=False)
+    async with api.enforced(synced=False) as policies:
         await policies.guard(web, [api.world.pods["web"].address])
         assert not await api.connects("client", "web")
 
