@@ -284,3 +284,23 @@ async def test_another_version_of_a_resource_is_asked_about_too(served: Served, 
     await served.local.patch(VALIDATING_WEBHOOK_CONFIGURATION, "a", body={"webhooks": [exact]})
     await served.local.create(kind_of(served), widget("x"), "default")
     assert len(hooks.seen) == 1
+
+
+async def test_conditions_say_what_is_asked(served: Served, session: aiohttp.ClientSession, hooks: Hooks) -> None:
+    hooks.answers["/judge"] = lambda asked: {"allowed": False}
+    conditions = [
+        {"name": "not-system", "expression": "!request.userInfo.username.startsWith('system:')"},
+        {"name": "labelled", "expression": "object.metadata.?labels['judged'].orValue('') == 'yes'"},
+    ]
+    judge = hooks.webhook("/judge", matchConditions=conditions)
+    await configure(served, VALIDATING_WEBHOOK_CONFIGURATION, "a", judge)
+    code, _, _ = await create(session, "m")
+    assert (code, hooks.seen) == (201, [])
+    code, _, _ = await create(session, "n", metadata={"name": "n", "labels": {"judged": "yes"}})
+    assert (code, len(hooks.seen)) == (400, 1)
+    conditions[1]["expression"] = "object.metadata.labels.judged == 'yes'"
+    body = {"webhooks": [judge | {"matchConditions": conditions}]}
+    await served.local.patch(VALIDATING_WEBHOOK_CONFIGURATION, "a", body=body)
+    code, refused, _ = await create(session, "o")
+    assert code == 500
+    assert "match condition 'labelled': no such key: labels" in refused["message"]

@@ -9,7 +9,7 @@ from controlplane.api import meta, names
 from controlplane.api.errors import FieldError
 from controlplane.api.field import duplicate, invalid, invalid_each, not_supported, required
 from controlplane.api.printing import extensions
-from controlplane.api.rules import lifecycle, matching
+from controlplane.api.rules import conditions, lifecycle, matching
 from controlplane.api.types import Kind, Object, Strategy
 
 Fields = dict[str, Any]
@@ -70,7 +70,9 @@ def _validate_webhook(webhook: Fields, path: str) -> list[FieldError]:
     if again is not None and again not in REINVOCATIONS:
         errors.append(not_supported(f"{path}.reinvocationPolicy", again, REINVOCATIONS))
     errors += _validate_versions(webhook.get("admissionReviewVersions", []), f"{path}.admissionReviewVersions")
-    errors += matching.validate_conditions(webhook.get("matchConditions", ()), f"{path}.matchConditions")
+    match = webhook.get("matchConditions", ())
+    errors += matching.validate_conditions(match, f"{path}.matchConditions")
+    errors += conditions.condition_errors(match, f"{path}.matchConditions")
     return errors + validate_client(webhook.get("clientConfig", {}), f"{path}.clientConfig")
 
 
@@ -134,6 +136,16 @@ def _validate_update(new: Object, old: Object) -> list[FieldError]:
     return meta.validate_update(new, old) + _rules(new)
 
 
+def _warnings(obj: Object) -> list[str]:
+    return [
+        text
+        for index, webhook in enumerate(obj.get("webhooks", ()))
+        for text in conditions.condition_warnings(
+            webhook.get("matchConditions", ()), f"webhooks[{index}].matchConditions"
+        )
+    ]
+
+
 MUTATING_WEBHOOK_CONFIGURATION = Kind(
     group="admissionregistration.k8s.io",
     version="v1",
@@ -148,6 +160,7 @@ MUTATING_WEBHOOK_CONFIGURATION = Kind(
         prepare_update=lifecycle.bump("webhooks"),
         validate=lifecycle.checked(names.dns1123_subdomain, _rules, namespaced=False),
         validate_update=_validate_update,
+        warnings=_warnings,
         columns=extensions.WEBHOOK_COLUMNS,
         row=extensions.webhook_row,
     ),
@@ -167,6 +180,7 @@ VALIDATING_WEBHOOK_CONFIGURATION = Kind(
         prepare_update=lifecycle.bump("webhooks"),
         validate=lifecycle.checked(names.dns1123_subdomain, _rules, namespaced=False),
         validate_update=_validate_update,
+        warnings=_warnings,
         columns=extensions.WEBHOOK_COLUMNS,
         row=extensions.webhook_row,
     ),

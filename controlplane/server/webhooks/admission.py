@@ -10,9 +10,11 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 
+from controlplane.api.cel import CelError
 from controlplane.api.decode import decode_object
 from controlplane.api.errors import ApiError, BadRequest, InternalError
 from controlplane.api.jsonpatch import apply_json_patch
@@ -134,11 +136,14 @@ class Webhooks:
 
     async def _ask(self, request: Attributes, hook: Hook, kind: Kind) -> Answer | None:
         """The answer; None where there is none and that is to be ignored."""
-        if request.options.dry_run and not hook.harmless_on_dry_run:
-            raise BadRequest(f'admission webhook "{hook.name}" does not support dry run')
         version = next((one for one in hook.versions if one in VERSIONS), "v1")
         uid = str(uuid.uuid4())
-        body = orjson.dumps(question(request, kind, uid, version))
+        review = question(request, kind, uid, version)
+        if hook.conditions and not _holds(hook, review["request"]):
+            return None
+        if request.options.dry_run and not hook.harmless_on_dry_run:
+            raise BadRequest(f'admission webhook "{hook.name}" does not support dry run')
+        body = orjson.dumps(review)
         url = f"{hook.peer.url}{'&' if '?' in hook.peer.url else '?'}timeout={hook.seconds}s"
         try:
             code, data = await self._outgoing.call(
@@ -152,6 +157,22 @@ class Webhooks:
         except BadReview as error:
             _fail_or_ignore(hook, f"received invalid webhook response: {error}")
         return None
+
+
+def _holds(hook: Hook, asked: dict[str, Any]) -> bool:
+    """Whether all conditions hold. One that does not settles it; else one without a value is a failure."""
+    variables = {"object": asked["object"], "oldObject": asked["oldObject"], "request": asked}
+    failure = ""
+    for name, condition in hook.conditions:
+        try:
+            if condition(variables) is not True:
+                return False
+        except CelError as error:
+            failure = f"match condition {name!r}: {error}"
+    if failure:
+        _fail_or_ignore(hook, failure)
+        return False
+    return True
 
 
 def _fail_or_ignore(hook: Hook, why: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controlplane.api.kinds import NAMESPACE
+from controlplane.api.rules.conditions import Condition, compile_conditions
 from controlplane.api.scheme import Scheme
 from controlplane.api.selectors import LabelPredicate, compile_selector
 from controlplane.api.types import Kind, Object
@@ -69,6 +70,7 @@ class Hook:
     side_effects: str
     again: bool
     versions: tuple[str, ...]
+    conditions: tuple[Condition, ...]
 
     @property
     def harmless_on_dry_run(self) -> bool:
@@ -115,6 +117,7 @@ def _hook(configuration: str, hook: Mapping[str, Any]) -> Hook:
         side_effects=hook.get("sideEffects", ""),
         again=hook.get("reinvocationPolicy", "Never") == "IfNeeded",
         versions=tuple(hook.get("admissionReviewVersions", ())),
+        conditions=compile_conditions(hook.get("matchConditions", ())),
     )
 
 
