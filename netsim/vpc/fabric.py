@@ -26,7 +26,7 @@ class Vpc:
         self._nodes: dict[str, NodePlan] = {}
         self._peers: dict[str, tuple[NodePlan, ...]] = {}
         self._firewall = ""
-        self._paths: tuple[tuple[PathRule, ...], str] = ((), "")
+        self._paths: tuple[tuple[PathRule, ...], str] | None = None
         self._host: Netlink | None = None
         self._router: Netlink | None = None
 
@@ -35,6 +35,10 @@ class Vpc:
 
         Nodes that are there already belong in `members`: rules by tag and zone are made for those that are named.
         """
+        shaping.require(self.plan.paths)
+        # What was made before may have been changed by hand since.
+        self._firewall, self._paths = "", None
+        self._peers.clear()
         modules.ensure_bridge_filtering()
         router.ensure_router(self.plan)
         uplink.ensure_uplink(self._at_host(), self._inside(), self.plan)
@@ -59,7 +63,9 @@ class Vpc:
 
         Raises `MissingRequirement` where netem is asked for and the kernel has none.
         """
-        self.plan = replace(self.plan, paths=tuple(paths))
+        wanted = tuple(paths)
+        shaping.require(wanted)
+        self.plan = replace(self.plan, paths=wanted)
         self._settle()
 
     def firewall_counters(self) -> dict[str, firewall.Counted]:
@@ -133,11 +139,12 @@ class Vpc:
             with namespace.entered(self.plan.router_path):
                 firewall.apply(self.plan, members)
             self._firewall = wanted
-        paths = shaping.table_text(self.plan, members) if self.plan.paths or self._paths[0] else ""
-        if (self.plan.paths, paths) != self._paths:
-            with namespace.entered(self.plan.router_path):
-                shaping.apply(self.plan, members)
-            self._paths = self.plan.paths, paths
+        if self.plan.paths or self._paths is not None:
+            paths = self.plan.paths, shaping.table_text(self.plan, members)
+            if paths != self._paths:
+                with namespace.entered(self.plan.router_path):
+                    shaping.apply(self.plan, members)
+                self._paths = paths
         if self.plan.overlay:
             self._settle_overlay(members)
         if self.plan.routes:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from netsim import firewall as netfilter
-from netsim.errors import CommandFailed, MissingRequirement
+from netsim.probe import require_netem
 from netsim.vpc.plan import NodePlan, VpcPlan
 from netsim.vpc.policy import PathRule
 
@@ -27,7 +27,6 @@ _SMALLEST_QUEUE = 262_144
 _NETEM_PACKETS = 100_000
 _CLASSES = 0xFFFE
 _CLASS = re.compile(r"^class htb 1:([0-9a-f]+) root", re.MULTILINE)
-_NO_NETEM = ("qdisc kind is unknown", "No such file or directory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +87,15 @@ def table_text(plan: VpcPlan, nodes: Sequence[NodePlan]) -> str:
     return "\n".join([*lines, "  chain postrouting {", *hook, "  }", "}"]) + "\n"
 
 
-def apply(plan: VpcPlan, nodes: Sequence[NodePlan]) -> None:
-    """Makes classes and table so, in the calling thread's namespace, which is the router's.
+def require(rules: Iterable[PathRule]) -> None:
+    """Raises `MissingRequirement` where a rule takes netem and the kernel has none."""
+    impaired = next((rule for rule in rules if rule.impaired), None)
+    if impaired is not None:
+        require_netem(f"the path between {' and '.join(impaired.between)}")
 
-    Raises `MissingRequirement` where netem is asked for and the kernel has none; nothing has changed then.
-    """
+
+def apply(plan: VpcPlan, nodes: Sequence[NodePlan]) -> None:
+    """Makes classes and table so, in the calling thread's namespace, which is the router's."""
     found = ways(plan.paths)
     for subnet in plan.subnets:
         _apply_to_bridge(subnet.bridge, {f"{way.minor:x}": way.rule for way in found})
@@ -102,22 +105,12 @@ def apply(plan: VpcPlan, nodes: Sequence[NodePlan]) -> None:
 def _apply_to_bridge(bridge: str, wanted: Mapping[str, PathRule]) -> None:
     rooted = " htb 1: root " in netfilter.run(["tc", "qdisc", "show", "dev", bridge])
     present = set(_CLASS.findall(netfilter.run(["tc", "class", "show", "dev", bridge]))) if rooted else set()
-    # The leaf with netem goes first: where the kernel has none, its class is all that was made.
     lines = [] if rooted or not wanted else [f"qdisc add dev {bridge} root handle 1: htb default 0"]
-    for minor, rule in sorted(wanted.items(), key=lambda item: not item[1].impaired):
+    for minor, rule in wanted.items():
         lines += _class_lines(bridge, minor, rule)
     lines += [f"class del dev {bridge} parent 1: classid 1:{minor}" for minor in sorted(present - wanted.keys())]
-    if not lines:
-        return
-    try:
+    if lines:
         netfilter.run(["tc", "-batch", "-"], "\n".join(lines) + "\n")
-    except CommandFailed as error:
-        if any(rule.impaired for rule in wanted.values()) and any(word in error.stderr for word in _NO_NETEM):
-            raise MissingRequirement(
-                "delay, jitter and loss need netem, and this kernel lacks the module sch_netem",
-                "use a kernel with CONFIG_NET_SCH_NETEM, as Debian's and Ubuntu's are",
-            ) from error
-        raise
 
 
 def _class_lines(bridge: str, minor: str, rule: PathRule) -> list[str]:

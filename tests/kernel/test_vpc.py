@@ -92,10 +92,12 @@ def test_what_was_broken_by_hand_is_mended(vpc: Vpc, plan: VpcPlan) -> None:
     world.run("ip", "link", "set", "eth0", "down", netns=plan.node_namespace("node-1"))
     world.run("ip", "link", "delete", "nic-node-2", netns=plan.router_namespace)
     world.run("nft", "delete", "table", "ip", uplink.table_name(plan.cluster))
+    world.run("nft", "delete", "table", "ip", "vpc", netns=plan.router_namespace)
     vpc.ensure()
     for number in (1, 2):
         vpc.ensure_node(world.node_of(plan, number))
         assert world.ping(world.node_of(plan, number).address)
+    assert "implied-deny-ingress" in world.run("nft", "list", "table", "ip", "vpc", netns=plan.router_namespace)
     assert "masquerade" in world.run("nft", "list", "table", "ip", uplink.table_name(plan.cluster))
 
 
