@@ -26,7 +26,7 @@ SMALLEST = 1 << 20
 """Bytes: a file system needs that much."""
 FILE_SYSTEMS = ("ext4", "ext3", "ext2")
 _NAME = re.compile(r"[A-Za-z0-9%][A-Za-z0-9%._-]*")
-_REMOVED = ".removed-"
+_REMOVED, _TEMPLATE, _FORMATTING = ".removed-", ".template-", "formatting"
 _SUPERBLOCK = 1024
 _EXT_MAGIC, _MAGIC_AT = b"\x53\xef", _SUPERBLOCK + 0x38
 _RESIZE = 0x40086610
@@ -222,12 +222,14 @@ def _make_sparse(path: Path, size: int) -> None:
 
 
 def _is_formatted(image: Path) -> bool:
+    if image.with_name(_FORMATTING).exists():
+        return False
     with translated(f"read {image}"):
         descriptor = os.open(image, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             if os.pread(descriptor, 2, _MAGIC_AT) == _EXT_MAGIC:
                 return True
-            if not _is_blank(descriptor):
+            if _next_data(descriptor, 0) >= 0:
                 detail = "it already contains unknown data, probably written as a raw block device"
                 raise InvalidRequest(f"mount {image.parent.name}", errno.EINVAL, detail)
         finally:
@@ -235,28 +237,58 @@ def _is_formatted(image: Path) -> bool:
     return False
 
 
-def _is_blank(descriptor: int) -> bool:
-    try:
-        os.lseek(descriptor, 0, os.SEEK_DATA)
-    except OSError as error:
-        if error.errno == errno.ENXIO:
-            return True
-        raise
-    return False
-
-
 def _format(image: Path, filesystem: str) -> None:
+    """Formats an image by copying one that mkfs has made: a disk takes a tenth of the time."""
     if filesystem not in FILE_SYSTEMS:
         raise Unsupported(f"format {image.parent.name}", errno.EOPNOTSUPP, f"no mkfs.{filesystem} on these nodes")
-    fresh = image.with_name("image.new")
+    template = _template(image.parent.parent, filesystem, image.stat().st_size)
+    mark = image.with_name(_FORMATTING)
     with translated(f"format {image}"):
-        fresh.unlink(missing_ok=True)
-        _make_sparse(fresh, image.stat().st_size)
-    lazy = "lazy_itable_init=1,lazy_journal_init=1,nodiscard"
-    _run(f"mkfs.{filesystem}", "-q", "-F", "-m0", "-E", lazy, str(fresh))
-    with translated(f"format {image}"):
-        # By rename: an image is blank or formatted, whenever this is killed.
-        fresh.rename(image)
+        mark.touch()
+        _copy(template, image)
+        # An image is blank or formatted, or says that it is neither, whenever this is killed.
+        mark.unlink()
+
+
+def _template(root: Path, filesystem: str, size: int) -> Path:
+    template = root / f"{_TEMPLATE}{filesystem}-{size}"
+    with _locked(root):
+        if template.exists():
+            return template
+        fresh = template.with_name(f"{template.name}.new")
+        with translated(f"make {template}"):
+            fresh.unlink(missing_ok=True)
+            _make_sparse(fresh, size)
+        lazy = "lazy_itable_init=1,lazy_journal_init=1,nodiscard"
+        _run(f"mkfs.{filesystem}", "-q", "-F", "-m0", "-E", lazy, str(fresh))
+        with translated(f"make {template}"):
+            fresh.rename(template)
+    return template
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copies what a sparse file holds into another of its size."""
+    reader = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    writer = os.open(target, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        place = 0
+        while (place := _next_data(reader, place)) >= 0:
+            end = os.lseek(reader, place, os.SEEK_HOLE)
+            while place < end:
+                place += os.copy_file_range(reader, writer, end - place, place, place)
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def _next_data(descriptor: int, place: int) -> int:
+    """Where the next data of a sparse file is, -1 where there is no more."""
+    try:
+        return os.lseek(descriptor, place, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            return -1
+        raise
 
 
 def bind_directory(source: Path, target: Path, options: MountOptions) -> None:

@@ -87,12 +87,18 @@ class AttachDetach:
     def _node_changed(self, old: Object | None, new: Object | None) -> None:
         node = new or old
         assert node is not None
-        if old is not None and new is not None and _in_use(old) == _in_use(new) and _is_out(old) == _is_out(new):
-            return
+        if old is not None and new is not None and _is_out(old) == _is_out(new):
+            released = set(_in_use(old)) - set(_in_use(new))
+            if not released:
+                return
+        else:
+            released = None
         for attachment in self._attachments.list():
             if attachment["spec"]["nodeName"] == node["metadata"]["name"]:
                 for name in _volume_of(attachment):
-                    self._reconciler.queue.add(name)
+                    volume = self._volumes.get(name)
+                    if released is None or volume is None or claims.unique_name(volume["spec"]) in released:
+                        self._reconciler.queue.add(name)
 
     # What is done.
 

@@ -103,9 +103,13 @@ class StatefulClaims:
 
     async def keep_owners(self, sts: Object, ordinal: int, pod: Object, *, scaled_away: bool) -> None:
         """Has each claim of a pod owned as the retention policy says."""
+        if not sts["spec"].get("volumeClaimTemplates"):
+            return
+        policy = sts["spec"].get("persistentVolumeClaimRetentionPolicy") or {}
+        keeps = "Delete" not in policy.values()
         for name in claim_names(sts, ordinal).values():
             claim = self.informer.get(name, sts["metadata"]["namespace"])
-            if claim is None or is_deleting(claim):
+            if claim is None or is_deleting(claim) or (keeps and "ownerReferences" not in claim["metadata"]):
                 continue
             wanted = owners(sts, pod, claim, scaled_away=scaled_away)
             if wanted == (claim["metadata"].get("ownerReferences") or []):

@@ -14,7 +14,7 @@ from controlplane.node.volumes.storage import Storage
 
 log = logging.getLogger(__name__)
 
-PAUSE_SECONDS = 0.05
+PAUSE_SECONDS = 0.2
 """Changes within it are written together."""
 RETRY_SECONDS = 2.0
 
