@@ -57,6 +57,8 @@ def server_side_apply(
     merged = _prune(node, _merge(node, live, config), (), last.paths - kept, kept)
     before, after = owned(kind, live, "status"), owned(kind, merged, "status")
     changed = {path for path, value in after.items() if path not in before or before[path] != value}
+    # What has lost its last content was there before, and is no change of its own.
+    changed -= {path for path in changed if not after[path] and any(was[: len(path)] == path for was in before)}
     allowed = _applied_by_client(kind, live) if manager == KUBECTL else set()
     _settle_conflicts(others, changed & mine.paths, allowed, force=force)
     for owner in others:

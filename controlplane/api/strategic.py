@@ -35,9 +35,13 @@ def _merge_object(node: Node, original: dict[str, Any], patch: dict[str, Any]) -
     merged = _retain(original, patch)
     for key in [key for key in patch if key.startswith(DELETE_FROM)]:
         name = key.removeprefix(DELETE_FROM)
-        gone = patch[key]
-        merged[name] = [item for item in merged.get(name, ()) if item not in gone]
-    ordered = {key.removeprefix(SET_ORDER): order for key, order in patch.items() if key.startswith(SET_ORDER)}
+        gone = _list(patch[key], "primitive list")
+        merged[name] = [item for item in _list(merged.get(name, []), "primitive list") if item not in gone]
+    ordered = {
+        key.removeprefix(SET_ORDER): _list(order, "setElementOrder list")
+        for key, order in patch.items()
+        if key.startswith(SET_ORDER)
+    }
     for key, value in patch.items():
         if not key.startswith("$"):
             _merge_field(node, merged, key, value)
@@ -68,7 +72,7 @@ def _merge_list(array: Array, original: list[Any], patch: list[Any]) -> list[Any
         return _in_order(array, merged, patch, original)
     key = array.merge_key
     if any(isinstance(item, dict) and item.get(DIRECTIVE) == "replace" for item in patch):
-        return [_clean(item) for item in patch if item.get(DIRECTIVE) != "replace"]
+        return _clean(patch)
     merged, kept = list(original), []
     for item in patch:
         wanted = _key_of(item, key)
@@ -115,10 +119,18 @@ def _key_of(item: Any, key: str) -> Any:
     return item[key]
 
 
+def _list(value: Any, what: str) -> list[Any]:
+    """A directive's list; BadRequest in upstream's words when it is none."""
+    if not isinstance(value, list):
+        raise BadRequest(f"invalid patch format of {what}")
+    return value
+
+
 def _retain(original: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     keys = patch.get(RETAIN_KEYS)
     if keys is None:
         return dict(original)
+    _list(keys, "retainKeys")
     extra = [key for key in patch if not key.startswith("$") and key not in keys and patch[key] is not None]
     if extra:
         raise BadRequest(f"{RETAIN_KEYS} directive does not list {extra[0]}, which the patch has")

@@ -130,6 +130,10 @@ GARBAGE = (
 )
 
 
+UNREACHABLE = (b"error dialing backend: no agent is running for node", b"no preferred addresses found")
+"""What upstream too answers with 500: a pod or a node whose kubelet cannot be asked."""
+
+
 class Requests:
     """Random requests, most of them nearly right."""
 
@@ -210,7 +214,8 @@ async def test_requests_are_answered_and_refusals_change_nothing(
         ):
             codes.add(response.status)
             said = b"" if method == "HEAD" or response.status == 200 else await response.read()
-        assert response.status not in (500, 507), f"{sent}: {said!r}"
+        if not any(text in said for text in UNREACHABLE):
+            assert response.status not in (500, 507), f"{sent}: {said!r}"
         if response.status >= 400:
             assert served.registry.store.revision == revision, f"{sent}: {said!r}"
         assert not [record for record in caplog.records if record.exc_info], sent

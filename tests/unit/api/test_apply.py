@@ -226,3 +226,11 @@ def test_fields_v1_and_back(containers: list[str], arguments: list[str]) -> None
     body = pod(*({"name": name, "args": arguments, "resources": {}} for name in containers))
     paths = set(leaves(definitions()[POD.definition], body))
     assert from_fields_v1(to_fields_v1(paths)) == paths
+
+
+def test_what_has_lost_its_last_content_is_no_conflict() -> None:
+    live = server_side_apply(POD, None, pod(), "one", now=NOW)
+    empty = pod()
+    empty["spec"] = {}
+    live = server_side_apply(POD, live, empty, "two", now=NOW)
+    assert server_side_apply(POD, live, empty, "one", now=NOW)["spec"] == {}

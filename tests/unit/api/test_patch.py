@@ -231,3 +231,22 @@ def test_patch_types() -> None:
         patch_type_of(POD, "application/json")
     with pytest.raises(BadRequest):
         apply_patch(POD, {}, [], "merge")
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        {"$retainKeys": 7},
+        {"spec": {"$setElementOrder/containers": "web"}},
+        {"spec": {"$deleteFromPrimitiveList/containers": {}}},
+        {"spec": {"$deleteFromPrimitiveList/replicas": [1]}},
+    ],
+)
+def test_malformed_directives(patch: Any) -> None:
+    with pytest.raises(BadRequest, match="invalid patch format of"):
+        strategic(POD, {"metadata": {"name": "p"}, "spec": {"containers": [], "replicas": 1}}, patch)
+
+
+def test_what_is_no_item_beside_a_replacing_one() -> None:
+    patch = {"spec": {"containers": [{"$patch": "replace"}, 5, {"name": "a", "image": None}]}}
+    assert strategic(POD, {"spec": {"containers": [{"name": "b"}]}}, patch)["spec"]["containers"] == [5, {"name": "a"}]
