@@ -8,6 +8,7 @@ from controlplane.api.kinds import NODE, POD, SERVICE
 from controlplane.api.selectors import compile_selector
 from controlplane.api.types import Object
 from controlplane.explain.policies import PolicyIndex, set_members
+from controlplane.explain.scheduling import scheduling
 from controlplane.explain.world import Section, World, find
 from controlplane.policy.rules import postures_of
 
@@ -86,5 +87,5 @@ def _named(world: World, node: str) -> list[Object]:
     return [found for found in world.objects(NODE) if found["metadata"]["name"] == node]
 
 
-SECTIONS: tuple[PodSection, ...] = (_place, _attachment, _services, _policies)
+SECTIONS: tuple[PodSection, ...] = (_place, scheduling, _attachment, _services, _policies)
 """In the order in which they are shown; a section that returns None is left out."""

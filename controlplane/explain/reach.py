@@ -93,11 +93,15 @@ def sources(world: World, selections: Sequence[str], namespace: str) -> list[Sou
 
 
 def targets(world: World, selections: Sequence[str], namespace: str, *, port: int, protocol: Protocol) -> list[Target]:
-    """The pods and Services that the selections take. `port` 0 is the first that a pod or Service declares."""
+    """The pods, Services and addresses that are selected. `port` 0 is the first that a pod or Service declares."""
     found: dict[str, Target] = {}
     index = ServiceIndex(world)
     for selection in selections or [""]:
         kind, _, name = selection.partition("/")
+        if first_ipv4([selection]):
+            number = port or DEFAULT_PORT
+            found[selection] = Target(selection, selection, number, ((selection, number),))
+            continue
         if kind in ("service", "svc") and name:
             of, _, name = name.rpartition(":") if ":" in name else (namespace, "", name)
             target = _service(world, index, of or "default", name, port=port, protocol=protocol)
