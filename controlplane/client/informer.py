@@ -110,13 +110,17 @@ class Informer:
 
     async def _relist(self) -> str:
         listed = await self._client.list(self.kind, self._namespace, field_selector=self._field_selector)
-        present = {key_of(obj): obj for obj in listed.items}
+        self.load(listed.items)
+        return listed.resource_version
+
+    def load(self, objects: Iterable[Object]) -> None:
+        """Takes in all the objects that there are; enough for one who only wants to look once."""
+        present = {key_of(obj): obj for obj in objects}
         for key in [key for key in self._objects if key not in present]:
             self._replace(key, None)
         for key, obj in present.items():
             self._replace(key, obj)
         self._synced.set()
-        return listed.resource_version
 
     def _replace(self, key: ObjectKey, new: Object | None) -> None:
         old = self._objects.get(key)
