@@ -6,7 +6,7 @@ objects, and where it is a policy, from the counter of denied packets as well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,10 @@ DEFAULT_PORT = 80
 
 Counters = Mapping[tuple[str, str, str], int]
 """Denied packets by node, chain and pod address."""
+
+
+Firewall = Callable[[str, str, str, int], str | None]
+"""Takes source, destination, protocol and port; the rule of the VPC's firewall that denies it, if one does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +135,11 @@ def counters(world: World) -> dict[tuple[str, str, str], int]:
 class Reasons:
     """Tells why attempts came to what they came to."""
 
-    def __init__(self, world: World, before: Counters, after: Counters) -> None:
+    def __init__(self, world: World, before: Counters, after: Counters, *, firewall: Firewall | None = None) -> None:
         self._policies = PolicyIndex(world)
         self._by_address = {pod.address: pod for pod in self._policies.pods.values()}
         self._running = world.nodes()
+        self._firewall = firewall
         self._before = before
         self._after = after
 
@@ -152,6 +157,9 @@ class Reasons:
             found = self._denial(source, target, attempt)
             if found is not None:
                 return self._told(found, target)
+            rule = self._denied_on_the_way(source, target, attempt)
+            if rule is not None:
+                return "denied", f"denied by VPC firewall rule {rule}; see: netsim vpc firewall"
             if attempt.protocol == "udp":
                 return "no answer", "nothing answered; a UDP server need not"
             return "timed out", "no policy denies it; the packets were lost elsewhere"
@@ -179,6 +187,12 @@ class Reasons:
             if found is not None:
                 return found
         return None
+
+    def _denied_on_the_way(self, source: Source, target: Target, attempt: Attempt) -> str | None:
+        if self._firewall is None:
+            return None
+        rules = (self._firewall(source.address, address, attempt.protocol, port) for address, port in target.ends)
+        return next((rule for rule in rules if rule is not None), None)
 
     def _told(self, found: Denial, target: Target) -> tuple[str, str]:
         posture = Posture(found.direction, found.policies)

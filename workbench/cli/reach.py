@@ -9,10 +9,13 @@ from typing import get_args
 
 import click
 
-from controlplane.explain.reach import Reached, Reasons, Source, Target, counters, sources, targets
+from controlplane.config import ResolvedCluster
+from controlplane.explain.reach import Firewall, Reached, Reasons, Source, Target, counters, sources, targets
 from controlplane.explain.world import NothingToExplain
+from controlplane.fabric import node_plan, vpc_plan
 from netsim.errors import NotFound
 from netsim.reach import Attempt, Outcome, Protocol, attempt_all
+from netsim.vpc.verdict import Connection, denying_rule
 from workbench.cli.errors import UserError, require_root
 from workbench.cli.options import existing, name_option
 from workbench.cli.status import table
@@ -93,12 +96,23 @@ def _tried(
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="reach") as threads:
         outcomes = dict(zip(rows, threads.map(work, rows), strict=True))
     world.look_again()
-    reasons = Reasons(world, before, counters(world))
+    reasons = Reasons(world, before, counters(world), firewall=vpc_firewall(world.cluster))
     return [
         reasons.of(source, target, Attempt(target.address, target.port, protocol), outcome)
         for source in rows
         for target, outcome in zip(asked[source], outcomes[source], strict=True)
     ]
+
+
+def vpc_firewall(cluster: ResolvedCluster) -> Firewall:
+    """The cluster's VPC firewall, as a question about one connection."""
+    plan, nodes = vpc_plan(cluster), [node_plan(node) for node in cluster.nodes]
+
+    def denies(source: str, destination: str, protocol: str, port: int) -> str | None:
+        rule = denying_rule(plan, nodes, Connection(source, destination, protocol, port))
+        return None if rule is None else rule.name
+
+    return denies
 
 
 def _text(rows: Sequence[Source], columns: Sequence[Target], cells: Sequence[Reached], protocol: str) -> str:

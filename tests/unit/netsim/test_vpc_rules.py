@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from netsim.vpc import FirewallRule, NodePlan, PathRule, SubnetPlan, VpcPlan, shaping
 from netsim.vpc.default_rules import default_rules, rule_names
 from netsim.vpc.firewall import all_rules, table_text
+from netsim.vpc.verdict import Connection, denying_rule
 
 ONE = NodePlan("one", "east", "10.1.0.11", "10.9.1.0/24", zone="us-east1-b", tags=("web",))
 TWO = NodePlan("two", "west", "10.2.0.11", "10.9.2.0/24", zone="us-west1-a", tags=("db",))
@@ -105,3 +108,48 @@ def test_packets_find_their_class_by_source_and_destination() -> None:
     east = minors["us-east1"]
     assert f"ip daddr map {{ 10.2.0.11/32 : 1:{east}, 10.9.2.0/24 : 1:{east}, 10.2.0.12/32 : 1:{east} }}" in text
     assert "ip saddr vmap { 10.1.0.11/32 : jump from-0, 10.9.1.0/24 : jump from-0, 10.2.0.11/32 : jump from-1" in text
+
+
+POD_ONE, POD_TWO = "10.9.1.5", "10.9.2.7"
+
+
+@pytest.mark.parametrize(
+    ("rule", "asked", "denied"),
+    [
+        (FirewallRule("no"), Connection(POD_ONE, POD_TWO, "tcp", 80), ""),
+        (
+            FirewallRule("no", action="deny", priority=1, protocols=("tcp:80-90",)),
+            Connection(POD_ONE, POD_TWO, "tcp", 80),
+            "no",
+        ),
+        (
+            FirewallRule("no", action="deny", priority=1, protocols=("tcp:80-90",)),
+            Connection(POD_ONE, POD_TWO, "tcp", 91),
+            "",
+        ),
+        (FirewallRule("no", action="deny", priority=1, disabled=True), Connection(POD_ONE, POD_TWO, "icmp"), ""),
+        (FirewallRule("no", action="deny", target_tags=("db",)), Connection(POD_ONE, POD_TWO, "icmp"), "no"),
+        (FirewallRule("no", action="deny", target_tags=("db",)), Connection(POD_TWO, POD_ONE, "icmp"), ""),
+        (FirewallRule("no", action="deny", source_tags=("web",)), Connection(ONE.address, POD_TWO, "udp", 1), "no"),
+        (FirewallRule("no", action="deny", source_tags=("web",)), Connection(POD_ONE, POD_TWO, "udp", 1), ""),
+        (FirewallRule("no", "egress", "deny", target_tags=("web",)), Connection(POD_ONE, "8.8.8.8", "udp", 53), "no"),
+        (FirewallRule("no", action="deny"), Connection(POD_ONE, ONE.address, "tcp", 80), ""),
+        (FirewallRule("any"), Connection("192.0.2.1", POD_ONE, "tcp", 80), ""),
+        (
+            FirewallRule("no", priority=5, source_ranges=("10.0.0.0/8",)),
+            Connection("192.0.2.1", POD_ONE, "tcp", 80),
+            "implied-deny-ingress",
+        ),
+    ],
+)
+def test_the_rule_that_denies_a_connection(rule: FirewallRule, asked: Connection, denied: str) -> None:
+    found = denying_rule(plan(rule), (ONE, TWO, THREE), asked)
+    assert (found.name if found else "") == denied
+
+
+def test_in_an_overlay_it_is_the_nodes_that_the_firewall_sees() -> None:
+    tunnel = FirewallRule("no-vxlan", action="deny", priority=1, protocols=("udp:8472",))
+    overlaid = replace(plan(tunnel), overlay=True)
+    found = denying_rule(overlaid, (ONE, TWO), Connection(POD_ONE, POD_TWO, "tcp", 80))
+    assert found == tunnel
+    assert denying_rule(overlaid, (ONE, TWO), Connection(ONE.address, TWO.address, "tcp", 80)) is None
