@@ -121,6 +121,7 @@ class Kind:
     deletion grace in seconds, None for kinds that are deleted at once. `conversion` is set where
     objects are not kept as they are shown: defaults and checks of such a kind are made on the shown
     form, then those of `storage` on the kept one. `schema` is set for kinds made at run time.
+    `deprecation` is said to whoever uses the kind, reading or writing.
     """
 
     group: str
@@ -139,6 +140,7 @@ class Kind:
     schema: Schema | None = None
     singular_name: str = ""
     scale: ScalePaths = DEFAULT_SCALE
+    deprecation: str = ""
 
     @property
     def storage(self) -> Kind:

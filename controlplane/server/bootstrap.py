@@ -1,11 +1,11 @@
-"""The objects that every cluster has from its first moment: the system namespaces and priority classes."""
+"""What every cluster has from its first moment: the system namespaces, priority classes, component statuses."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 
 from controlplane.api.errors import AlreadyExists
-from controlplane.api.kinds import NAMESPACE, PRIORITY_CLASS
+from controlplane.api.kinds import COMPONENT_STATUS, NAMESPACE, PRIORITY_CLASS
 from controlplane.server.registry import Registry
 from controlplane.server.requests import WriteOptions
 
@@ -23,8 +23,12 @@ PRIORITIES = {
 }
 
 
+COMPONENTS = ("controller-manager", "etcd-0", "scheduler")
+"""What `kubectl get componentstatuses` lists: parts of the process that answers, each started again where it fails."""
+
+
 async def ensure_system_objects(registry: Registry) -> None:
-    """Creates what is missing of the system namespaces and priority classes."""
+    """Creates what is missing of the system namespaces, priority classes and component statuses."""
     options = WriteOptions()
     for name in NAMESPACES:
         with suppress(AlreadyExists):
@@ -33,3 +37,7 @@ async def ensure_system_objects(registry: Registry) -> None:
         body = {"metadata": {"name": name}, "value": value, "description": description}
         with suppress(AlreadyExists):
             await registry.create(PRIORITY_CLASS, "", body, options)
+    healthy = {"type": "Healthy", "status": "True", "message": "ok"}
+    for name in COMPONENTS:
+        with suppress(AlreadyExists):
+            await registry.create(COMPONENT_STATUS, "", {"metadata": {"name": name}, "conditions": [healthy]}, options)

@@ -94,6 +94,8 @@ async def test_what_is_not_honoured_is_printed(kubectl: Kubectl) -> None:
     container = {"name": "c", "image": "nginx", "securityContext": labels}
     spec = {"containers": [container], "securityContext": labels, "runtimeClassName": "gvisor"}
     body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": spec}
+    runtime = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "gvisor"}, "handler": "g"}
+    await kubectl("create", "-f", "-", stdin=runtime)
     done = await kubectl("apply", "-f", "-", stdin=body)
     assert done.stdout == "pod/a created\n", done.stderr
     fields = sorted(line.split(": ")[1] for line in done.stderr.splitlines() if line.startswith("Warning: "))
@@ -105,17 +107,17 @@ async def test_what_is_not_honoured_is_printed(kubectl: Kubectl) -> None:
 
 
 async def test_kinds_that_are_not_served_are_named_and_hold_up_nothing(kubectl: Kubectl, served: Served) -> None:
-    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c"}, "spec": {}}
+    claim = {"apiVersion": "v1", "kind": "ClaimOfOld", "metadata": {"name": "c"}, "spec": {}}
     old = {"apiVersion": "apps/v1beta1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {}}
     map_ = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
     done = await kubectl("apply", "-f", "-", stdin={"apiVersion": "v1", "kind": "List", "items": [claim, old, map_]})
     assert (done.status, done.stdout) == (1, "configmap/a created\n")
-    assert 'no matches for kind "PersistentVolumeClaim" in version "v1"' in done.stderr
+    assert 'no matches for kind "ClaimOfOld" in version "v1"' in done.stderr
     assert 'no matches for kind "Deployment" in version "apps/v1beta1"' in done.stderr
     map_["metadata"] = {"name": "b"}
     done = await kubectl("apply", "-f", "-", stdin="".join(f"---\n{json.dumps(one)}\n" for one in (claim, map_)))
     assert (done.status, done.stdout) == (1, "configmap/b created\n"), done.stderr
-    assert 'no matches for kind "PersistentVolumeClaim" in version "v1"' in done.stderr
+    assert 'no matches for kind "ClaimOfOld" in version "v1"' in done.stderr
     assert "wire-format" not in done.stderr
 
 
@@ -127,16 +129,8 @@ async def test_the_schemas_in_protobuf_are_those_in_json(kubectl: Kubectl) -> No
 
 
 async def test_what_netsim_does_not_serve_it_says(kubectl: Kubectl, served: Served) -> None:
-    pod = {"metadata": {"name": "web"}, "spec": {"containers": [{"name": "c", "image": "nginx"}]}}
-    await served.local.create(POD, pod, "default")
-    done = await kubectl("debug", "web", "--image=busybox", "--profile=general")
-    assert done.status == 1
-    assert "ephemeral containers are disabled for this cluster" in done.stderr
-    assert "this version of netsim does not serve pods/ephemeralcontainers" in done.stderr
-    done = await kubectl("create", "quota", "q", "--hard=pods=1")
+    done = await kubectl("get", "--raw=/apis/networking.k8s.io/v1/gateways")
     assert "could not find the requested resource" in done.stderr
-    assert "this version of netsim does not serve resourcequotas" in done.stderr
-    done = await kubectl("create", "ingress", "i", "--rule=a/b=c:80")
-    assert "this version of netsim does not serve ingresses.networking.k8s.io" in done.stderr
+    assert "this version of netsim does not serve gateways.networking.k8s.io" in done.stderr
     done = await kubectl("get", "--raw=/nothing")
     assert done.stderr == "Error from server (NotFound): the server could not find the requested resource\n"

@@ -15,6 +15,7 @@ COMPONENT_STATUS = Kind(
     definition="io.k8s.api.core.v1.ComponentStatus",
     namespaced=False,
     short_names=("cs",),
+    deprecation="v1 ComponentStatus is deprecated in v1.19+",
     verbs=("get", "list"),
     strategy=Strategy(
         validate=lifecycle.checked(names.dns1123_subdomain, lifecycle.nothing, namespaced=False),

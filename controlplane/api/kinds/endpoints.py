@@ -61,6 +61,7 @@ ENDPOINTS = Kind(
     plural="endpoints",
     definition="io.k8s.api.core.v1.Endpoints",
     short_names=("ep",),
+    deprecation="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
     strategy=Strategy(
         default=_default,
         validate=_validate,

@@ -95,6 +95,18 @@ async def test_explained_to_the_last_field(kubectl: Kubectl, name: str) -> None:
     assert (found.status, "FIELDS:" in found.stdout) == (0, True), found.stderr
 
 
+async def test_who_uses_what_is_deprecated_is_told(kubectl: Kubectl) -> None:
+    shown = await kubectl("get", "componentstatuses")
+    assert [line.split() for line in shown.stdout.splitlines()[1:]] == [
+        ["controller-manager", "Healthy", "ok"],
+        ["etcd-0", "Healthy", "ok"],
+        ["scheduler", "Healthy", "ok"],
+    ]
+    assert shown.stderr == "Warning: v1 ComponentStatus is deprecated in v1.19+\n"
+    endpoints = await kubectl("get", "endpoints")
+    assert "Warning: v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice" in endpoints.stderr
+
+
 async def test_events_in_their_own_group_are_the_core_ones(kubectl: Kubectl) -> None:
     body = {
         "apiVersion": "events.k8s.io/v1",
