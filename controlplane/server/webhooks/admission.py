@@ -150,7 +150,7 @@ class Webhooks:
                 hook.peer, "POST", url, body=body, headers=HEADERS, seconds=hook.seconds
             )
             if not 200 <= code < 300:
-                raise CallFailed(f"{_said(data) or 'an error on the server'} (code {code})")
+                raise CallFailed(_refused(code, data))
             return answer(data, uid, version)
         except CallFailed as error:
             _fail_or_ignore(hook, f"failed to call webhook: {error}")
@@ -189,5 +189,11 @@ def _settle(request: Attributes, hook: Hook, answered: Answer) -> None:
         raise refusal(hook.name, answered.status)
 
 
-def _said(data: bytes) -> str:
-    return data[:256].decode(errors="replace").strip()
+def _refused(code: int, data: bytes) -> str:
+    """What a Go client says of an answer without an AdmissionReview."""
+    said = data[:1024].decode(errors="replace").strip()
+    if code == 404:
+        return "the server could not find the requested resource"
+    if code >= 500:
+        return f'an error on the server ("{said or "unknown"}") has prevented the request from succeeding'
+    return f"the server rejected our request for an unknown reason (code {code})"
