@@ -16,6 +16,13 @@ from controlplane.client.interface import Client
 from controlplane.client.recorder import EventRecorder
 from controlplane.controllers.meta import is_deleting, with_metadata
 
+_OWNED = "owned"
+
+
+def _owned_in(claim: Object) -> tuple[str, ...]:
+    """The namespace of a claim that goes with something else."""
+    return (claim["metadata"]["namespace"],) if claim["metadata"].get("ownerReferences") else ()
+
 
 def claim_names(sts: Object, ordinal: int) -> dict[str, str]:
     """The claims of one pod, by the name of their template."""
@@ -81,6 +88,7 @@ class StatefulClaims:
         self._client = client
         self._recorder = recorder
         self.informer = informers.of(PERSISTENT_VOLUME_CLAIM)
+        self.informer.add_index(_OWNED, _owned_in)
 
     async def ensure(self, sts: Object, ordinal: int) -> None:
         """Makes the claims of one pod that are missing; raises ApiError."""
@@ -107,9 +115,11 @@ class StatefulClaims:
             return
         policy = sts["spec"].get("persistentVolumeClaimRetentionPolicy") or {}
         keeps = "Delete" not in policy.values()
+        if keeps and not self.informer.by_index(_OWNED, sts["metadata"]["namespace"]):
+            return
         for name in claim_names(sts, ordinal).values():
             claim = self.informer.get(name, sts["metadata"]["namespace"])
-            if claim is None or is_deleting(claim) or (keeps and "ownerReferences" not in claim["metadata"]):
+            if claim is None or is_deleting(claim):
                 continue
             wanted = owners(sts, pod, claim, scaled_away=scaled_away)
             if wanted == (claim["metadata"].get("ownerReferences") or []):

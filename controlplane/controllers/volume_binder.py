@@ -29,7 +29,8 @@ from controlplane.controllers.volume_provisioner import Provisioner, ProvisionFa
 DELAYED = "WaitForFirstConsumer"
 RETRY_SECONDS = 15.0
 """How long after a volume could not be made or deleted it is tried again, as upstream's resync."""
-_PENDING = "pending"
+_PENDING, _NAMED, _FREE = "pending", "named", "free"
+"""Names of indexes: claims without a volume, volumes by the claim that they name, and those that name none."""
 _LOST_REFERENCE = "Bound claim has lost reference to PersistentVolume. Data on the volume is lost!"
 _LOST_VOLUME = "Bound claim has lost its PersistentVolume. Data on the volume is lost!"
 Said = tuple[Literal["Normal", "Warning"], str, str]
@@ -49,6 +50,8 @@ class VolumeBinder:
         self._pods = informers.of(POD)
         self._pods.add_index(claims.BY_CLAIM, claims.by_claim)
         self._claims.add_index(_PENDING, _pending_class)
+        self._volumes.add_index(_NAMED, _named_claim)
+        self._volumes.add_index(_FREE, _free_class)
         self._recorder = EventRecorder(client, "persistentvolume-controller")
         self._claim_work: Reconciler[ObjectKey] = Reconciler("claim-binder", self._sync_claim)
         self._volume_work: Reconciler[str] = Reconciler("volume-binder", self._sync_volume)
@@ -155,7 +158,7 @@ class VolumeBinder:
         storage_class = self._classes.get(claims.class_of(claim) or "")
         delayed = storage_class is not None and storage_class.get("volumeBindingMode") == DELAYED
         chosen = annotation(claim, claims.SELECTED_NODE)
-        volume = best(claim, self._volumes.list(), delayed=delayed)
+        volume = best(claim, self._candidates(claim), delayed=delayed)
         if volume is not None:
             await self._bind(volume, claim)
             return None
@@ -170,6 +173,11 @@ class VolumeBinder:
             await self._stay_pending(claim, ("Warning", "ProvisioningFailed", said))
             return None
         return await self._provision(claim, storage_class)
+
+    def _candidates(self, claim: Object) -> list[Object]:
+        """The volumes that name a claim, and those of its class that are free."""
+        free = self._volumes.by_index(_FREE, claims.class_of(claim) or "")
+        return [*self._volumes.by_index(_NAMED, claims.index_key(claim)), *free]
 
     def _waits_for_pod(self, claim: Object) -> Said:
         pods = self._pods.by_index(claims.BY_CLAIM, claims.index_key(claim))
@@ -404,3 +412,12 @@ def _pending_class(claim: Object) -> Iterable[str]:
         return ()
     name = claim["spec"].get("volumeName")
     return (f"={name}",) if name else (claims.class_of(claim) or "",)
+
+
+def _named_claim(volume: Object) -> Iterable[str]:
+    reference = volume["spec"].get("claimRef") or {}
+    return (f"{reference.get('namespace')}/{reference.get('name')}",) if reference else ()
+
+
+def _free_class(volume: Object) -> Iterable[str]:
+    return (claims.class_of(volume) or "",) if is_free(volume) else ()
