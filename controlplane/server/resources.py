@@ -229,8 +229,11 @@ def _verb(request: web.BaseRequest, target: Target) -> str:
     verb = (proxying.METHODS if target.subresource == "proxy" else _VERBS).get(request.method)
     if verb is None:
         raise MethodNotAllowed(NOT_ALLOWED)
+    if request.method == "HEAD" and (target.subresource in STREAMS or _watches(request, target)):
+        # Their answers have no end, or are no answers to be described.
+        raise MethodNotAllowed(NOT_ALLOWED)
     if verb == "get" and not target.subresource:
-        if target.legacy_watch or parameters.flag(request.query, "watch"):
+        if _watches(request, target):
             return "watch"
         return "get" if target.name else "list"
     if target.name:
@@ -242,6 +245,10 @@ def _verb(request: web.BaseRequest, target: Target) -> str:
     if verb in ("update", "patch"):
         raise MethodNotAllowed(NOT_ALLOWED)
     return verb
+
+
+def _watches(request: web.BaseRequest, target: Target) -> bool:
+    return not target.subresource and (target.legacy_watch or parameters.flag(request.query, "watch"))
 
 
 def _parse_patch(data: bytes) -> Any:
