@@ -7,19 +7,22 @@ nodes and pods, and one rule for the range of load balancers takes the place of 
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network
+
 from netsim.vpc.plan import VpcPlan
 from netsim.vpc.policy import ANYWHERE, LOWEST_PRIORITY, FirewallRule
 from netsim.vpc.uplink import LINK_POOL
 
 IMPLIED_ALLOW_EGRESS = FirewallRule("implied-allow-egress", "egress", "allow", LOWEST_PRIORITY)
 IMPLIED_DENY_INGRESS = FirewallRule("implied-deny-ingress", "ingress", "deny", LOWEST_PRIORITY)
+AUTO_MODE_RANGE = "10.128.0.0/9"
 _DEFAULT_PRIORITY = 65534
 _OF_PODS = ("tcp", "udp", "icmp", "esp", "ah", "sctp")
 
 
 def default_rules(plan: VpcPlan) -> tuple[FirewallRule, ...]:
     """All but the implied ones."""
-    nodes = tuple(subnet.range for subnet in plan.subnets)
+    nodes = _of_nodes(plan)
     pods = tuple(each for subnet in plan.subnets for each in plan.routed_pod_ranges(subnet))
     control_plane = (f"{plan.api_address}/32", str(LINK_POOL))
     of_pods = (_of_cluster(plan, "all", pods, _OF_PODS),) if pods else ()
@@ -33,6 +36,13 @@ def default_rules(plan: VpcPlan) -> tuple[FirewallRule, ...]:
         _of_cluster(plan, "master", control_plane, ("all",)),
         FirewallRule("k8s-fw-load-balancers", destination_ranges=(plan.load_balancer_range,)),
     )
+
+
+def _of_nodes(plan: VpcPlan) -> tuple[str, ...]:
+    """The subnets' ranges; as on GCP one for all, where they lie in that of auto mode networks."""
+    ranges = tuple(subnet.range for subnet in plan.subnets)
+    auto = IPv4Network(AUTO_MODE_RANGE)
+    return (AUTO_MODE_RANGE,) if all(IPv4Network(each).subnet_of(auto) for each in ranges) else ranges
 
 
 def rule_names(cluster: str) -> tuple[str, ...]:

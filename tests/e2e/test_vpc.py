@@ -39,7 +39,7 @@ spec:
       secondaryRanges: [{name: few, range: 10.222.0.0/28}]
     serviceRange: 10.223.0.0/20
     firewall:
-    - {name: no-8081, action: deny, priority: 900, protocols: ["tcp:8081"], targetTags: [web]}
+    - {name: no-8081, action: deny, priority: 900, protocols: ["tcp:8081"], targetTags: [web], logging: true}
     paths:
     - {between: [us-east1, us-west1], rate: 500Mbit}
 """
@@ -121,10 +121,16 @@ def test_pods_services_and_names_across_subnets_behind_the_firewall(custom: Clus
     server = custom.json("-n", "kube-system", "get", "service", "kube-dns")["spec"]["clusterIP"]
     (netns,) = Path("/run/netns").glob(f"{custom.name}-default-west-*")
     assert texts(ask(netns, "web-2.cluster.local", server=server)) == ["10.196.0.12"]
-    with namespace.entered(netns), socket.socket() as client:
-        client.settimeout(1)
-        with pytest.raises(TimeoutError):
-            client.connect((east, 8081))
+    assert (
+        logged_denial(custom, netns, (east, 8081)).items()
+        >= {
+            "rule": "no-8081",
+            "action": "deny",
+            "source": west,
+            "destination": east,
+            "port": 8081,
+        }.items()
+    )
     told = custom.netsim("reach", "--from", "pod/west", "--to", "pod/east", "--port", "8081", "-o", "json", check=False)
     (cell,) = json.loads(told.stdout)
     assert cell["reason"] == "denied by VPC firewall rule no-8081; see: netsim vpc firewall"
@@ -139,6 +145,23 @@ def test_pods_services_and_names_across_subnets_behind_the_firewall(custom: Clus
     refused = run("ip", "netns", "exec", netns.name, "ping", "-c1", "-W1", "-Mdo", "-s1432", west, check=False)
     run(*link, "1460")
     assert "mtu = 1300" in refused.stdout, "the router's answer finds its way into the pod"
+
+
+def logged_denial(cluster: Cluster, netns: Path, target: tuple[str, int]) -> dict[str, Any]:
+    """What `netsim vpc log` says while somebody in a namespace tries to connect and cannot."""
+    argv = [str(BIN / "netsim"), "vpc", "log", "-o", "json", "--name", cluster.name]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as log:
+        assert log.stdout is not None
+        os.set_blocking(log.stdout.fileno(), False)
+        try:
+            while not (line := log.stdout.readline()):
+                with namespace.entered(netns), socket.socket() as client:
+                    client.settimeout(0.3)
+                    with pytest.raises(TimeoutError):
+                        client.connect(target)
+        finally:
+            log.terminate()
+    return dict(json.loads(line))
 
 
 def vpc(cluster: Cluster, what: str) -> Any:

@@ -23,6 +23,7 @@ Examples:
   sudo netsim vpc routes -o json --name lab
   sudo netsim vpc log                     connections by rules that have logging: true, as they come"""
 _LOG_POLL_SECONDS = 0.5
+_SHOWN = 4
 Document = dict[str, Any]
 
 
@@ -235,13 +236,19 @@ def _firewall(found: Sequence[Document]) -> str:
             each["priority"],
             each["action"],
             ",".join(each["protocols"]),
-            ",".join([*each["sourceRanges"], *(f"tag:{tag}" for tag in each["sourceTags"])]) or "any",
-            ",".join([*each["destinationRanges"], *(f"tag:{tag}" for tag in each["targetTags"])]) or "any",
+            _some([*each["sourceRanges"], *(f"tag:{tag}" for tag in each["sourceTags"])]),
+            _some([*each["destinationRanges"], *(f"tag:{tag}" for tag in each["targetTags"])]),
             "?" if each["packets"] is None else each["packets"],
         )
         for each in found
     ]
     return table(("RULE", "DIRECTION", "PRIORITY", "ACTION", "PROTOCOLS", "FROM", "TO OR TARGET", "PACKETS"), rows)
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first few; JSON has all."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ",".join(names[:_SHOWN]) + more or "any"
 
 
 def _paths(found: Sequence[Document]) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from controlplane.config import ClusterConfig, ConfigError, NodeConfig, ResolvedCluster
-from controlplane.config.placement import resolve_node
+from controlplane.config.placement import PodRanges, pod_prefix, resolve_node
 from controlplane.config.resolve import resolve
 from controlplane.config.types import SubnetConfig
 
@@ -65,3 +67,14 @@ def test_a_nodes_own_number_of_pods_sets_the_size_of_its_range() -> None:
     nodes = (NodeConfig("a", max_pods=256), NodeConfig("b", max_pods=8), NodeConfig("c"), NodeConfig("d", max_pods=8))
     found = [str(node.pod_range) for node in resolved(ClusterConfig(nodes=nodes)).nodes]
     assert found == ["10.44.2.0/23", "10.44.0.16/28", "10.44.1.0/24", "10.44.0.32/28"]
+
+
+@given(st.lists(st.integers(8, 256), max_size=60), st.integers(20, 28))
+def test_ranges_of_any_sizes_never_overlap_nor_leave_the_subnets(sizes: list[int], prefix: int) -> None:
+    around = IPv4Network(f"10.60.0.0/{prefix}")
+    ranges = PodRanges(around)
+    given_away = [found for size in sizes if (found := ranges.take(pod_prefix(size))) is not None]
+    assert all(found.subnet_of(around) for found in given_away)
+    assert sum(found.num_addresses for found in collapse_addresses(given_away)) == sum(
+        found.num_addresses for found in given_away
+    )
