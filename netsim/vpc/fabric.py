@@ -155,9 +155,12 @@ class Vpc:
         overlay.sync_router(self._inside(), self.plan, members)
         for node in members:
             # A node whose peers are as they were is not entered: of many nodes only one has changed, mostly.
-            if self._peers.get(node.name) != members:
+            before = self._peers.get(node.name, ())
+            if before != members:
                 with namespace.entered(self.plan.node_path(node.name)), Netlink() as inside:
                     overlay.sync_node(inside, self.plan, node, members)
+                    if node not in before:
+                        overlay.ensure_masquerade(self.plan, node)
                 self._peers[node.name] = members
 
     def _at_host(self) -> Netlink:

@@ -38,7 +38,6 @@ def sync_node(netlink: Netlink, plan: VpcPlan, node: NodePlan, nodes: Iterable[N
     vtep = _ensure_vtep(netlink, plan, node.name, link.get_link(netlink, NODE_NIC), node.address)
     netlink.send(address.new_address(vtep.index, f"{_inner(node)}/32", replace=True))
     _sync_peers(netlink, plan, vtep, [each for each in nodes if each.name != node.name and each.pod_range])
-    _sync_masquerade(plan, node)
 
 
 def sync_router(netlink: Netlink, plan: VpcPlan, nodes: Iterable[NodePlan]) -> None:
@@ -46,6 +45,16 @@ def sync_router(netlink: Netlink, plan: VpcPlan, nodes: Iterable[NodePlan]) -> N
     bridge = link.get_link(netlink, plan.subnets[0].bridge)
     vtep = _ensure_vtep(netlink, plan, ROUTER, bridge, plan.api_address)
     _sync_peers(netlink, plan, vtep, [each for each in nodes if each.pod_range])
+
+
+def ensure_masquerade(plan: VpcPlan, node: NodePlan) -> None:
+    """FLANNEL-POSTRTG of a node, in its namespace, which the calling thread is in; it knows nothing of other nodes."""
+    if not node.pod_range:
+        return
+    text = masquerade_text(plan, node)
+    if _JUMP not in firewall.save("nat").splitlines():
+        text = text.replace("COMMIT", f"{_JUMP}\nCOMMIT")
+    firewall.restore(text)
 
 
 def masquerade_text(plan: VpcPlan, node: NodePlan) -> str:
@@ -88,13 +97,6 @@ def _sync_peers(netlink: Netlink, plan: VpcPlan, vtep: Link, peers: Sequence[Nod
         for peer in peers
     ]
     route.reconcile(netlink, ways, lambda found: found.protocol == route.OVERLAY_PROTOCOL)
-
-
-def _sync_masquerade(plan: VpcPlan, node: NodePlan) -> None:
-    text = masquerade_text(plan, node)
-    if _JUMP not in firewall.save("nat").splitlines():
-        text = text.replace("COMMIT", f"{_JUMP}\nCOMMIT")
-    firewall.restore(text)
 
 
 def _inner(node: NodePlan) -> str:
