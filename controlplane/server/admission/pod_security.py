@@ -66,9 +66,10 @@ def _matters(request: Attributes) -> bool:
 
 
 def _labels(request: Attributes, store: Store) -> Mapping[str, str]:
+    """The labels of the request's namespace that are about pod security: for most there are none."""
     found = store.latest(Key(NAMESPACE.resource, "", request.namespace))
     labels: Mapping[str, str] = found.document["metadata"].get("labels", {}) if found is not None else {}
-    return labels
+    return {key: value for key, value in labels.items() if key.startswith(PREFIX)}
 
 
 def _level(labels: Mapping[str, str], mode: str) -> str:
@@ -83,9 +84,10 @@ def _shown(labels: Mapping[str, str], mode: str) -> str:
 
 def _check_pod(request: Attributes, store: Store) -> None:
     labels = _labels(request, store)
+    if not labels:
+        return
     metadata, spec = request.obj["metadata"], request.obj.get("spec", {})
-    enforced = _level(labels, "enforce")
-    wrong = violations(enforced, metadata, spec)
+    wrong = violations(_level(labels, "enforce"), metadata, spec)
     if wrong:
         why = f'violates PodSecurity "{_shown(labels, "enforce")}": {sentence(wrong)}'
         raise wording.forbidden(POD, request.name, why)
