@@ -16,6 +16,7 @@
     ├── TooManyRequests       429  TooManyRequests
     ├── InternalError         500  InternalError
     ├── ServiceUnavailable    503  ServiceUnavailable
+    ├── TimedOut              504  Timeout
     └── StorageError          507  InternalError: the write was refused, the store is whole
 
 Codes, reasons and causes follow k8s.io/apimachinery/pkg/api/errors; field errors follow
@@ -89,7 +90,15 @@ class Conflict(ApiError):
 
 
 class Expired(ApiError):
+    """A version that is forgotten; `continue_token` begins where a list stopped, at the present version."""
+
     code, reason = 410, "Expired"
+    continue_token = ""
+
+    def status(self) -> dict[str, Any]:
+        """As of any error, with the token where a list keeps it."""
+        found = super().status()
+        return found | {"metadata": {"continue": self.continue_token}} if self.continue_token else found
 
 
 class RequestTooLarge(ApiError):
@@ -127,6 +136,10 @@ class InternalError(ApiError):
 
 class ServiceUnavailable(ApiError):
     code, reason = 503, "ServiceUnavailable"
+
+
+class TimedOut(ApiError):
+    code, reason = 504, "Timeout"
 
 
 class StorageError(ApiError):

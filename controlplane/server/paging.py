@@ -13,10 +13,20 @@ from typing import Any
 
 import orjson
 
-from controlplane.api.errors import BadRequest
+from controlplane.api.errors import BadRequest, Expired, TimedOut
 from controlplane.server.requests import ListOptions
 from controlplane.server.watching import EVERYTHING, Selection
 from controlplane.store import Revision, Store
+
+PRESENT = -1
+"""The snapshot of a token that goes on with what is there now, whatever has changed since the first page."""
+
+TOO_OLD = (
+    "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
+    "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. "
+    "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
+    "deleted between the time the first chunk was returned and now may show up in the list."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +73,33 @@ def parse_version(text: str) -> int:
 
 def _position(store: Store, options: ListOptions) -> tuple[int, tuple[str, str] | None]:
     if options.continue_token:
-        return _parse_token(options.continue_token)
-    if options.resource_version_match == "Exact":
-        return min(parse_version(options.resource_version), store.revision), None
-    if options.resource_version:
-        parse_version(options.resource_version)
-    return store.revision, None
+        if options.resource_version not in ("", "0"):
+            raise BadRequest("specifying resource version is not allowed when using continue")
+        return _continued(store, options.continue_token)
+    number = parse_version(options.resource_version) if options.resource_version else 0
+    if number > store.revision:
+        raise _too_large(number, store.revision)
+    return number if options.resource_version_match == "Exact" else store.revision, None
+
+
+def _continued(store: Store, token: str) -> tuple[int, tuple[str, str]]:
+    number, after = _parse_token(token)
+    if number == PRESENT:
+        return store.revision, after
+    if number < store.oldest:
+        error = Expired(TOO_OLD)
+        error.continue_token = _token(PRESENT, after)
+        raise error
+    return number, after
+
+
+def _too_large(number: int, present: int) -> TimedOut:
+    """Of a version that is yet to come; upstream waits three seconds for it first."""
+    cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+    return TimedOut(
+        f"Too large resource version: {number}, current: {present}",
+        details={"causes": [cause], "retryAfterSeconds": 1},
+    )
 
 
 def _token(number: int, after: tuple[str, str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from controlplane.api.errors import BadRequest, FieldError, Invalid
-from controlplane.api.field import forbidden, invalid, required, too_long
+from controlplane.api.field import forbidden, invalid, not_supported, required, too_long
 from controlplane.api.patch import PatchType
 from controlplane.server.requests import DeleteOptions, FieldValidation, ListOptions, Propagation, User, WriteOptions
 
@@ -14,6 +14,9 @@ Query = Mapping[str, str]
 
 MANAGER_BOUND = 128
 """Bytes of a field manager's name."""
+
+MATCH = "resourceVersionMatch"
+CONTINUED = "resourceVersionMatch is forbidden when continue is provided"
 
 
 def write_options(
@@ -57,8 +60,15 @@ def delete_options(query: Query, body: Any, user: User) -> DeleteOptions:
     )
 
 
-def list_options(query: Query, name: str = "") -> ListOptions:
-    """What a list selects; `name` narrows it to one object, as in a watch of one."""
+def list_options(query: Query, name: str = "", *, watch: bool = False) -> ListOptions:
+    """What a list or a watch selects; `name` narrows it to one object, as in a watch of one.
+
+    Invalid where the options contradict each other, as upstream's ValidateListOptions.
+    """
+    if "resourceVersionMatch" in query or "sendInitialEvents" in query:
+        errors = _watch_errors(query) if watch else _list_errors(query)
+        if errors:
+            raise Invalid.of("meta.k8s.io", "ListOptions", "", errors)
     fields = query.get("fieldSelector", "")
     if name:
         fields = f"metadata.name={name}" + (f",{fields}" if fields else "")
@@ -70,6 +80,39 @@ def list_options(query: Query, name: str = "") -> ListOptions:
         resource_version=query.get("resourceVersion", ""),
         resource_version_match=query.get("resourceVersionMatch", ""),
     )
+
+
+def _list_errors(query: Query) -> list[FieldError]:
+    match, version = query.get("resourceVersionMatch", ""), query.get("resourceVersion", "")
+    errors: list[FieldError] = []
+    if match:
+        if not version:
+            errors.append(forbidden(MATCH, "resourceVersionMatch is forbidden unless resourceVersion is provided"))
+        if query.get("continue"):
+            errors.append(forbidden(MATCH, CONTINUED))
+        if match not in ("Exact", "NotOlderThan"):
+            errors.append(not_supported(MATCH, match, ("Exact", "NotOlderThan", "")))
+        if match == "Exact" and version == "0":
+            errors.append(forbidden(MATCH, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
+    if "sendInitialEvents" in query:
+        errors.append(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+    return errors
+
+
+def _watch_errors(query: Query) -> list[FieldError]:
+    match, initial = query.get("resourceVersionMatch", ""), "sendInitialEvents" in query
+    errors: list[FieldError] = []
+    if initial and match != "NotOlderThan":
+        errors.append(forbidden(MATCH, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"))
+    if match:
+        if not initial:
+            text = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+            errors.append(forbidden(MATCH, text))
+        if match != "NotOlderThan":
+            errors.append(not_supported(MATCH, match, ("NotOlderThan",)))
+        if query.get("continue"):
+            errors.append(forbidden(MATCH, CONTINUED))
+    return errors
 
 
 def flag(query: Query, name: str) -> bool:

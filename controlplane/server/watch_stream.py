@@ -45,9 +45,9 @@ class WatchStreams:
         query = exchange.request.query
         seconds = parameters.integer(query, "timeoutSeconds", 0) or random.uniform(*DEFAULT_SECONDS)
         renderer = EventRenderer(target.kind, exchange.wanted, include_of(query.get("includeObject", "")))
-        selected = parameters.list_options(query, target.name)
+        selected = parameters.list_options(query, target.name, watch=True)
         try:
-            initial, watch = self._begin(target, selected)
+            initial, watch = self._begin(target, selected, _wants_initial(query))
         except ApiError as error:
             if error.code != 410:
                 raise
@@ -68,11 +68,12 @@ class WatchStreams:
             watch.close()
         return stream
 
-    def _begin(self, target: Target, selected: ListOptions) -> tuple[list[Event], Watch]:
-        """The watch, and what it shows first: the present objects when it starts from no version in particular."""
+    def _begin(self, target: Target, selected: ListOptions, initial: bool) -> tuple[list[Event], Watch]:
+        """The watch, and what it shows first: the present objects, if `initial`."""
         version = selected.resource_version
-        begin_now = version in ("", "0") or selected.resource_version_match == "NotOlderThan"
-        after = self._registry.store.revision if begin_now else paging.parse_version(version)
+        after = self._registry.store.revision
+        if not initial and version not in ("", "0"):
+            after = paging.parse_version(version)
         watch = self._registry.watch(
             target.kind,
             target.namespace,
@@ -80,7 +81,7 @@ class WatchStreams:
             label_selector=selected.label_selector,
             field_selector=selected.field_selector,
         )
-        if not begin_now:
+        if not initial:
             return [], watch
         present = ListOptions(label_selector=selected.label_selector, field_selector=selected.field_selector)
         page = self._registry.list(target.kind, target.namespace, present)
@@ -112,6 +113,13 @@ class WatchStreams:
                 await _write(stream, [renderer.line(event.type, event.revision) for event in events])
             elif bookmarks and not watch.pending:
                 await stream.write(renderer.bookmark(self._registry.store.revision))
+
+
+def _wants_initial(query: parameters.Query) -> bool:
+    """Whether the present objects come first: if that is asked for, or, if nothing is said, without a version."""
+    if "sendInitialEvents" in query:
+        return parameters.flag(query, "sendInitialEvents")
+    return query.get("resourceVersion", "") in ("", "0")
 
 
 async def _write(stream: web.StreamResponse, lines: Sequence[bytes]) -> None:

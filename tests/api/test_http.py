@@ -319,3 +319,52 @@ async def test_evictions_of_old_clients_are_taken(
     eviction = {"apiVersion": version, "kind": "Eviction", "metadata": {"name": "one", "namespace": "default"}}
     async with session.post("/api/v1/namespaces/default/pods/one/eviction", json=eviction) as response:
         assert response.status == code
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "message"),
+    [
+        ("resourceVersionMatch=Exact", 422, "resourceVersionMatch is forbidden unless resourceVersion is provided"),
+        (
+            "resourceVersionMatch=Exact&resourceVersion=0",
+            422,
+            'resourceVersionMatch \\"exact\\" is forbidden for resourceVersion \\"0\\"',
+        ),
+        (
+            "resourceVersionMatch=x&resourceVersion=1",
+            422,
+            'Unsupported value: \\"x\\": supported values: \\"Exact\\", \\"NotOlderThan\\", \\"\\"',
+        ),
+        ("sendInitialEvents=true", 422, "sendInitialEvents is forbidden for list"),
+        ("watch=1&sendInitialEvents=true", 422, "sendInitialEvents requires setting resourceVersionMatch to"),
+        ("watch=1&resourceVersionMatch=NotOlderThan", 422, "is forbidden for watch unless sendInitialEvents is"),
+        ("resourceVersion=99999999", 504, "Too large resource version: 99999999, current: "),
+        ("resourceVersion=99999999&resourceVersionMatch=Exact", 504, "Too large resource version: 99999999, current: "),
+        ("continue=abc", 400, "continue key is not valid"),
+    ],
+)
+async def test_options_of_lists(session: aiohttp.ClientSession, query: str, code: int, message: str) -> None:
+    async with session.get(f"/api/v1/pods?{query}") as response:
+        assert (response.status, message in await response.text()) == (code, True), await response.text()
+
+
+async def test_a_list_goes_on_after_its_snapshot_is_forgotten(served: Served, session: aiohttp.ClientSession) -> None:
+    for name in "abc":
+        await served.local.create(CONFIG_MAP, {"metadata": {"name": name}}, "default")
+    base = "/api/v1/namespaces/default/configmaps"
+
+    async def page(**query: str) -> Any:
+        async with session.get(base, params=query) as response:
+            return await response.json()
+
+    token = (await page(limit="1"))["metadata"]["continue"]
+    both = await page(resourceVersion="5", **{"continue": token})
+    assert both["message"] == "specifying resource version is not allowed when using continue"
+    await served.local.delete(CONFIG_MAP, "b", "default")
+    served.registry.store._history.floor = served.registry.store.revision
+    expired = await page(limit="1", **{"continue": token})
+    assert (expired["code"], expired["reason"]) == (410, "Expired")
+    assert expired["message"].startswith("The provided continue parameter is too old to display a consistent list")
+    rest = await page(**{"continue": expired["metadata"]["continue"]})
+    assert "c" in [one["metadata"]["name"] for one in rest["items"]]
+    assert "b" not in [one["metadata"]["name"] for one in rest["items"]]
