@@ -10,7 +10,7 @@ import asyncio
 import functools
 import logging
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from controlplane.api.kinds import CONFIG_MAP, POD, SECRET, SERVICE
 from controlplane.api.types import Kind, Object
@@ -18,7 +18,7 @@ from controlplane.client.informer import Handler, Informer, Informers
 from controlplane.client.interface import Client
 from controlplane.client.recorder import EventRecorder
 from controlplane.client.workqueue import Reconciler
-from controlplane.node import pause, pulls, standins
+from controlplane.node import log_rotation, pause, pulls, standins
 from controlplane.node.config import NodeConfig
 from controlplane.node.connection import Connection
 from controlplane.node.errors import NodeError
@@ -136,8 +136,9 @@ class NodeAgent(Streams):
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._warm_up(), name=f"stand-in-{self._config.name}")
                 group.create_task(self._refresh(), name=f"volumes-{self._config.name}")
+                group.create_task(VolumesInUse(self._parts.storage).run(), name=f"volumes-in-use-{self._config.name}")
                 group.create_task(
-                    VolumesInUse(self._parts.storage).run(), name=f"volumes-in-use-{self._config.name}"
+                    log_rotation.run(self._running_containers, self._parts.spawner), name=f"logs-{self._config.name}"
                 )
                 group.create_task(self._parts.recorder.run(), name=f"events-{self._config.name}")
                 group.create_task(self._parts.registration.run(), name=f"lease-{self._config.name}")
@@ -152,6 +153,12 @@ class NodeAgent(Streams):
             self._states[pod["metadata"]["uid"]] = PodState(pod, container_states(pod))
         for informer, handler in self._handlers:
             informer.add_handler(handler)
+
+    def _running_containers(self) -> Iterator[Container]:
+        for state in self._states.values():
+            for place in state.containers.values():
+                if place.running and place.current is not None:
+                    yield place.current
 
     async def _warm_up(self) -> None:
         """Has the stand-in compiled before the first pod wants it."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from controlplane.api.types import Object
+from controlplane.node import log_rotation
 from controlplane.node.errors import CreationFailure, NodeError, RuntimeFailure
 from controlplane.node.images.standin import control_directory
 from controlplane.node.parts import NodeParts
@@ -156,4 +157,4 @@ def _open_fifo(bundle: Path) -> int:
 
 def _remove_data(record: Record) -> None:
     shutil.rmtree(record.data_dir, ignore_errors=True)
-    Path(record.log_path).unlink(missing_ok=True)
+    log_rotation.remove(Path(record.log_path))

@@ -20,6 +20,7 @@ from controlplane.server.streams import LogOptions
 BLOCK = 65536
 SAFETY_SECONDS = 5.0
 """How long a follower sleeps at most, should a notification have been lost."""
+MISSING_SECONDS = 0.02
 
 _IN_MODIFY, _IN_ATTRIB, _IN_MOVE_SELF, _IN_DELETE_SELF = 0x2, 0x4, 0x800, 0x400
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -116,12 +117,13 @@ async def _lines(
                 file, changed = stack.enter_context(path.open("rb")), stack.enter_context(watcher.watch(path))
             elif last:
                 return
-            else:
-                await _either(changed, wake)
+            elif not _replaced(file, path):
+                # Where there is no file at this moment another is about to be begun, which no event tells.
+                await _either(changed, wake, seconds=SAFETY_SECONDS if path.exists() else MISSING_SECONDS)
 
 
 def _replaced(file: BinaryIO, path: Path) -> bool:
-    """Whether conmon has renamed a new file over this one, as it does at the largest size."""
+    """Whether another file has been begun: by conmon at its largest size, or after `log_rotation` put this one aside."""
     try:
         return not os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
@@ -143,10 +145,10 @@ async def _available(file: BinaryIO, options: LogOptions) -> AsyncIterator[bytes
         yield b"".join(_format(line, options) for line in block)
 
 
-async def _either(*events: asyncio.Event) -> None:
+async def _either(*events: asyncio.Event, seconds: float) -> None:
     tasks = [asyncio.ensure_future(event.wait()) for event in events]
     try:
-        await asyncio.wait(tasks, timeout=SAFETY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in tasks:
             task.cancel()

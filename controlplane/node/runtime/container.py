@@ -32,6 +32,8 @@ CREATE_SECONDS = 60.0
 KILL_SECONDS = 20.0
 SYNC_DESCRIPTOR = 3
 LOG_BYTES = 10 * 1024 * 1024
+MOST_LOG_BYTES = 5 * LOG_BYTES
+"""At which conmon itself begins the file anew: while no daemon runs, nobody rotates."""
 DEVICE_PROGRAM_WORDS = ("memlock", "bpf")
 """In what crun and runc say where device rules, on cgroup v2 an eBPF program, are not allowed."""
 LOST_EXIT_CODE = 137
@@ -242,7 +244,7 @@ class ContainerRuntime:
         argv += ["--name", record.container, "--runtime", self.spawner.runtime_path]
         argv += ["--runtime-arg", f"--root={self.state}", "--bundle", str(bundle), "--persist-dir", str(bundle)]
         argv += ["--container-pidfile", str(bundle / "pid"), "--conmon-pidfile", str(bundle / "conmon.pid")]
-        argv += ["--log-path", f"k8s-file:{record.log_path}", "--log-size-max", str(LOG_BYTES), "--no-sync-log"]
+        argv += ["--log-path", f"k8s-file:{record.log_path}", "--log-size-max", str(MOST_LOG_BYTES), "--no-sync-log"]
         argv += ["--socket-dir-path", str(bundle), "--full-attach", "--log-level", "error"]
         if plan.tty:
             argv.append("--terminal")
