@@ -144,7 +144,8 @@ def _netem(_netlink: Netlink) -> None:
 
 
 def _ipset(_netlink: Netlink) -> None:
-    firewall.run(["ipset", "create", "probe", "hash:ip"])
+    firewall.restore_sets("".join(f"create probe-{kind} hash:{kind} comment\n" for kind in ("ip", "net", "ip,port")))
+    firewall.restore("*filter\n-A FORWARD -m set --match-set probe-ip src -j DROP\nCOMMIT\n")
 
 
 _NAMESPACES = _Feature("network namespaces", "every node and pod is one", "CONFIG_NET_NS", _veth)
@@ -159,7 +160,7 @@ _FEATURES = (
     ),
     _Feature("overlayfs", "the root file systems of containers", "CONFIG_OVERLAY_FS", _overlay),
     _Feature("vxlan", "pod networks in vxlan mode", "CONFIG_VXLAN", _vxlan, required=False),
-    _Feature("ipset", "network policies", "CONFIG_IP_SET_HASH_IP", _ipset, required=False),
+    _Feature("ipset", "network policies", "CONFIG_IP_SET_HASH_* and CONFIG_NETFILTER_XT_SET", _ipset, required=False),
     _Feature("loop devices", "volumes of a size that is enforced", "CONFIG_BLK_DEV_LOOP", _loop, required=False),
     _Feature("netem", "delay and loss on links", "CONFIG_NET_SCH_NETEM", _netem, required=False),
 )
