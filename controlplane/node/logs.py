@@ -118,12 +118,16 @@ async def _lines(
             elif last:
                 return
             elif not _replaced(file, path):
-                # Where there is no file at this moment another is about to be begun, which no event tells.
-                await _either(changed, wake, seconds=SAFETY_SECONDS if path.exists() else MISSING_SECONDS)
+                await _either(changed, wake, seconds=_patience(path))
+
+
+def _patience(path: Path) -> float:
+    """How long to wait for an event; none tells that a file is begun where there is none at this moment."""
+    return SAFETY_SECONDS if path.exists() else MISSING_SECONDS
 
 
 def _replaced(file: BinaryIO, path: Path) -> bool:
-    """Whether another file has been begun: by conmon at its largest size, or after `log_rotation` put this one aside."""
+    """Whether another file has been begun: by conmon at its largest size, or since `log_rotation` put this one aside."""
     try:
         return not os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
