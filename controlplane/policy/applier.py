@@ -19,7 +19,7 @@ from controlplane.policy import kernel
 from controlplane.policy.denials import DenialLog, Denials
 from controlplane.policy.errors import PolicyNotApplied
 from controlplane.policy.restore import TABLE
-from controlplane.policy.rules import NodePolicy, compile_node
+from controlplane.policy.rules import DISPENSABLE, NodePolicy, compile_node
 from controlplane.policy.table import PolicyTable
 from netsim import changes, sysctl
 from netsim.errors import NetsimError, RulesRejected
@@ -73,7 +73,7 @@ class NodePolicies:
         self._failure: NetsimError | None = None
         self._failures = 0
         self._applied: NodePolicy | None = None
-        self._self_match = True
+        self._lacking: set[str] = set()
         self._recheck = False
 
     async def run(self) -> None:
@@ -146,7 +146,7 @@ class NodePolicies:
     async def _sync(self) -> None:
         self._wake.clear()
         version = self._table.version
-        wanted = compile_node(self._table.pods(self.config.node_name), self._table.members, self_match=self._self_match)
+        wanted = compile_node(self._table.pods(self.config.node_name), self._table.members, without=self._lacking)
         # Should the write fail or be cut off, what the kernel holds is unknown.
         before, self._applied = self._applied, None
         if before is not None and self._recheck:
@@ -160,17 +160,23 @@ class NodePolicies:
                 await self._inside(kernel.change, before, wanted)
                 self._tell(before, wanted)
         except RulesRejected as error:
-            if "bpf" not in error.line or not self._self_match:
-                raise
-            log.warning("no match bpf: a pod may be kept from itself", extra={"node": self.config.node_name})
-            self._self_match = False
-            self._wake.set()
+            self._do_without(error)
             return
         self._applied = wanted
         await self._watch_denials(wanted)
         async with self._settled:
             self.applied_version, self._failure = version, None
             self._settled.notify_all()
+
+    def _do_without(self, error: RulesRejected) -> None:
+        """Has the next sync leave out what the kernel refused, if it can be left out."""
+        words = error.line.split()
+        word = next((each for each in DISPENSABLE if each in words and each not in self._lacking), None)
+        if word is None:
+            raise error
+        log.warning("rules left out", extra={"node": self.config.node_name, "lacks": word, "so": DISPENSABLE[word]})
+        self._lacking.add(word)
+        self._wake.set()
 
     async def _checked(self, applied: NodePolicy) -> NodePolicy | None:
         """`applied` if the kernel still has it where it belongs, else None."""

@@ -11,13 +11,19 @@ kube-proxy's own rules. What a pod's own node sends or gets passes INPUT or OUTP
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from controlplane.policy import names
 from controlplane.policy.model import Block, Direction, NamedPort, Peer, Pod, Pods, Policy, Port, Rule, Selection
 from controlplane.policy.sets import LONGEST_COMMENT, AddressSet, block_members
 
+SELF_MATCH, LOG_TARGET = "bpf", "NFLOG"
+DISPENSABLE = {
+    SELF_MATCH: "a pod may be kept from itself",
+    LOG_TARGET: "denied packets are counted and not logged",
+}
+"""Matches and targets that a kernel may lack, and what is then not so."""
 NFLOG_GROUP = 100
 LOGGED_PER_SECOND, LOGGED_BURST = 10, 50
 JUMP = f'-m comment --comment "netsim network policies" -j {names.ROOT}'
@@ -68,11 +74,11 @@ def postures_of(policies: Sequence[Policy]) -> list[Posture]:
 
 
 def compile_node(
-    pods: Iterable[tuple[Pod, Sequence[Policy]]], members: Members, *, self_match: bool = True
+    pods: Iterable[tuple[Pod, Sequence[Policy]]], members: Members, *, without: Collection[str] = ()
 ) -> NodePolicy:
     """The rules of a node, given its pods, each with the policies that select it in the order of their names.
 
-    `self_match` says that the kernel has the match bpf, by which a pod is let through to itself.
+    `without` are those of `DISPENSABLE` that the kernel lacks: their rules are left out.
     """
     postures: dict[str, Posture] = {}
     selected: dict[str, dict[str, str]] = {}
@@ -84,19 +90,19 @@ def compile_node(
     if not postures:
         return NodePolicy()
     sets: dict[str, AddressSet] = {}
-    chains: dict[str, Sequence[str]] = {names.ROOT: list(_root(postures, self_match))}
+    chains: dict[str, Sequence[str]] = {names.ROOT: list(_root(postures, without))}
     for name in sorted(postures):
         sets[name] = AddressSet("hash:ip", selected[name], counters=True)
-        chains[name] = list(_posture_chain(postures[name], name, sets, members))
+        chains[name] = list(_posture_chain(postures[name], name, sets, members, without))
     return NodePolicy(chains, sets, postures)
 
 
-def _root(postures: Mapping[str, Posture], self_match: bool) -> Iterator[str]:
+def _root(postures: Mapping[str, Posture], without: Collection[str]) -> Iterator[str]:
     yield (
         f"-A {names.ROOT} -m conntrack --ctstate RELATED,ESTABLISHED "
         '-m comment --comment "replies, and connections that were there before a policy" -j RETURN'
     )
-    if self_match:
+    if SELF_MATCH not in without:
         yield (
             f'-A {names.ROOT} -m bpf --bytecode "{SAME_ADDRESS}" '
             '-m comment --comment "a pod may always reach itself" -j RETURN'
@@ -108,7 +114,9 @@ def _root(postures: Mapping[str, Posture], self_match: bool) -> Iterator[str]:
         yield f"-A {names.ROOT} -m set --match-set {name} {side} ! --update-counters {comment} -j {name}"
 
 
-def _posture_chain(posture: Posture, chain: str, sets: dict[str, AddressSet], members: Members) -> Iterator[str]:
+def _posture_chain(
+    posture: Posture, chain: str, sets: dict[str, AddressSet], members: Members, without: Collection[str]
+) -> Iterator[str]:
     for policy in posture.policies:
         for number, rule in enumerate(policy.rules(posture.direction) or (), 1):
             said = f"{policy.text} {posture.direction} rule {number}"
@@ -116,7 +124,8 @@ def _posture_chain(posture: Posture, chain: str, sets: dict[str, AddressSet], me
                 yield f"-A {chain} {match}{_comment(f'{said}: {what}')} -j RETURN"
     side = "src" if posture.direction == "egress" else "dst"
     log = f"-m limit --limit {LOGGED_PER_SECOND}/second --limit-burst {LOGGED_BURST}"
-    yield f"-A {chain} {log} -j NFLOG --nflog-prefix {chain} --nflog-group {NFLOG_GROUP}"
+    if LOG_TARGET not in without:
+        yield f"-A {chain} {log} -j NFLOG --nflog-prefix {chain} --nflog-group {NFLOG_GROUP}"
     # The set's own counters say which pod's packets these were.
     denied = _comment(f"denied: no {posture.direction} rule of {posture.text} allows it")
     yield f"-A {chain} -m set --match-set {chain} {side} {denied} -j DROP"

@@ -22,7 +22,7 @@ from tests.kernel.conftest import PREFIX
 from tests.kernel.world import run
 
 PORTS = (80, 81, 90, 8080)
-PATIENCE = 0.25
+PATIENCE = 0.15
 """Seconds until a connection is taken to be denied; here they take less than a millisecond."""
 
 LABELS: dict[str, dict[str, str]] = {

@@ -168,6 +168,25 @@ async def test_a_pod_does_not_start_when_its_policy_cannot_be_written(
         await policies.guard(web, ["10.44.1.2"])
 
 
+async def test_a_kernel_that_lacks_what_is_dispensable_denies_all_the_same(
+    api: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = firewall.restore
+
+    def lacking(text: str, **_: Any) -> None:
+        real(text.replace("--bytecode", "--no-such").replace("--nflog-group", "--no-such"))
+
+    monkeypatch.setattr(firewall, "restore", lacking)
+    web = await api.pod("web", status=False)
+    async with api.enforced() as policies:
+        await api.policy("deny", DENY)
+        await policies.guard(web, [api.world.pods["web"].address])
+        await until(lambda: "DROP" in api.world.saved().partition("NETSIM-IN")[2])
+        assert not await api.connects("client", "web")
+        assert "NFLOG" not in api.world.saved()
+        assert "bpf" not in api.world.saved()
+
+
 async def never(guarding: Awaitable[None]) -> bool:
     await guarding
     return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controlplane.policy import names, restore, sets
-from controlplane.policy.rules import JUMP, SAME_ADDRESS, compile_node
+from controlplane.policy.rules import DISPENSABLE, JUMP, SAME_ADDRESS, compile_node
 from controlplane.policy.sets import AddressSet
 from tests.unit.policy.conftest import WEB, compiled, make_pod, make_policy
 
@@ -58,11 +58,15 @@ def test_default_deny_of_both_directions() -> None:
     assert node.sets == {"NETSIM-EG-6IOKIYDCBXSGFIXW": of_pod, "NETSIM-IN-ESDZ7FUTTOQFZZ2T": of_pod}
 
 
-def test_a_kernel_without_the_match_bpf_gets_no_rule_with_it() -> None:
-    policy = make_policy("deny")
-    without = compile_node([(POD, [policy])], lambda _: {}, self_match=False)
-    assert "bpf" not in str(without.chains)
-    assert len(without.chains[names.ROOT]) == len(compile_node([(POD, [policy])], lambda _: {}).chains[names.ROOT]) - 1
+@pytest.mark.parametrize("word", DISPENSABLE)
+def test_what_a_kernel_lacks_can_be_left_out(word: str) -> None:
+    pods = [(POD, [make_policy("deny")])]
+    whole, without = compile_node(pods, lambda _: {}), compile_node(pods, lambda _: {}, without=[word])
+    lines = [line for chain in whole.chains.values() for line in chain if word in line]
+    assert len(lines) == 1
+    assert [line for chain in without.chains.values() for line in chain] == [
+        line for chain in whole.chains.values() for line in chain if line not in lines
+    ]
 
 
 def test_a_rule_says_in_a_comment_whose_it_is_and_what_it_allows() -> None:
