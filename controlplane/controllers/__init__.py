@@ -16,6 +16,7 @@ from controlplane.controllers.daemonset import DaemonSetController
 from controlplane.controllers.deployment import DeploymentController
 from controlplane.controllers.disruption import DisruptionController
 from controlplane.controllers.endpoints import EndpointsController
+from controlplane.controllers.endpoints_mirroring import EndpointsMirroring
 from controlplane.controllers.endpointslice import EndpointSliceController
 from controlplane.controllers.ephemeral_volumes import EphemeralVolumes
 from controlplane.controllers.event_expiry import EventExpiry
@@ -74,6 +75,7 @@ def build_controllers(client: Client, informers: Informers, config: ControllerCo
         ResourceQuotaController(client, informers),
         EndpointSliceController(client, informers),
         EndpointsController(client, informers),
+        EndpointsMirroring(client, informers),
         ServiceLoadBalancer(client, informers, config.load_balancer_range, config.load_balancer_routes),
         NodeLifecycleController(client, informers, grace_seconds=config.node_grace_seconds),
         TaintEvictionController(client, informers),

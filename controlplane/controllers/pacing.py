@@ -47,6 +47,11 @@ class Throttle(Generic[Key]):
         self._waiting.add(key)
         loop.call_at(due, self._release, key)
 
+    def rest(self, key: Key, seconds: float) -> None:
+        """Has the next reconcile of `key` not begin before `seconds` from now, for one that takes long."""
+        if seconds > self._seconds:
+            self._last[key] = asyncio.get_running_loop().time() + seconds - self._seconds
+
     def _release(self, key: Key) -> None:
         self._waiting.discard(key)
         self._pass_on(key, asyncio.get_running_loop().time())

@@ -35,6 +35,8 @@ from controlplane.controllers.pods import available_in, deletion_order, is_activ
 
 BURST_REPLICAS = 500
 STATUS_INTERVAL_SECONDS = 0.015
+SECONDS_PER_POD = 0.0001
+"""A large set is looked at less often: a look at a thousand pods takes several milliseconds."""
 
 
 class ReplicaSetController:
@@ -87,6 +89,7 @@ class ReplicaSetController:
             return None
         uid = rs["metadata"]["uid"]
         pods = await self._pods.claimed(rs)
+        self._throttle.rest(key, len(pods) * SECONDS_PER_POD)
         active = [pod for pod in pods if is_active(pod)]
         error = None
         if not is_deleting(rs) and self._control.expectations.satisfied(uid):
