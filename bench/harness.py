@@ -67,6 +67,8 @@ class Session:
     """What the benchmarks of one command share: how often to run, and where results go."""
 
     runs: int = 3
+    minutes: float = 2.0
+    """How long a benchmark goes on that looks for growth."""
     results: list[Result] = field(default_factory=list)
 
     def report(
@@ -122,7 +124,7 @@ def execute(benches: Sequence[tuple[str, Callable[[Session], None]]], arguments:
     facts = header()
     for name, value in facts.items():
         say(f"{name:>9}: {value}")
-    session = Session(runs=arguments.runs)
+    session = Session(runs=arguments.runs, minutes=arguments.minutes)
     for title, run in benches:
         say(f"\n{title}")
         _print_columns("figure", "ours (median)", "reference", "ratio", "target")
@@ -139,6 +141,9 @@ def parser(description: str | None = None) -> argparse.ArgumentParser:
     made.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
     made.add_argument(
         "--runs", type=int, default=3, metavar="N", help="runs of each figure, of which the median counts"
+    )
+    made.add_argument(
+        "--minutes", type=float, default=2.0, metavar="N", help="how long a benchmark goes on that looks for growth"
     )
     return made
 
