@@ -7,7 +7,7 @@ JSON dictionaries in the wire form (camelCase), which is what clients send and w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -77,12 +77,14 @@ class Conversion:
     `stored` is the kind in whose form they are kept; None where this is that kind, and only objects
     kept by an earlier storage version need converting. `to_stored` and `from_stored` take a decoded
     object, which they may take over but not change in place, and return one whose apiVersion and kind
-    are set. What the other version cannot say has to survive the way there and back.
+    are set. What the other version cannot say has to survive the way there and back. `prepare` is set
+    where others convert: it raises what those functions would, for all of the objects together.
     """
 
     to_stored: Callable[[Object], Object]
     from_stored: Callable[[Object], Object]
     stored: Kind | None = None
+    prepare: Callable[[Iterable[Object]], None] | None = None
 
 
 class ScalePaths(NamedTuple):

@@ -40,12 +40,14 @@ class LocalClient:
         return self._registry.scheme.stored()
 
     async def get(self, kind: Kind, name: str, namespace: str = "") -> Object:
+        await self._registry.prepare(kind, namespace, name)
         return self._registry.get(kind, name, namespace).document
 
     async def list(
         self, kind: Kind, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
     ) -> ObjectList:
         options = ListOptions(label_selector=label_selector, field_selector=field_selector)
+        await self._registry.prepare(kind, namespace)
         page = self._registry.list(kind, namespace, options)
         return ObjectList([revision.document for revision in page.revisions], str(page.resource_version))
 

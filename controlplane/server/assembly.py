@@ -28,6 +28,7 @@ from controlplane.server.admission.storage import (
 )
 from controlplane.server.aggregation.local import LocalServices
 from controlplane.server.bootstrap import ensure_system_objects
+from controlplane.server.conversion import Conversions
 from controlplane.server.custom import CustomResources
 from controlplane.server.dialing import Dialer
 from controlplane.server.outgoing import Outgoing, endpoints_of
@@ -62,10 +63,11 @@ async def open_registry(
         authorizer = RoleAuthorizer(store)
         accounts = ServiceAccountAdmission(account_patience)
         scheme = Scheme(SERVED, BODIES)
-        custom = CustomResources(store, scheme)
-        quota = ResourceQuotaAdmission(store, scheme)
+        conversions = Conversions()
+        custom = CustomResources(store, scheme, conversions)
         local = LocalServices(store, scheme)
         custom.follow(local.sync)
+        quota = ResourceQuotaAdmission(store, scheme)
         aggregation = Aggregation(store, authorizer.index.settle)
         registry = Registry(
             store,
@@ -101,6 +103,7 @@ async def open_registry(
             authorizer=authorizer,
         )
         outgoing = Outgoing(endpoints_of(registry), dialer or Dialer())
+        conversions.use(outgoing)
         registry.hooks = webhooks = Webhooks(store, scheme, outgoing)
         registry.add_settler(webhooks.settle)
         await ensure_system_objects(registry)

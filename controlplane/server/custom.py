@@ -18,6 +18,7 @@ from controlplane.api.kinds import CUSTOM_RESOURCE_DEFINITION
 from controlplane.api.meta import timestamp
 from controlplane.api.scheme import Scheme
 from controlplane.api.types import Kind, Object
+from controlplane.server.conversion import Conversions
 from controlplane.store import Key, Store
 
 log = logging.getLogger(__name__)
@@ -31,8 +32,9 @@ Names = dict[str, Any]
 class CustomResources:
     """The kinds that definitions add to `scheme`."""
 
-    def __init__(self, store: Store, scheme: Scheme) -> None:
+    def __init__(self, store: Store, scheme: Scheme, conversions: Conversions) -> None:
         self._scheme = scheme
+        self._conversions = conversions
         self._changed: Callable[[], None] = lambda: None
         self._served: dict[str, list[Kind]] = {}
         self._names: dict[str, tuple[str, Names]] = {}
@@ -63,7 +65,7 @@ class CustomResources:
 
     def _take(self, name: str, crd: Object) -> None:
         self._names[name] = (crd["spec"]["group"], crd["status"].get("acceptedNames", {}))
-        wanted = kinds_of(crd) if condition(crd, "Established") == "True" else []
+        wanted = kinds_of(crd, self._conversions.of(crd)) if condition(crd, "Established") == "True" else []
         for kind in self._served.pop(name, ()):
             self._scheme.remove(kind)
         for kind in wanted:

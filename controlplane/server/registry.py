@@ -128,8 +128,13 @@ class Registry:
 
     async def create(self, kind: Kind, namespace: str, body: Object, options: WriteOptions) -> Revision:
         """Stores a new object; AlreadyExists when there is one of its name."""
+        if not versions.is_remote(kind):
+            return await self._create_shown(kind, namespace, body, options)
+        return await self._until_settled(kind, lambda body: self._create_shown(kind, namespace, body, options), body)
+
+    async def _create_shown(self, kind: Kind, namespace: str, body: Object, options: WriteOptions) -> Revision:
         obj = self._to_stored(kind, namespace, self._decode(kind, body, options), options)
-        return versions.shown(kind, await self._create(kind.storage, namespace, obj, options))
+        return await versions.shown_now(kind, await self._create(kind.storage, namespace, obj, options))
 
     async def _create(
         self, kind: Kind, namespace: str, obj: Object, options: WriteOptions, *, applied: bool = False
@@ -167,7 +172,7 @@ class Registry:
     ) -> Revision:
         """Replaces the object, or its part; Conflict when `body` names a resourceVersion that is not current."""
         return await self._until_settled(
-            lambda body: self._update(kind, name, namespace, body, options, subresource), body
+            kind, lambda body: self._update(kind, name, namespace, body, options, subresource), body
         )
 
     async def _update(
@@ -199,7 +204,7 @@ class Registry:
             return (await self.apply(kind, name, namespace, body, options, subresource=subresource)).revision
         change: ChangeType = patch_type
         return await self._until_settled(
-            lambda body: self._patch(kind, name, namespace, body, change, options, subresource), body
+            kind, lambda body: self._patch(kind, name, namespace, body, change, options, subresource), body
         )
 
     async def _patch(
@@ -229,7 +234,7 @@ class Registry:
         Conflict where fields of other managers would change, unless the options have `force`.
         """
         return await self._until_settled(
-            lambda config: self._apply(kind, name, namespace, config, options, subresource), config
+            kind, lambda config: self._apply(kind, name, namespace, config, options, subresource), config
         )
 
     async def _apply(
@@ -247,13 +252,13 @@ class Registry:
                 raise wording.not_found(asked, name)
             made = applying.merged(kind, None, config, options)
             created = await self._create(kind, namespace, made, options, applied=True)
-            return Applied(versions.shown(asked, created), created=True)
+            return Applied(await versions.shown_now(asked, created), created=True)
         # The result shares parts with the object that it was made from, and is changed later.
         new = applying.merged(kind, versions.shown_object(kind, previous.decode()), config, options, subresource)
         new = decoding.decode_object(kind, new).object
         old = versions.shown_object(kind, previous.decode())
         stored = await self._store_update(kind, previous, old, new, subresource, options, applied=True)
-        stored = versions.shown(asked, stored)
+        stored = await versions.shown_now(asked, stored)
         return Applied(_shown(view, stored) if subresource else stored, created=False)
 
     async def modify(
@@ -267,7 +272,7 @@ class Registry:
 
     async def delete(self, kind: Kind, name: str, namespace: str, options: DeleteOptions) -> Deleted:
         """Removes the object, or marks it where a grace period or finalizers hold it."""
-        return await self._until_settled(lambda _: self._delete(kind, name, namespace, options), None)
+        return await self._until_settled(kind, lambda _: self._delete(kind, name, namespace, options), None)
 
     async def _delete(self, kind: Kind, name: str, namespace: str, options: DeleteOptions) -> Deleted:
         previous = self._latest(kind, name, namespace)
@@ -282,14 +287,14 @@ class Registry:
         held = namespaces.hold(obj) if kind is NAMESPACE else False
         gone = deletion.mark_deleted(kind, obj, options) if not held else False
         if not gone and obj == previous.document:
-            return Deleted(versions.shown(asked, previous), gone=False)
+            return Deleted(await versions.shown_now(asked, previous), gone=False)
         if not gone:
             written = await self._write(previous.key, obj, previous, write)
-            return Deleted(versions.shown(asked, written), gone=False)
+            return Deleted(await versions.shown_now(asked, written), gone=False)
         if options.dry_run:
-            return Deleted(versions.shown(asked, previous), gone=True)
+            return Deleted(await versions.shown_now(asked, previous), gone=True)
         removed = await self._remove(previous.key, obj, previous)
-        return Deleted(versions.shown(asked, removed), gone=True)
+        return Deleted(await versions.shown_now(asked, removed), gone=True)
 
     async def delete_collection(
         self, kind: Kind, namespace: str, selected: ListOptions, options: DeleteOptions
@@ -326,9 +331,21 @@ class Registry:
             raise wording.not_found(kind, name)
         return revision
 
-    async def _until_settled(self, attempt: Callable[[Any], Awaitable[Result]], body: Any) -> Result:
-        """The result of `attempt`, made again with `body` as it was where another write has overtaken it."""
-        if not self.hooks.active:
+    async def prepare(self, kind: Kind, namespace: str = "", name: str = "") -> None:
+        """Makes sure that what is stored can be read as objects of `kind`; InternalError when it cannot."""
+        if not versions.is_remote(kind):
+            return
+        if name:
+            found = self.store.get(Key(kind.storage.resource, namespace, name))
+            await versions.prepare(kind, [found] if found is not None else [])
+        else:
+            await versions.prepare(kind, self.store.objects(kind.storage.resource, namespace))
+
+    async def _until_settled(self, kind: Kind, attempt: Callable[[Any], Awaitable[Result]], body: Any) -> Result:
+        """The result of `attempt`; made again with `body` as it was where another write has overtaken it, or
+        where objects had to be converted for it.
+        """
+        if not self.hooks.active and not versions.is_remote(kind):
             return await attempt(body)
         original = orjson.dumps(body)
         for _ in range(OVERTAKEN_TRIES):
@@ -336,6 +353,8 @@ class Registry:
                 return await attempt(orjson.loads(original))
             except Overtaken:
                 continue
+            except versions.NotConverted as need:
+                await need.convert()
         return await attempt(orjson.loads(original))
 
     async def _mutated(
@@ -398,7 +417,7 @@ class Registry:
         old = versions.shown_object(kind.storage, previous.decode())
         new = view.merge(old, part)
         stored = await self._store_update(kind.storage, previous, old, new, subresource, options)
-        stored = versions.shown(kind, stored)
+        stored = await versions.shown_now(kind, stored)
         return _shown(view, stored) if subresource else stored
 
     async def _store_update(

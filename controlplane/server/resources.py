@@ -72,6 +72,8 @@ class Resources:
             return await self._subresource(exchange, target, verb)
         if verb not in target.kind.verbs:
             raise MethodNotAllowed(NOT_ALLOWED)
+        if target.kind.conversion is not None and verb != "create":
+            await self._registry.prepare(target.kind, target.namespace, target.name)
         match verb:
             case "get":
                 revision = self._registry.get(target.kind, target.name, target.namespace)

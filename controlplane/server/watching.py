@@ -6,7 +6,7 @@ or DELETED, whatever the store did.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -69,6 +69,12 @@ class Watch:
         Expired when the reader fell behind and was dropped.
         """
         changes = await self._watcher.take(seconds)
+        if versions.is_remote(self._kind):
+            states = [state for change in changes for state in (change.previous, change.current) if state is not None]
+            await versions.prepare(self._kind, states)
+        return self._events(changes)
+
+    def _events(self, changes: Sequence[Change]) -> list[Event]:
         if self._selection is EVERYTHING:
             events = [Event(_plain_type(change), change.current) for change in changes]
         else:

@@ -104,8 +104,6 @@ def warnings(crd: Object) -> list[str]:
     for index, version in enumerate(crd["spec"].get("versions", ())):
         schema = (version.get("schema") or {}).get("openAPIV3Schema") or {}
         found += unsupported_rules(schema, f"spec.versions[{index}].schema.openAPIV3Schema")
-    if crd["spec"]["conversion"].get("strategy") == "Webhook":
-        found.append("spec.conversion.strategy: netsim does not call conversion webhooks: only apiVersion is changed")
     return found
 
 

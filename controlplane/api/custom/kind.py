@@ -7,9 +7,9 @@ Objects are kept in the form of the storage version; the other versions are view
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property, partial
+from typing import Any, Protocol
 
 import orjson
 
@@ -83,19 +83,30 @@ class CustomSchema:
         return errors
 
 
-def kinds_of(crd: Object) -> list[Kind]:
+class Converts(Protocol):
+    """What converts between the versions of one definition, where it is not the apiVersion alone that differs."""
+
+    def to(self, target: str) -> Callable[[Object], Object]: ...
+
+    def prepare(self, objects: Iterable[Object], target: str) -> None: ...
+
+
+def kinds_of(crd: Object, converter: Converts | None = None) -> list[Kind]:
     """The kinds of the served versions; the one in whose form objects are kept is the first."""
     served = [version for version in crd["spec"]["versions"] if version.get("served")]
     if not served:
         return []
     storage = next((version for version in served if version.get("storage")), served[0])
     several = len(crd["spec"]["versions"]) > 1
-    kept = _kind(crd, storage, stored=None, converts=several)
-    others = [_kind(crd, version, stored=kept, converts=True) for version in served if version is not storage]
+    make = partial(_kind, crd, converter=converter if several else None)
+    kept = make(storage, stored=None, converts=several)
+    others = [make(version, stored=kept, converts=True) for version in served if version is not storage]
     return [kept, *others]
 
 
-def _kind(crd: Object, version: Mapping[str, Any], *, stored: Kind | None, converts: bool) -> Kind:
+def _kind(
+    crd: Object, version: Mapping[str, Any], *, stored: Kind | None, converts: bool, converter: Converts | None
+) -> Kind:
     spec = crd["spec"]
     accepted = crd.get("status", {}).get("acceptedNames") or spec["names"]
     subresources = version.get("subresources") or {}
@@ -105,10 +116,12 @@ def _kind(crd: Object, version: Mapping[str, Any], *, stored: Kind | None, conve
     conversion = None
     if converts or schema.has_defaults:
         target = stored.api_version if stored is not None else api_version
+        show = converter.to(api_version) if converter is not None else _renamed(api_version)
         conversion = Conversion(
-            to_stored=lambda obj: obj if obj["apiVersion"] == target else {**obj, "apiVersion": target},
-            from_stored=lambda obj: _shown(schema, api_version, obj),
+            to_stored=converter.to(target) if converter is not None else _renamed(target),
+            from_stored=lambda obj: _shown(schema, show(obj)),
             stored=stored,
+            prepare=partial(converter.prepare, target=api_version) if converter is not None else None,
         )
     verbs: tuple[str, ...] = ALL_VERBS
     if "deletionTimestamp" in crd["metadata"]:
@@ -124,12 +137,20 @@ def _kind(crd: Object, version: Mapping[str, Any], *, stored: Kind | None, conve
         categories=tuple(accepted.get("categories", ())),
         verbs=verbs,
         subresources=tuple(name for name in ("scale", "status") if name in subresources),
-        strategy=_strategy(spec, version, schema, api_version, with_status="status" in subresources),
+        strategy=_strategy(spec, version, schema, with_status="status" in subresources),
         conversion=conversion,
         schema=schema,
         singular_name=accepted.get("singular", ""),
         scale=_scale(subresources.get("scale")),
+        deprecation=_deprecation(version, api_version, accepted["kind"]),
     )
+
+
+def _deprecation(version: Mapping[str, Any], api_version: str, kind: str) -> str:
+    """What whoever uses the version is told, "" where it is not deprecated."""
+    if not version.get("deprecated"):
+        return ""
+    return version.get("deprecationWarning") or f"{api_version} {kind} is deprecated"
 
 
 def definition_name(group: str, version: str, kind: str) -> str:
@@ -137,10 +158,12 @@ def definition_name(group: str, version: str, kind: str) -> str:
     return ".".join([*reversed(group.split(".")), version, kind])
 
 
-def _shown(schema: CustomSchema, api_version: str, obj: Object) -> Object:
+def _renamed(api_version: str) -> Callable[[Object], Object]:
+    return lambda obj: obj if obj["apiVersion"] == api_version else {**obj, "apiVersion": api_version}
+
+
+def _shown(schema: CustomSchema, obj: Object) -> Object:
     """A stored object as this version shows it: pruned and defaulted by the present schema."""
-    if obj["apiVersion"] != api_version:
-        obj = {**obj, "apiVersion": api_version}
     if not schema.node.check(obj):
         obj = schema.node.decode(obj, "", Decoding())
     filled: Object = schema.fill(obj) if schema.fill is not None else obj
@@ -159,7 +182,7 @@ def _scale(declared: Mapping[str, Any] | None) -> ScalePaths:
 
 
 def _strategy(
-    spec: Mapping[str, Any], version: Mapping[str, Any], schema: CustomSchema, api_version: str, *, with_status: bool
+    spec: Mapping[str, Any], version: Mapping[str, Any], schema: CustomSchema, *, with_status: bool
 ) -> Strategy:
     columns, row = columns_of(version.get("additionalPrinterColumns"))
     namespaced = spec["scope"] == "Namespaced"
@@ -167,9 +190,6 @@ def _strategy(
     paths = {
         one["jsonPath"].removeprefix("."): compile_path(one["jsonPath"]) for one in version.get("selectableFields", ())
     }
-    warning = ""
-    if version.get("deprecated"):
-        warning = version.get("deprecationWarning") or f"{api_version} {spec['names']['kind']} is deprecated"
     return Strategy(
         default=hooks.default,
         prepare_create=hooks.prepare_create,
@@ -178,7 +198,6 @@ def _strategy(
         validate_update=hooks.validate_update,
         prepare_status_update=hooks.prepare_status_update,
         validate_status_update=lambda new, old: _fresh(schema.errors(new, old), new, old),
-        warnings=lambda obj: [warning] if warning else [],
         fields=lambda obj: {name: _field_text(find(obj)) for name, find in paths.items()},
         columns=columns,
         row=row,
