@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from controlplane.api import decode as decoding
@@ -13,13 +15,17 @@ from controlplane.api.kinds import (
     SELF_SUBJECT_ACCESS_REVIEW,
     SELF_SUBJECT_REVIEW,
     SELF_SUBJECT_RULES_REVIEW,
+    SERVED,
     SUBJECT_ACCESS_REVIEW,
     TOKEN_REVIEW,
 )
+from controlplane.api.selectors import FieldSelector, parse_fields
 from controlplane.api.types import Kind, Object
 from controlplane.server.authentication import Authenticator
 from controlplane.server.authorization import Action, Authorizer
 from controlplane.server.requests import User, WriteOptions
+
+COLLECTION_VERBS = ("list", "watch", "deletecollection")
 
 EXACTLY_ONE = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
 NOT_BOTH = "cannot be specified in combination with resourceAttributes"
@@ -90,8 +96,27 @@ def _asked(spec: Object) -> Action:
     if path is not None:
         return Action(path.get("verb", ""), path=path.get("path", "") or "/")
     asked = spec["resourceAttributes"]
-    fields = ("verb", "group", "resource", "subresource", "namespace", "name")
-    return Action(*(asked.get(field, "") for field in fields))
+    names = ("verb", "group", "resource", "subresource", "namespace", "name")
+    return replace(Action(*(asked.get(name, "") for name in names)), fields=_narrowed(asked))
+
+
+def _narrowed(asked: Object) -> FieldSelector | None:
+    """What a collection that is asked about is narrowed to; what cannot be read narrows nothing, as upstream has it."""
+    selector = asked.get("fieldSelector")
+    kinds = (one for one in SERVED if (one.group, one.plural) == (asked.get("group", ""), asked.get("resource")))
+    kind = next(kinds, None)
+    if selector is None or kind is None or asked.get("verb") not in COLLECTION_VERBS:
+        return None
+    if selector.get("rawSelector"):
+        with suppress(BadRequest):
+            return parse_fields(kind, selector["rawSelector"])
+        return None
+    terms = [
+        (one.get("key", ""), one["operator"] == "In", one["values"][0])
+        for one in selector.get("requirements", ())
+        if one.get("operator") in ("In", "NotIn") and len(one.get("values", ())) == 1
+    ]
+    return FieldSelector(kind, tuple(terms))
 
 
 def _errors(kind: Kind, spec: Object, namespace: str) -> list[FieldError]:
@@ -102,6 +127,12 @@ def _errors(kind: Kind, spec: Object, namespace: str) -> list[FieldError]:
     by_path, by_resource = spec.get("nonResourceAttributes"), spec.get("resourceAttributes")
     if by_path is not None and by_resource is not None:
         errors.append(invalid("spec.nonResourceAttributes", by_path, NOT_BOTH))
+    for name in ("fieldSelector", "labelSelector"):
+        selector = (by_resource or {}).get(name, {})
+        if selector.get("rawSelector") and selector.get("requirements"):
+            where = f"spec.resourceAttributes.{name}.rawSelector"
+            text = "may not specified at the same time as requirements"
+            errors.append(invalid(where, selector["rawSelector"], text))
     if by_path is None and by_resource is None:
         errors.append(invalid("spec.resourceAttributes", None, EXACTLY_ONE))
     if kind is not SELF_SUBJECT_ACCESS_REVIEW and not spec.get("user") and not spec.get("groups"):

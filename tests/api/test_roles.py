@@ -207,3 +207,23 @@ async def test_reviews(session: aiohttp.ClientSession, path: str, spec: Any, cod
         assert body["status"] == answer
     else:
         assert answer in body["message"]
+
+
+@pytest.mark.parametrize(
+    ("selector", "allowed"),
+    [
+        ({"rawSelector": "spec.nodeName=node-1"}, True),
+        ({"requirements": [{"key": "spec.nodeName", "operator": "In", "values": ["node-1"]}]}, True),
+        ({"requirements": [{"key": "spec.nodeName", "operator": "NotIn", "values": ["node-1"]}]}, False),
+        ({"rawSelector": "spec.nodeName=node-2"}, False),
+        ({"rawSelector": "no such field=x"}, False),
+        (None, False),
+    ],
+)
+async def test_a_review_may_narrow_what_it_asks_about(
+    session: aiohttp.ClientSession, selector: Any, allowed: bool
+) -> None:
+    attributes = {"verb": "list", "resource": "pods"} | ({"fieldSelector": selector} if selector else {})
+    spec = {"user": "system:node:node-1", "groups": ["system:nodes"], "resourceAttributes": attributes}
+    async with session.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", json={"spec": spec}) as response:
+        assert (await response.json())["status"]["allowed"] is allowed

@@ -107,6 +107,29 @@ async def test_a_reader_who_sleeps_holds_nobody_up(session: aiohttp.ClientSessio
         assert sleeping.status == 200
 
 
+async def test_a_reader_who_sleeps_too_long_is_dropped(
+    session: aiohttp.ClientSession, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = served.registry.store.watch
+    monkeypatch.setattr(served.registry.store, "watch", lambda *args, **query: watch(*args, **query, bound=20))
+    query = {"watch": "true", "resourceVersion": str(served.registry.store.revision)}
+    async with session.get(MAPS, params=query) as sleeping:
+        await asyncio.gather(*(create(served, f"m{number}", 200_000) for number in range(120)))
+        found = [json.loads(line) async for line in unbounded(sleeping)]
+    assert 20 <= len(found) < 121
+    last = found[-1]
+    assert (last["type"], last["object"]["code"], last["object"]["reason"]) == ("ERROR", 410, "Expired")
+
+
+async def unbounded(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Lines of any length."""
+    rest = b""
+    async for chunk in response.content.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line
+
+
 async def test_a_table_watch_names_its_columns_once(session: aiohttp.ClientSession, served: Served) -> None:
     version = await create(served, "a")
     await create(served, "b")
