@@ -34,6 +34,7 @@ from controlplane.node.runtime.container import Container, ContainerRuntime
 from controlplane.node.runtime.spawner import shared_spawner
 from controlplane.node.sandbox import Sandboxes
 from controlplane.node.state import OWN_CONDITIONS, ContainerState, PodState, container_states, uses_source
+from controlplane.node.static_pods import StaticPods
 from controlplane.node.streams import Streams
 from controlplane.node.tokens import Tokens
 from controlplane.node.usage import UsageMeter
@@ -140,6 +141,8 @@ class NodeAgent(Streams):
                 group.create_task(
                     log_rotation.run(self._running_containers, self._parts.spawner), name=f"logs-{self._config.name}"
                 )
+                static = StaticPods(self._parts.client, self._config, self._pods, BY_NODE)
+                group.create_task(static.run(), name=f"static-pods-{self._config.name}")
                 group.create_task(self._parts.recorder.run(), name=f"events-{self._config.name}")
                 group.create_task(self._parts.registration.run(), name=f"lease-{self._config.name}")
                 group.create_task(self.usage.run(), name=f"usage-{self._config.name}")

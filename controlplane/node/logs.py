@@ -127,7 +127,7 @@ def _patience(path: Path) -> float:
 
 
 def _replaced(file: BinaryIO, path: Path) -> bool:
-    """Whether another file has been begun: by conmon at its largest size, or since `log_rotation` put this one aside."""
+    """Whether another file has been begun: by conmon at its largest size, or since `log_rotation` put this aside."""
     try:
         return not os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

@@ -1,0 +1,151 @@
+"""Static pods: manifests in a directory of the node, which it runs without being asked by the API.
+
+Each is shown in the API as a mirror pod, with the kubelet's annotations, its name ended by the node's. Who deletes the
+mirror gets it back; the way to end a static pod is to take its manifest away. Other than with a kubelet the mirror is
+also what the node works from, so deleting it restarts the containers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from controlplane.api.errors import AlreadyExists, ApiError, NotFound
+from controlplane.api.kinds import NODE, POD
+from controlplane.api.types import Object
+from controlplane.client.informer import Informer
+from controlplane.client.interface import Client
+from controlplane.node.config import NodeConfig
+
+log = logging.getLogger(__name__)
+
+CHECK_SECONDS = 1.0
+SUFFIXES = (".yaml", ".yml", ".json")
+PREFIX = "kubernetes.io/config"
+MIRROR, HASH, SEEN, SOURCE = (f"{PREFIX}.{word}" for word in ("mirror", "hash", "seen", "source"))
+
+Manifests = dict[tuple[str, str], Object]
+
+
+class StaticPods:
+    """Keeps the mirror pods of one node as its manifests are; `index` names the informer's index by node."""
+
+    def __init__(self, client: Client, config: NodeConfig, pods: Informer, index: str) -> None:
+        self._client = client
+        self._config = config
+        self._pods = pods
+        self._index = index
+        self._directory = config.state_directory / "nodes" / config.name / "manifests"
+        self._stamps: dict[str, tuple[int, int]] = {}
+        self._wanted: Manifests = {}
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        while True:
+            self._look()
+            try:
+                await self._ensure()
+            except (ApiError, OSError) as error:
+                log.warning("static pods", extra={"node": self._config.name, "error": str(error)})
+            await asyncio.sleep(CHECK_SECONDS)
+
+    def _look(self) -> None:
+        stamps = {
+            path.name: (path.stat().st_mtime_ns, path.stat().st_size)
+            for path in sorted(self._directory.iterdir())
+            if path.suffix in SUFFIXES and not path.name.startswith(".")
+        }
+        if stamps == self._stamps:
+            return
+        self._stamps, self._wanted = stamps, {}
+        for name in stamps:
+            for manifest in _read(self._directory / name):
+                pod = mirror(manifest, self._config.name)
+                self._wanted[pod["metadata"]["namespace"], pod["metadata"]["name"]] = pod
+
+    async def _ensure(self) -> None:
+        found: Manifests = {}
+        for pod in self._pods.by_index(self._index, self._config.name):
+            metadata = pod["metadata"]
+            if MIRROR in (metadata.get("annotations") or {}):
+                found[metadata["namespace"], metadata["name"]] = pod
+        for place, pod in found.items():
+            wanted = self._wanted.get(place)
+            if wanted is None or _hash(wanted) != _hash(pod):
+                await self._delete(pod)
+        for place, pod in self._wanted.items():
+            if place not in found:
+                await self._create(pod)
+
+    async def _create(self, pod: Object) -> None:
+        node = await self._client.get(NODE, self._config.name)
+        owner = {"apiVersion": "v1", "kind": "Node", "name": self._config.name, "uid": node["metadata"]["uid"]}
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        metadata = pod["metadata"]
+        shown = {
+            **pod,
+            "metadata": {
+                **metadata,
+                "annotations": {**metadata["annotations"], SEEN: now},
+                "ownerReferences": [{**owner, "controller": True}],
+            },
+        }
+        try:
+            await self._client.create(POD, shown, metadata["namespace"])
+        except AlreadyExists:
+            # The one before is on its way out, or the informer has not heard of this one.
+            return
+
+    async def _delete(self, pod: Object) -> None:
+        metadata = pod["metadata"]
+        if metadata.get("deletionTimestamp"):
+            return
+        try:
+            await self._client.delete(POD, metadata["name"], metadata["namespace"], uid=metadata["uid"])
+        except NotFound:
+            return
+
+
+def mirror(manifest: Object, node: str) -> Object:
+    """The mirror pod of a manifest, but for what only the API knows."""
+    metadata, spec = manifest.get("metadata") or {}, manifest.get("spec") or {}
+    digest = hashlib.sha256(orjson.dumps([manifest, node], option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+    annotations = {**(metadata.get("annotations") or {}), HASH: digest, MIRROR: digest, SOURCE: "file"}
+    tolerations = [*(spec.get("tolerations") or []), {"operator": "Exists", "effect": "NoExecute"}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": f"{metadata.get('name')}-{node}",
+            "namespace": metadata.get("namespace") or "default",
+            "labels": metadata.get("labels") or {},
+            "annotations": annotations,
+        },
+        "spec": {**spec, "nodeName": node, "tolerations": tolerations, "automountServiceAccountToken": False},
+    }
+
+
+def _hash(pod: Object) -> str:
+    return str((pod["metadata"].get("annotations") or {}).get(MIRROR))
+
+
+def _read(path: Path) -> Iterator[dict[str, Any]]:
+    import yaml
+
+    try:
+        manifest = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        log.warning("a static pod's manifest cannot be read", extra={"path": str(path), "error": str(error)})
+        return
+    if isinstance(manifest, dict) and manifest.get("kind") == "Pod":
+        yield manifest
+    else:
+        log.warning("a manifest of static pods is no Pod", extra={"path": str(path)})

@@ -1,0 +1,49 @@
+"""Pods that a node runs because a manifest lies in its directory."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from controlplane.api.kinds import POD
+from controlplane.node import static_pods
+from tests.kernel.node.conftest import Node
+
+MANIFEST = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "web", "labels": {"role": "static"}},
+    "spec": {"terminationGracePeriodSeconds": 1, "containers": [{"name": "c", "image": "nginx"}]},
+}
+
+
+async def test_a_manifest_in_the_directory_is_a_pod(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(static_pods, "CHECK_SECONDS", 0.05)
+    directory = node.config.state_directory / "nodes/node-1/manifests"
+    await node.until(directory.is_dir, "the directory")
+    (directory / "broken.yaml").write_text("{")
+    manifest = directory / "web.yaml"
+    manifest.write_text(yaml.safe_dump(MANIFEST))
+
+    pod = await node.until_ready("web-node-1")
+    annotations = pod["metadata"]["annotations"]
+    assert annotations["kubernetes.io/config.source"] == "file"
+    assert annotations["kubernetes.io/config.mirror"] == annotations["kubernetes.io/config.hash"]
+    assert pod["metadata"]["ownerReferences"][0]["kind"] == "Node"
+    assert pod["metadata"]["labels"] == {"role": "static"}
+
+    # Deleted through the API it comes back.
+    await node.client.delete(POD, "web-node-1", "default")
+    uid = pod["metadata"]["uid"]
+    await node.until(lambda: node.pod("web-node-1").get("metadata", {}).get("uid") not in (None, uid), "another mirror")
+    await node.until_ready("web-node-1")
+
+    # Changed, it is replaced; taken away, it goes.
+    other = {**MANIFEST, "metadata": {"name": "web", "labels": {"role": "changed"}}}
+    manifest.write_text(yaml.safe_dump(other))
+    await node.until(
+        lambda: node.pod("web-node-1").get("metadata", {}).get("labels") == {"role": "changed"}, "the change"
+    )
+    await node.until_ready("web-node-1")
+    manifest.unlink()
+    await node.until(lambda: not node.pod("web-node-1"), "the end")
