@@ -15,7 +15,13 @@ from controlplane.policy.rules import Posture
 from controlplane.proxy import names
 from controlplane.proxy.model import ServicePort
 
-BUILT_IN = {"INPUT": "for the node itself", "FORWARD": "passing through", "OUTPUT": "from the node itself"}
+BUILT_IN = {
+    "PREROUTING": "that come in, before they are routed",
+    "INPUT": "for the node itself",
+    "FORWARD": "passing through",
+    "OUTPUT": "from the node itself",
+    "POSTROUTING": "that go out, after they are routed",
+}
 
 CHAINS = {
     "KUBE-SERVICES": "finds the Service that an address belongs to",

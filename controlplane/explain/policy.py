@@ -65,7 +65,7 @@ def _node(world: World, node: str, policy: Policy, interpreter: Interpreter) -> 
     text: list[str] = []
     data: list[dict[str, Any]] = []
     for chain, posture in postures.items():
-        text.append(f"filter {chain} {interpreter.chain(chain)}")
+        text.append(f"filter {chain}: {interpreter.chain(chain)}")
         rules = [line for line in lines if line.chain == chain]
         for line in rules:
             text += rule_text(line, interpreter.rule(line).reason)

@@ -71,7 +71,7 @@ def _node(node: str, ports: tuple[ServicePort, ...], lines: list[Line], interpre
     data: list[dict[str, Any]] = []
     for table, chain, rules in _chains(interpreter, ports, lines):
         purpose = interpreter.chain(chain)
-        text.append(f"{table} {chain}" + (f" {purpose}" if purpose else ""))
+        text.append(f"{table} {chain}" + (f": {purpose}" if purpose else ""))
         told = []
         for line in rules:
             meaning = interpreter.rule(line)

@@ -18,6 +18,7 @@ Labels = Mapping[str, str]
 PolicyKey = tuple[str, str]
 """Namespace and name of a policy."""
 
+LOG_ANNOTATION = "netsim.io/log-denied"
 ENDED_PHASES = frozenset(("Succeeded", "Failed"))
 
 
@@ -125,7 +126,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One NetworkPolicy. A direction is None where the policy says nothing about it; () denies all."""
+    """One NetworkPolicy. A direction is None where the policy says nothing about it; () denies all.
+
+    `log` says that what it denies is to be logged; its annotation `LOG_ANNOTATION` with "false" says no.
+    """
 
     namespace: str
     name: str
@@ -133,6 +137,7 @@ class Policy:
     selects: LabelPredicate = field(compare=False, repr=False)
     ingress: tuple[Rule, ...] | None = None
     egress: tuple[Rule, ...] | None = None
+    log: bool = True
 
     @property
     def key(self) -> PolicyKey:
@@ -162,6 +167,7 @@ def read_policy(obj: Object) -> Policy:
         selects=compile_selector(selector),
         ingress=_rules(spec.get("ingress"), "from", namespace) if "Ingress" in directions else None,
         egress=_rules(spec.get("egress"), "to", namespace) if "Egress" in directions else None,
+        log=(metadata.get("annotations") or {}).get(LOG_ANNOTATION) != "false",
     )
 
 

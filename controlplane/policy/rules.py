@@ -124,7 +124,7 @@ def _posture_chain(
                 yield f"-A {chain} {match}{_comment(f'{said}: {what}')} -j RETURN"
     side = "src" if posture.direction == "egress" else "dst"
     log = f"-m limit --limit {LOGGED_PER_SECOND}/second --limit-burst {LOGGED_BURST}"
-    if LOG_TARGET not in without:
+    if LOG_TARGET not in without and any(policy.log for policy in posture.policies):
         yield f"-A {chain} {log} -j NFLOG --nflog-prefix {chain} --nflog-group {NFLOG_GROUP}"
     # The set's own counters say which pod's packets these were.
     denied = _comment(f"denied: no {posture.direction} rule of {posture.text} allows it")

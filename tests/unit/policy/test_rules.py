@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controlplane.policy import names, restore, sets
+from controlplane.policy.model import read_policy
 from controlplane.policy.rules import DISPENSABLE, JUMP, SAME_ADDRESS, compile_node
 from controlplane.policy.sets import AddressSet
 from tests.unit.policy.conftest import WEB, compiled, make_pod, make_policy
@@ -67,6 +68,13 @@ def test_what_a_kernel_lacks_can_be_left_out(word: str) -> None:
     assert [line for chain in without.chains.values() for line in chain] == [
         line for chain in whole.chains.values() for line in chain if line not in lines
     ]
+
+
+def test_the_log_can_be_switched_off() -> None:
+    metadata = {"namespace": "default", "name": "quiet", "annotations": {"netsim.io/log-denied": "false"}}
+    quiet = read_policy({"metadata": metadata, "spec": {"podSelector": {}}})
+    assert "NFLOG" not in str(compiled([quiet], [POD]).chains)
+    assert "NFLOG" in str(compiled([quiet, make_policy("deny")], [POD]).chains)
 
 
 def test_a_rule_says_in_a_comment_whose_it_is_and_what_it_allows() -> None:
