@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from controlplane.api import meta, names
+from controlplane.api.errors import FieldError
 from controlplane.api.printing import devices
 from controlplane.api.rules import lifecycle
-from controlplane.api.types import Kind, Strategy
+from controlplane.api.rules.devices import validate_selectors
+from controlplane.api.types import Kind, Object, Strategy
 from controlplane.api.unsupported import kind_warnings
+
+
+def _rules(obj: Object) -> list[FieldError]:
+    return validate_selectors(obj.get("spec", {}).get("selectors", ()), "spec.selectors")
+
 
 DEVICE_CLASS = Kind(
     group="resource.k8s.io",
@@ -18,8 +25,8 @@ DEVICE_CLASS = Kind(
     strategy=Strategy(
         prepare_create=lifecycle.first_generation,
         prepare_update=lifecycle.bump("spec"),
-        validate=lifecycle.checked(names.dns1123_subdomain, lifecycle.nothing, namespaced=False),
-        validate_update=meta.validate_update,
+        validate=lifecycle.checked(names.dns1123_subdomain, _rules, namespaced=False),
+        validate_update=lambda new, old: meta.validate_update(new, old) + _rules(new),
         warnings=kind_warnings,
         columns=devices.NAMED_COLUMNS,
         row=devices.named_row,
