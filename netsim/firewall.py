@@ -60,6 +60,11 @@ def nft(text: str) -> None:
     run([_program("nft"), "-f", "-"], text)
 
 
+def list_ruleset() -> str:
+    """All rules of the namespace's IPv4 tables in nft's form, with their handles."""
+    return run([_program("nft"), "--handle", "--numeric", "list", "ruleset", "ip"])
+
+
 def has_nft() -> bool:
     """Whether the program is there; without it no table of ours can be either."""
     return _find("nft") is not None

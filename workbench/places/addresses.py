@@ -48,8 +48,12 @@ class AddressBook:
                 self.names[str(node.pod_range[1])] = f"bridge/{node.name}"
 
     def _take_service(self, service: Object) -> None:
-        name, spec = place_name("service", service), service["spec"]
-        balanced = [entry.get("ip") for entry in service.get("status", {}).get("loadBalancer", {}).get("ingress", ())]
-        for address in (*spec.get("clusterIPs", ()), *spec.get("externalIPs", ()), *balanced):
-            if address and address != "None":
-                self.names[address] = name
+        for address in addresses_of(service):
+            self.names[address] = place_name("service", service)
+
+
+def addresses_of(service: Object) -> list[str]:
+    """Its cluster IPs, external IPs and load-balancer addresses."""
+    balanced = [entry.get("ip") for entry in service.get("status", {}).get("loadBalancer", {}).get("ingress", ())]
+    found = [*service["spec"].get("clusterIPs", ()), *service["spec"].get("externalIPs", ()), *balanced]
+    return [address for address in found if address and address != "None"]

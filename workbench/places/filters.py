@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from controlplane.api.types import Object
 from controlplane.config import ResolvedCluster
+from workbench.places.addresses import addresses_of
 from workbench.places.selection import NoSuchPlace, Selection
 
 _NAMED = re.compile(
@@ -39,13 +39,5 @@ def _terms(name: str, select: Callable[[str], Selection], cluster: ResolvedClust
     selection = select(name)
     addresses = [pod["status"]["podIP"] for pod in selection.pods]
     addresses += [str(node.address) for node in cluster.nodes if node.name in selection.nodes]
-    addresses += _of_service(selection.service)
+    addresses += addresses_of(selection.service) if selection.service is not None else []
     return [f"host {address}" for address in dict.fromkeys(addresses)]
-
-
-def _of_service(service: Object | None) -> list[str]:
-    if service is None:
-        return []
-    balanced = [entry.get("ip") for entry in service.get("status", {}).get("loadBalancer", {}).get("ingress", ())]
-    found = [*service["spec"].get("clusterIPs", ()), *service["spec"].get("externalIPs", ()), *balanced]
-    return [address for address in found if address and address != "None"]

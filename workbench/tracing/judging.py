@@ -1,0 +1,116 @@
+"""How it ended, and why: from the last thing that was heard of the packet."""
+
+from __future__ import annotations
+
+from netsim import link, namespace
+from netsim.errors import NotFound
+from netsim.netlink import Netlink
+from workbench.places import AddressBook
+from workbench.tracing.ends import Source, Target
+from workbench.tracing.evidence import Evidence
+from workbench.tracing.story import Step, Story, Visit
+
+_TOO_BIG = (3, 4)
+_PORT_UNREACHABLE = (3, 3)
+
+
+def judge(story: Story, source: Source, target: Target, heard: Evidence, book: AddressBook) -> None:
+    """Fills in result, reason and where."""
+    story.result, story.reason, story.where = _judged(story, source, target, heard, book)
+
+
+def _judged(story: Story, source: Source, target: Target, heard: Evidence, book: AddressBook) -> tuple[str, str, str]:
+    outcome = heard.outcome
+    stopped = _stopped(story)
+    if outcome.result == "answered":
+        seen = "" if story.legs else "; but no link of the cluster saw the probe: it went elsewhere"
+        return "delivered", outcome.reason + seen, story.legs[0].visits[-1].place if story.legs else ""
+    if stopped is not None:
+        return _by_rule(*stopped)
+    if outcome.result == "unsent" and outcome.mtu:
+        return "mtu", f"it is too big for {source.name}, whose route takes {outcome.mtu} bytes", source.name
+    if not story.legs:
+        return "no-route", f"{source.name} could not send it: {outcome.reason}", source.name
+    last = story.legs[0].visits[-1]
+    if outcome.icmp == _TOO_BIG:
+        teller = book.name_of(outcome.told_by)
+        return (
+            "mtu",
+            f"it is too big and may not be taken apart: {teller} says that {outcome.mtu} bytes fit",
+            last.place,
+        )
+    if outcome.result == "refused" or (outcome.icmp == _PORT_UNREACHABLE and _arrived(last)):
+        return (
+            "not-listening",
+            f"{last.place} got it, and nobody listens on port {_port(last)} there",
+            last.place,
+        )
+    unrouted = next((step for step in last.steps if step.kind == "route" and "error" in step.data), None)
+    if unrouted is not None:
+        return "no-route", f"{last.place} has {unrouted.text}", last.place
+    if outcome.icmp is not None:
+        teller = book.name_of(outcome.told_by)
+        return "no-route", f"{teller} says: {outcome.reason.lower()}", teller
+    if len(story.legs) > 1:
+        back = story.legs[1].visits[-1]
+        return "lost", f"the answer was last seen at {back.place} and did not come back to {source.name}", back.place
+    down = _link_down(heard)
+    if down is not None:
+        return "link-down", *down
+    if _arrived(last):
+        return "no-answer", f"{last.place} got it and did not answer: {outcome.reason}", last.place
+    return "lost", f"it was last seen at {last.place}, {_last_link(last)}, and nowhere after that", last.place
+
+
+def _stopped(story: Story) -> tuple[Visit, Step] | None:
+    """The rule at which a packet ended, of the probe or of what came back."""
+    for leg in story.legs:
+        for visit in leg.visits:
+            for step in visit.steps:
+                if step.data.get("verdict") == "drop":
+                    return visit, step
+    return None
+
+
+def _by_rule(visit: Visit, step: Step) -> tuple[str, str, str]:
+    data, rule = step.data, str(step.data.get("rule", ""))
+    if data.get("policies"):
+        return "policy", f"NetworkPolicy {', '.join(data['policies'])} does not allow it", visit.place
+    if "no endpoints" in rule:
+        return "no-endpoints", f"Service {data.get('service')} has no endpoint: {data.get('reason')}", visit.place
+    if data["table"] == "vpc":
+        return "firewall", f"firewall rule {data.get('reason') or rule} denies it", visit.place
+    result = "rejected" if "REJECT" in rule or "reject" in rule else "dropped"
+    return result, f"{data.get('reason') or 'a rule'}: {rule or step.text}", visit.place
+
+
+def _arrived(visit: Visit) -> bool:
+    """Whether the packet came to where it was to go: in, and not out again."""
+    kinds = [step.kind for step in visit.steps]
+    return "in" in kinds and "out" not in kinds and visit.place.split("/")[-2:-1] in (["pod"], ["node"])
+
+
+def _last_link(visit: Visit) -> str:
+    links = [step for step in visit.steps if step.kind in ("in", "out")]
+    if not links:
+        return "in its rules"
+    return f"{'leaving by' if links[-1].kind == 'out' else 'coming in by'} {links[-1].text}"
+
+
+def _port(visit: Visit) -> int:
+    """Where the packet was for in the end, after all translations."""
+    return int(next((step.data["port"] for step in reversed(visit.steps) if step.kind in ("in", "out")), 0))
+
+
+def _link_down(heard: Evidence) -> tuple[str, str] | None:
+    """Which link on the packet's further way is down or gone, if any of those that are looked at is, and where."""
+    for point in heard.points:
+        place = heard.places.get(point.netns, point.name)
+        try:
+            with namespace.entered(point.netns), Netlink() as netlink:
+                found = link.get_link(netlink, point.ifname)
+        except NotFound:
+            return f"link {point.ifname} of {place} is gone", place
+        if not found.up:
+            return f"link {point.ifname} of {place} is down", place
+    return None

@@ -1,0 +1,114 @@
+"""Doing it: watches and captures are set up, the probe is sent, and all that was heard becomes the story."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from controlplane.config import ResolvedCluster
+from controlplane.directories import CACHE_ROOT, Directories
+from controlplane.explain import saved
+from controlplane.explain.meaning import Interpreter
+from controlplane.explain.policies import PolicyIndex
+from controlplane.explain.services import ServiceIndex
+from controlplane.explain.world import World
+from netsim.capture import Point, Recorder, StreamReader
+from netsim.trace import Probe, RuleBook, Watch
+from netsim.trace.probe import PROBE_DSCP, Protocol
+from netsim.vpc.plan import UPLINK
+from workbench.places import Selection, points_of
+from workbench.places.points import node_netns
+from workbench.tracing.ends import Source, Target
+from workbench.tracing.evidence import Evidence
+from workbench.tracing.passes import gather
+from workbench.tracing.story import Story
+from workbench.tracing.telling import tell
+
+_SETTLE_SECONDS = 0.06
+"""Until rings and trace sockets have told what they have."""
+_MOST_NODES = 16
+_SNAPLEN = 256
+
+
+def trace(
+    world: World,
+    cluster: ResolvedCluster,
+    directories: Directories,
+    ends: tuple[Source, Target],
+    *,
+    protocol: Protocol,
+    size: int = 0,
+    timeout: float = 1.0,
+) -> Story:
+    """Sends one probe from the source to the target and tells what became of it."""
+    source, target = ends
+    probe = Probe(source.netns, protocol, target.address, 0 if protocol == "icmp" else target.port, size, timeout)
+    evidence = _gathered(world, cluster, directories, source, target, probe)
+    return tell(world, cluster, source, target, evidence)
+
+
+def _gathered(
+    world: World, cluster: ResolvedCluster, directories: Directories, source: Source, target: Target, probe: Probe
+) -> Evidence:
+    nodes = _nodes(cluster, source, target)
+    points = _points(cluster, directories, source, target, nodes)
+    watched = {f"node/{node}": node_netns(cluster, node) for node in nodes}
+    watched["router"] = points[-1].netns
+    with ExitStack() as stack, tempfile.TemporaryFile() as file:
+        watches = {place: Watch(netns) for place, netns in watched.items()}
+        for watch in watches.values():
+            stack.callback(watch.stop)
+            watch.start()
+        recorder = _recorder(points, file.fileno(), cluster.name, target)
+        recorder.start()
+        stack.callback(recorder.kill)
+        sender, outcome = probe.send()
+        time.sleep(_SETTLE_SECONDS)
+        recorder.stop()
+        books = {place: RuleBook.of(netns) for place, netns in watched.items()}
+        heard = {place: gather(watch.stop()) for place, watch in watches.items()}
+        file.seek(0)
+        packets = list(StreamReader(file))
+    found = Evidence(probe, sender, outcome, points, packets, heard, books)
+    found.places = {netns: place for place, netns in watched.items()}
+    found.namespaces = {found.places.get(point.netns, point.name): point.netns for point in points}
+    found.namespaces[source.name] = source.netns
+    found.interpreters = _interpreters(world, nodes)
+    return found
+
+
+def _interpreters(world: World, nodes: Sequence[str]) -> dict[str, Interpreter]:
+    services, policies = ServiceIndex(world), PolicyIndex(world)
+    return {node: Interpreter(services, policies, node, saved.parse(world.rules(node))) for node in nodes}
+
+
+def _nodes(cluster: ResolvedCluster, source: Source, target: Target) -> list[str]:
+    """All nodes, or in a large cluster those that the packet can come to."""
+    running = [node.name for node in cluster.nodes if node.state == "running"]
+    if len(running) <= _MOST_NODES:
+        return running
+    likely = {source.node, *(pod["spec"]["nodeName"] for pod in target.selection.pods), *target.selection.nodes}
+    return [name for name in running if name in likely]
+
+
+def _points(
+    cluster: ResolvedCluster, directories: Directories, source: Source, target: Target, nodes: Sequence[str]
+) -> list[Point]:
+    pods = ([source.pod] if source.pod is not None else []) + list(target.selection.pods)
+    unique = {pod["metadata"]["uid"]: pod for pod in pods}
+    found = []
+    if unique:
+        found += points_of(Selection("", tuple(unique.values())), ("pod", "veth"), cluster, directories)
+    found += points_of(Selection("", nodes=tuple(nodes)), ("bridge", "node", "router"), cluster, directories)
+    router = points_of(Selection("", router=True), (), cluster, directories)
+    found += [point for point in router if point.ifname == UPLINK]
+    return list({(point.netns, point.ifname): point for point in found}.values())
+
+
+def _recorder(points: Sequence[Point], output: int, cluster: str, target: Target) -> Recorder:
+    answering = {target.address, *(pod["status"]["podIP"] for pod in target.selection.pods)}
+    hosts = " or ".join(f"host {address}" for address in sorted(answering))
+    text = f"ip[1] & 0xfc = {PROBE_DSCP << 2} or icmp or {hosts} or (ip src {target.address})"
+    return Recorder(points, output, cache=CACHE_ROOT, cluster=cluster, filter_text=text, snaplen=_SNAPLEN)
