@@ -99,7 +99,9 @@ class Spawner:
         def start() -> Child:
             self._space.enter()
             if overlay is not None:
-                syscalls.mount("overlay", overlay[0], flags=0, filesystem="overlay", data=overlay[1])
+                # An image may have device nodes of the host's disks in it, which only device rules keep closed.
+                flags = 0 if self.device_rules else syscalls.MS_NODEV
+                syscalls.mount("overlay", overlay[0], flags=flags, filesystem="overlay", data=overlay[1])
             return spawn(argv, variables, held)
 
         # Copies: the caller closes its own when it is cancelled, and the thread may not have come to this yet.

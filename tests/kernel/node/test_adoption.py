@@ -30,6 +30,7 @@ async def test_running_pods_go_on_and_are_taken_over(node: Node) -> None:
     assert "pod: web" in await node.fetch(before["status"]["podIP"], 80)
 
     node.start()
+    await node.agent.registered.wait()
     await node.until_ready("web")
     assert _pid(node, "web") == pid
     assert node.pod("web")["status"] == before["status"]

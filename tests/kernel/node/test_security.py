@@ -22,6 +22,7 @@ async def test_containers_that_share_their_processes_see_each_other(node: Node) 
     # Another daemon takes the namespace over as it is, and restarts into it.
     await node.kill()
     node.start()
+    await node.agent.registered.wait()
     await node.until_ready("shared")
     await node.execute("shared", "pkill", "-f", "sleep 600")
     await node.until(lambda: node.container("shared").get("restartCount") == 1, "restart")
