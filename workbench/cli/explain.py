@@ -95,9 +95,9 @@ class _RuleCommand(click.Command):
             start = args.index("-A")
             args = [*args[:start], shlex.join(args[start:])]
         rules = [word for word in args if word.startswith("-A ")]
-        return super().parse_args(
-            ctx, [*(word for word in args if word not in rules), *(["--"] if rules else []), *rules]
-        )
+        if rules:
+            args = [*(word for word in args if word not in (*rules, "--")), "--", *rules]
+        return super().parse_args(ctx, args)
 
 
 @command.command("rule", cls=_RuleCommand, epilog="\b\nExamples:\n  sudo netsim explain rule KUBE-SVC-ERIFXISQEP7F7OF4")
