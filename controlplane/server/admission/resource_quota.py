@@ -45,6 +45,7 @@ class ResourceQuotaAdmission:
     def __init__(self, store: Store, scheme: Scheme) -> None:
         self._scheme = scheme
         self._accounts: dict[str, dict[str, Account]] = {}
+        self._kinds: dict[str, Kind] = {}
         for revision in store.objects(RESOURCE_QUOTA.resource):
             self.settle(revision.key, store)
 
@@ -94,7 +95,10 @@ class ResourceQuotaAdmission:
         return account
 
     def _kind(self, resource: str) -> Kind | None:
-        return next((kind for kind in self._scheme.stored() if kind.resource == resource), None)
+        """The kind of stored objects; found once, as what a kind counts for never changes."""
+        if resource not in self._kinds:
+            self._kinds |= {kind.resource: kind for kind in self._scheme.stored()}
+        return self._kinds.get(resource)
 
 
 def _refusal(account: Account, request: Attributes) -> str:

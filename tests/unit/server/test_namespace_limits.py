@@ -88,6 +88,14 @@ async def test_a_quota_counts_what_was_there_and_what_an_update_adds(registry: R
     await registry.patch(SERVICE, "web", "default", {"metadata": {"labels": {"a": "b"}}}, "merge", OPTIONS)
 
 
+async def test_what_is_used_is_known_after_a_restart(tmp_path: Path) -> None:
+    async with open_registry(tmp_path / "again.db") as first:
+        await create(first, RESOURCE_QUOTA, "small", spec={"hard": {"pods": "1"}})
+        await create(first, POD, "a", spec=spec())
+    async with open_registry(tmp_path / "again.db") as second:
+        assert "used: pods=1" in await refused(second, POD, "b", spec=spec())
+
+
 async def test_scopes_narrow_a_quota(registry: Registry) -> None:
     await create(registry, RESOURCE_QUOTA, "loose", spec={"hard": {"pods": "0"}, "scopes": ["BestEffort"]})
     assert "exceeded quota: loose" in await refused(registry, POD, "silent", spec=spec())
