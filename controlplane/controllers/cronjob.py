@@ -13,6 +13,7 @@ import time
 from email.utils import formatdate
 from typing import Any
 
+from controlplane.api.cron import zone_named
 from controlplane.api.errors import AlreadyExists, ApiError, NotFound
 from controlplane.api.kinds import CRON_JOB, JOB
 from controlplane.api.meta import timestamp
@@ -131,7 +132,12 @@ class CronJobController:
 
     async def _start_when_due(self, cron_job: Object, status: Status) -> float | None:
         """Starts the Job that is due, if the concurrency policy lets it; returns the seconds until the next."""
-        now = self._clock()
+        now, zone = self._clock(), cron_job["spec"].get("timeZone")
+        if zone and zone_named(zone) is None:
+            # It was known when the CronJob was made: another host's list, or another version of it.
+            message = f'invalid timeZone: "{zone}": unknown time zone {zone}'
+            self._recorder.event(cron_job, "Warning", "UnknownTimeZone", message)
+            return None
         found = due(cron_job, now)
         again = None if found.next is None else min(max(found.next - now, 0.0) + 0.1, LATEST_CHECK_SECONDS)
         if found.missed > MANY_MISSED:

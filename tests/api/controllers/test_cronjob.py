@@ -194,3 +194,17 @@ async def test_the_template_of_the_jobs_is_judged_too(world: World) -> None:
     with pytest.raises(Invalid) as refused:
         await world.client.create(CRON_JOB, body, "default")
     assert "spec.jobTemplate.spec.template.spec.restartPolicy: Required value" in refused.value.message
+
+
+async def test_a_zone_that_is_no_longer_known_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = {**cron_job("*/5 * * * *"), "metadata": {"name": "report"}}
+    body["spec"]["timeZone"] = "Europe/Berlin"
+    await world.client.create(CRON_JOB, body, "default")
+    monkeypatch.setattr("controlplane.controllers.cronjob.zone_named", lambda name: None)
+    world.run(CronJobController(world.client, world.informers))
+
+    async def told() -> bool:
+        said = 'invalid timeZone: "Europe/Berlin": unknown time zone Europe/Berlin'
+        return await world.messages("UnknownTimeZone") == [said]
+
+    await world.until(told)
