@@ -135,8 +135,12 @@ async def test_replace_ends_the_running_one(ticking: Ticking) -> None:
     second = await ticking.minutes()
     await ticking.jobs([second])
     await ticking.told("SuccessfulDelete", f"Deleted job tick-{first}")
-    status = await ticking.active(1)
-    assert status["active"][0]["name"] == f"tick-{second}"
+
+    async def replaced() -> bool:
+        status = await ticking.active(1)
+        return bool(status["active"][0]["name"] == f"tick-{second}")
+
+    await ticking.world.until(replaced)
 
 
 async def test_suspended_nothing_starts_and_of_what_was_missed_only_the_last(ticking: Ticking) -> None:
