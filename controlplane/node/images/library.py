@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterable, Sequence
@@ -26,6 +27,7 @@ from controlplane.node.images.reference import Reference, parse
 
 MARK = "image"
 """The file in a container's bundle that says which image it runs on."""
+_SKOPEO_PREFIX = re.compile(r"^(?:Error parsing image name \"[^\"]*\": |initializing source \S+: )+")
 OVERLAY_ATTRIBUTES = ("trusted.overlay.", "user.overlay.")
 
 
@@ -92,7 +94,15 @@ class ImageLibrary:
 
     def pull(self, reference: Reference, options: PullOptions | None = None, *, tell: Tell | None = None) -> Added:
         """Fetches an image from its registry, if the registry's is another than ours; StoreFailure with its words."""
-        options = options or PullOptions()
+        try:
+            added = self._pull(reference, options or PullOptions(), tell)
+        except StoreFailure as failure:
+            why = _SKOPEO_PREFIX.sub("", str(failure))
+            raise StoreFailure(f'failed to pull and unpack image "{reference}": {why}', failure.remedy) from failure
+        self.sweep()
+        return added
+
+    def _pull(self, reference: Reference, options: PullOptions, tell: Tell | None) -> Added:
         arguments = _registry_arguments(reference, options)
         with self.directory.adding() as work:
             wanted = _source(reference)
@@ -106,9 +116,7 @@ class ImageLibrary:
                 return self._rename(known, names, pinned)
             more = [f"--src-{argument.removeprefix('--')}" for argument in arguments if "tls" in argument]
             more += [argument for argument in arguments if "tls" not in argument]
-            added = self._copy(work, f"docker://{pinned}", names, (pinned,), arguments=more, tell=tell)
-        self.sweep()
-        return added
+            return self._copy(work, f"docker://{pinned}", names, (pinned,), arguments=more, tell=tell)
 
     def _copy(
         self,
