@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from controlplane.api.types import Object
+from controlplane.client.recorder import EventRecorder
 from controlplane.policy import kernel
 from controlplane.policy.denials import DenialLog, Denials
 from controlplane.policy.errors import PolicyNotApplied
@@ -56,10 +57,21 @@ class PolicyConfig:
 
 
 class NodePolicies:
-    """A component, and the `PodGuard` of the node's agent. `table` is shared by all nodes of the process."""
+    """A component, and the `PodGuard` of the node's agent. `table` is shared by all nodes of the process.
 
-    def __init__(self, table: PolicyTable, config: PolicyConfig, *, denials: DenialLog | None = None) -> None:
+    `recorder` is told, about the node, when policies cannot be enforced.
+    """
+
+    def __init__(
+        self,
+        table: PolicyTable,
+        config: PolicyConfig,
+        *,
+        denials: DenialLog | None = None,
+        recorder: EventRecorder | None = None,
+    ) -> None:
         self.config = config
+        self._recorder = recorder
         self.applied_version = -1
         """The version of the table that the kernel holds."""
         self.after: Callable[[], Awaitable[object]] | None = None
@@ -80,6 +92,7 @@ class NodePolicies:
         """Keeps the rules until cancelled. They stay in the kernel afterwards, so that nothing passes meanwhile."""
         self._applied, self.applied_version = None, -1
         self._table.listen(self._wake.set)
+        recording = asyncio.ensure_future(self._recorder.run()) if self._recorder is not None else None
         try:
             await self._table.wait_synced()
             await self._wait_for_others()
@@ -95,6 +108,8 @@ class NodePolicies:
                     retry = min(retry * 2, LONGEST_RETRY_SECONDS)
         finally:
             self._table.unlisten(self._wake.set)
+            if recording is not None:
+                recording.cancel()
             await self._let_go()
 
     async def guard(self, pod: Object, addresses: Sequence[str]) -> None:
@@ -188,6 +203,9 @@ class NodePolicies:
     async def _failed(self, error: NetsimError, retry: float) -> None:
         self._applied = None
         log.warning("policies not applied", extra={"node": self.config.node_name, "error": str(error), "retry": retry})
+        if self._recorder is not None:
+            node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": self.config.node_name}}
+            self._recorder.event(node, "Warning", "NetworkPolicyNotEnforced", str(error))
         async with self._settled:
             self._failure = error
             self._failures += 1

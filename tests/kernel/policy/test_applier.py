@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from controlplane.api.kinds import NAMESPACE, NETWORK_POLICY, POD
+from controlplane.api.kinds import EVENT, NAMESPACE, NETWORK_POLICY, POD
 from controlplane.api.types import Object
 from controlplane.client.informer import Informers
 from controlplane.client.local import LocalClient
+from controlplane.client.recorder import EventRecorder
 from controlplane.policy import DenialLog, NodePolicies, PolicyConfig, PolicyTable
 from controlplane.policy.errors import PolicyNotApplied
 from controlplane.server.assembly import open_registry
@@ -68,7 +69,8 @@ class Cluster:
         informers = Informers(self.client)
         table = PolicyTable(informers)
         config = PolicyConfig("node-1", namespace_path(self.world.node), self.directory, **options)
-        policies = NodePolicies(table, config, denials=DenialLog(self.log))
+        recorder = EventRecorder(self.client, "netsim-policy", "node-1")
+        policies = NodePolicies(table, config, denials=DenialLog(self.log), recorder=recorder)
         tasks = [asyncio.create_task(informers.run()), asyncio.create_task(policies.run())]
         try:
             if synced:
@@ -79,6 +81,15 @@ class Cluster:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+
+    async def told(self) -> bool:
+        """Whether an event about the node says that policies are not enforced."""
+        events = (await self.client.list(EVENT)).items
+        return any(
+            (e["involvedObject"]["kind"], e["reason"]) == ("Node", "NetworkPolicyNotEnforced")
+            and "NOWHERE" in e["message"]
+            for e in events
+        )
 
     async def connects(self, source: str, target: str) -> bool:
         return await asyncio.to_thread(self.world.connects, source, target)
@@ -163,6 +174,7 @@ async def test_a_pod_does_not_start_when_its_policy_cannot_be_written(
         with pytest.raises(PolicyNotApplied, match="NOWHERE"):
             # At first the policy may not be known yet, and then nothing keeps the pod.
             await until_true(lambda: never(policies.guard(web, ["10.44.1.2"])))
+        await until_true(api.told)
         monkeypatch.undo()
         await until(lambda: "NETSIM-IN" in api.world.saved())
         await policies.guard(web, ["10.44.1.2"])
