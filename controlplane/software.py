@@ -11,6 +11,7 @@ from ipaddress import IPv4Network
 
 from controlplane.client.informer import Informers
 from controlplane.client.interface import Client
+from controlplane.client.recorder import EventRecorder
 from controlplane.config import ResolvedCluster, ResolvedNode
 from controlplane.directories import Directories
 from controlplane.node import NodeAgent, NodeConfig
@@ -48,7 +49,9 @@ class Software:
 
     def of(self, node: ResolvedNode) -> NodeSoftware:
         """Fresh components for a node that is switched on."""
-        policies = NodePolicies(self._policies, self.policy_config(node), denials=self._denials)
+        recorder = EventRecorder(self._client, "netsim-policy", node.name)
+        config = self.policy_config(node)
+        policies = NodePolicies(self._policies, config, denials=self._denials, recorder=recorder)
         proxy = ServiceProxy(self._informers, self.proxy_config(node), table=self._table, rewritten=policies.recheck)
         policies.after = proxy.synced.wait
         agent = NodeAgent(self._client, self._informers, self.agent_config(node), guard=policies)
