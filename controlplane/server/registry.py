@@ -261,6 +261,22 @@ class Registry:
         stored = await versions.shown_now(asked, stored)
         return Applied(_shown(view, stored) if subresource else stored, created=False)
 
+    async def consult(
+        self,
+        operation: Operation,
+        kind: Kind,
+        name: str,
+        namespace: str,
+        obj: Object,
+        subresource: str,
+        options: WriteOptions,
+    ) -> None:
+        """Asks webhooks about `obj`, which is not to be stored: a binding, an eviction, a connection's options."""
+        obj.setdefault("metadata", {})
+        request = Attributes(operation, kind, namespace, name, obj, None, subresource, options)
+        await self.hooks.mutate(request)
+        await self.hooks.validate(request)
+
     async def modify(
         self, kind: Kind, name: str, namespace: str, change: Callable[[Object], None], options: WriteOptions
     ) -> Revision:

@@ -8,7 +8,7 @@ from typing import Literal
 
 FieldValidation = Literal["Strict", "Warn", "Ignore"]
 Propagation = Literal["Orphan", "Background", "Foreground"]
-Operation = Literal["CREATE", "UPDATE", "DELETE"]
+Operation = Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]
 
 MASTERS = "system:masters"
 AUTHENTICATED = "system:authenticated"

@@ -13,7 +13,7 @@ from controlplane.api.errors import BadRequest, MethodNotAllowed
 from controlplane.api.kinds import NAMESPACE
 from controlplane.api.patch import PatchType, patch_type_of
 from controlplane.api.selectors import FieldSelector, parse_fields
-from controlplane.api.subresources import SUBRESOURCES
+from controlplane.api.subresources import SUBRESOURCES, body_of
 from controlplane.api.tables import include_of
 from controlplane.api.types import Kind, Object
 from controlplane.server import parameters, proxying, rendering, reviews, wording
@@ -39,6 +39,9 @@ RETURN_DELETED = frozenset(("pods", "services", "serviceaccounts", "persistentvo
 
 STREAMS = frozenset(("log", "exec", "attach", "portforward"))
 UPGRADES = frozenset(("exec", "attach", "portforward"))
+
+FLAGS = frozenset(("stdin", "stdout", "stderr", "tty"))
+"""Options of connections that are true or false."""
 
 COLLECTION_VERBS = frozenset(("list", "watch", "deletecollection"))
 
@@ -68,12 +71,12 @@ class Resources:
             exchange.warn(target.kind.deprecation)
         if MASTERS not in exchange.user.groups:
             authorize(self._registry.authorizer, exchange.user, _action(exchange.request, target, verb))
+        if target.kind.conversion is not None and verb != "create":
+            await self._registry.prepare(target.kind, target.namespace, target.name)
         if target.subresource:
             return await self._subresource(exchange, target, verb)
         if verb not in target.kind.verbs:
             raise MethodNotAllowed(NOT_ALLOWED)
-        if target.kind.conversion is not None and verb != "create":
-            await self._registry.prepare(target.kind, target.namespace, target.name)
         match verb:
             case "get":
                 revision = self._registry.get(target.kind, target.name, target.namespace)
@@ -98,9 +101,12 @@ class Resources:
         if target.subresource in STREAMS:
             self._authorize_upgrade(exchange, target, verb)
             exchange.verb = "connect"
+            if target.subresource in UPGRADES:
+                await self._consult(exchange, target)
             return await self._pod_streams.answer(exchange, target)
         if target.subresource == "proxy":
             exchange.verb = "connect"
+            await self._consult(exchange, target)
             return await self._proxy.answer(exchange, target)
         match verb:
             case "get":
@@ -115,6 +121,20 @@ class Resources:
                 )
                 return exchange.plain(made, 201)
         return await self._change(exchange, target, verb)
+
+    async def _consult(self, exchange: Exchange, target: Target) -> None:
+        """Asks webhooks about a connection, whose object are the options that the query holds."""
+        if not self._registry.hooks.active:
+            return
+        group, version, name = connect_options(target.kind, target.subresource)
+        asked: Object = {"kind": name, "apiVersion": f"{group}/{version}" if group else version, "metadata": {}}
+        for option in exchange.request.query:
+            values = exchange.request.query.getall(option)
+            asked[option] = values if option == "command" else values[0] == "true" if option in FLAGS else values[0]
+        options = WriteOptions(user=exchange.user, warn=exchange.warn)
+        await self._registry.consult(
+            "CONNECT", target.kind, target.name, target.namespace, asked, target.subresource, options
+        )
 
     def _authorize_upgrade(self, exchange: Exchange, target: Target, verb: str) -> None:
         """A WebSocket begins with a GET, and takes the right to create all the same."""
@@ -198,6 +218,11 @@ class Resources:
     async def _optional_body(exchange: Exchange) -> Any:
         data = await exchange.request.read()
         return await read_body(data, exchange.request.headers.get("Content-Type", "")) if data else None
+
+
+def connect_options(kind: Kind, subresource: str) -> tuple[str, str, str]:
+    """Group, version and kind of the options of a connection to `subresource`."""
+    return ("", "v1", f"{kind.name}ProxyOptions") if subresource == "proxy" else body_of(kind, subresource)
 
 
 def _action(request: web.BaseRequest, target: Target, verb: str) -> Action:

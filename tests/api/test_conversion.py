@@ -21,6 +21,7 @@ from tests.api.crds import kind_of, version, widgets
 STABLE = "/apis/example.com/v1/namespaces/default/widgets"
 BETA = "/apis/example.com/v1beta1/namespaces/default/widgets"
 MERGE = {"Content-Type": "application/merge-patch+json"}
+FREE = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 FIELDS = {"example.com/v1": "size", "example.com/v1beta1": "howMany"}
 
 
@@ -54,7 +55,7 @@ class Converter:
 
 def schema(name: str) -> dict[str, Any]:
     spec = {"type": "object", "properties": {name: {"type": "integer"}, "note": {"type": "string"}}}
-    return {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}}
+    return {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec, "status": FREE}}}
 
 
 @pytest.fixture
@@ -70,8 +71,8 @@ async def converter(served: Served) -> AsyncIterator[Converter]:
     await site.start()
     found.url = f"https://127.0.0.1:{runner.addresses[0][1]}/convert"
     crd = widgets(
-        version(schema=schema("size"), subresources={}),
-        version("v1beta1", storage=False, schema=schema("howMany"), subresources={}),
+        version(schema=schema("size"), subresources={"status": {}}),
+        version("v1beta1", storage=False, schema=schema("howMany"), subresources={"status": {}}),
     )
     client = {"url": found.url, "caBundle": found.ca}
     webhook = {"clientConfig": client, "conversionReviewVersions": ["v1"]}
@@ -103,6 +104,13 @@ async def test_objects_in_either_version(session: aiohttp.ClientSession, convert
         assert response.status == 200
     async with session.get(f"{BETA}/w") as response:
         assert (await response.json())["spec"] == {"howMany": 5}
+    async with session.get(f"{BETA}/w/status") as response:
+        assert (await response.json())["spec"] == {"howMany": 5}
+    async with session.patch(f"{BETA}/w/status", json={"status": {"ready": True}}, headers=MERGE) as response:
+        assert ((await response.json())["status"], response.status) == ({"ready": True}, 200)
+    async with session.get(f"{STABLE}/w") as response:
+        found = await response.json()
+    assert (found["spec"], found["status"]) == ({"size": 5}, {"ready": True})
     async with session.delete(f"{BETA}/w") as response:
         assert response.status == 200
 

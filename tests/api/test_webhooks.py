@@ -19,6 +19,7 @@ from controlplane.api.kinds import (
     CUSTOM_RESOURCE_DEFINITION,
     MUTATING_WEBHOOK_CONFIGURATION,
     NAMESPACE,
+    POD,
     VALIDATING_WEBHOOK_CONFIGURATION,
 )
 from tests.api.conftest import Served
@@ -304,3 +305,26 @@ async def test_conditions_say_what_is_asked(served: Served, session: aiohttp.Cli
     code, refused, _ = await create(session, "o")
     assert code == 500
     assert "match condition 'labelled': no such key: labels" in refused["message"]
+
+
+async def test_what_is_no_object_of_its_own(served: Served, session: aiohttp.ClientSession, hooks: Hooks) -> None:
+    hooks.answers["/judge"] = lambda asked: {"allowed": False, "status": {"message": "not from here"}}
+    rule = {"operations": ["*"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods/*"]}
+    pod = {"metadata": {"name": "p"}, "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "x"}]}}
+    await served.local.create(POD, pod, "default")
+    await configure(served, VALIDATING_WEBHOOK_CONFIGURATION, "a", hooks.webhook("/judge", rules=[rule]))
+    place = "/api/v1/namespaces/default/pods/p"
+    query = [("command", "ls"), ("command", "-l"), ("stdin", "true")]
+    async with session.post(f"{place}/exec", params=query) as response:
+        assert "denied the request: not from here" in (await response.json())["message"]
+    asked = hooks.seen[-1]
+    assert (asked["operation"], asked["subResource"], asked["name"]) == ("CONNECT", "exec", "p")
+    assert asked["kind"] == {"group": "", "version": "v1", "kind": "PodExecOptions"}
+    assert (asked["object"]["command"], asked["object"]["stdin"]) == (["ls", "-l"], True)
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p", "namespace": "default"}}
+    async with session.post(f"{place}/eviction", json=eviction) as response:
+        assert response.status == 400
+    asked = hooks.seen[-1]
+    assert (asked["operation"], asked["subResource"]) == ("CREATE", "eviction")
+    assert asked["kind"] == {"group": "policy", "version": "v1", "kind": "Eviction"}
+    assert await served.local.get(POD, "p", "default")

@@ -120,7 +120,7 @@ class Webhooks:
         if answered is None:
             return request.obj
         _settle(request, hook, answered)
-        if not answered.patch or request.operation == "DELETE" or request.subresource == "scale":
+        if not answered.patch or request.operation in ("DELETE", "CONNECT") or _is_other(request):
             return request.obj
         shown = versions.shown_object(kind, request.obj) if kind is not request.kind else request.obj
         try:
@@ -157,6 +157,11 @@ class Webhooks:
         except BadReview as error:
             _fail_or_ignore(hook, f"received invalid webhook response: {error}")
         return None
+
+
+def _is_other(request: Attributes) -> bool:
+    """Whether a subresource takes an object of another kind, which is not changed here."""
+    return request.subresource == "scale" or request.obj.get("kind", request.kind.name) != request.kind.name
 
 
 def _holds(hook: Hook, asked: dict[str, Any]) -> bool:

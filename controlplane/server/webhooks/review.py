@@ -53,21 +53,23 @@ class Answer:
 def question(request: Attributes, kind: Kind, uid: str, version: str) -> dict[str, Any]:
     """The review of `request` with its objects as `kind`."""
     asked = request.kind
+    shown = None if request.operation == "DELETE" else _shown(request, kind, request.obj)
+    old = None if request.old is None else _shown(request, kind, request.old)
     user = request.options.user
     user_info: dict[str, Any] = {"username": user.name, "groups": list(user.groups)}
     user_info |= {name: value for name, value in (("uid", user.uid), ("extra", user.extra)) if value}
     body: dict[str, Any] = {
         "uid": uid,
-        "kind": _kind(kind, request.subresource),
+        "kind": _kind(kind, shown or old),
         "resource": {"group": kind.group, "version": kind.version, "resource": kind.plural},
-        "requestKind": _kind(asked, request.subresource),
+        "requestKind": _kind(asked, shown or old),
         "requestResource": {"group": asked.group, "version": asked.version, "resource": asked.plural},
         "name": request.name,
         "namespace": request.namespace,
         "operation": request.operation,
         "userInfo": user_info,
-        "object": None if request.operation == "DELETE" else _shown(request, kind, request.obj),
-        "oldObject": None if request.old is None else _shown(request, kind, request.old),
+        "object": shown,
+        "oldObject": old,
         "dryRun": request.options.dry_run,
         "options": _options(request),
     }
@@ -129,9 +131,12 @@ def refusal(name: str, status: dict[str, Any]) -> Denied:
     return Denied(message, code, str(status.get("reason") or ""), status.get("details"))
 
 
-def _kind(kind: Kind, subresource: str) -> dict[str, str]:
-    body = view_of(kind, subresource).body(kind) if subresource == "scale" else kind
-    return {"group": body.group, "version": body.version, "kind": body.name}
+def _kind(kind: Kind, obj: Object | None) -> dict[str, str]:
+    """`kind`, or what `obj` is where a subresource takes objects of another kind."""
+    if obj is None or obj.get("kind", kind.name) == kind.name:
+        return {"group": kind.group, "version": kind.version, "kind": kind.name}
+    group, _, version = obj["apiVersion"].rpartition("/")
+    return {"group": group, "version": version, "kind": obj["kind"]}
 
 
 def _shown(request: Attributes, kind: Kind, obj: Object) -> Object:
