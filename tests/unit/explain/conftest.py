@@ -23,6 +23,7 @@ class FakeWorld:
     def __init__(self) -> None:
         self._objects: dict[Kind, list[Object]] = {NODE: [_node("node-1"), _node("node-2")]}
         self.log: list[str] = []
+        self.running = ["node-1", "node-2"]
         self.change: dict[str, Any] | None = None
 
     def add(self, kind: Kind, *objects: Object) -> None:
@@ -32,7 +33,7 @@ class FakeWorld:
         return self._objects.get(kind, [])
 
     def nodes(self) -> Sequence[str]:
-        return ["node-1", "node-2"]
+        return self.running
 
     def dns_address(self) -> str:
         return "10.128.0.2"

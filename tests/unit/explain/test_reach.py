@@ -1,0 +1,88 @@
+"""Who is asked by `netsim reach`, and what reason each failure gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from controlplane.explain.reach import Reached, Reasons, Source, Target, counters, sources, targets
+from controlplane.explain.world import NothingToExplain
+from netsim.reach import Attempt, Outcome, Protocol, Result
+from tests.unit.explain.conftest import FakeWorld
+
+STRANGER = Source("default/stranger", "node-2", "10.44.2.9", "uid-stranger")
+CLIENT = Source("default/client", "node-2", "10.44.2.2", "uid-client")
+WEB = Target("default/web-0", "10.44.1.2", 8080, (("10.44.1.2", 8080),))
+
+
+def reached(
+    world: FakeWorld,
+    source: Source,
+    target: Target,
+    result: Result,
+    *,
+    protocol: Protocol = "tcp",
+    counted: bool = True,
+) -> Reached:
+    before = {key: packets - counted for key, packets in counters(world).items()}
+    reasons = Reasons(world, before, counters(world))
+    return reasons.of(source, target, Attempt(target.address, target.port, protocol), Outcome(result, 0.5))
+
+
+def test_a_denial_names_its_policies_when_the_counter_rose(world: FakeWorld) -> None:
+    found = reached(world, STRANGER, WEB, "timed out")
+    assert (found.result, found.reason) == ("denied", "denied by default/web (ingress)")
+    found = reached(world, STRANGER, WEB, "timed out", counted=False)
+    assert found.result == "timed out"
+    assert "but no denied packet was counted" in found.reason
+
+
+def test_what_is_allowed_and_lost_is_no_policys_doing(world: FakeWorld) -> None:
+    assert reached(world, CLIENT, WEB, "timed out").reason.startswith("no policy denies it")
+    assert reached(world, CLIENT, WEB, "timed out", protocol="udp").result == "denied"
+    other = Target("default/client", "10.44.2.2", 53, (("10.44.2.2", 53),))
+    assert reached(world, STRANGER, other, "timed out", protocol="udp").result == "no answer"
+
+
+def test_a_node_reaches_its_own_pods_and_others_do_not(world: FakeWorld) -> None:
+    near, far = Source("node/node-1", "node-1", "10.128.0.11"), Source("node/node-2", "node-2", "10.128.0.12")
+    assert reached(world, near, WEB, "timed out").result == "timed out"
+    assert reached(world, far, WEB, "timed out").result == "denied"
+
+
+def test_through_a_service_the_pod_behind_it_is_named(world: FakeWorld) -> None:
+    (service,) = targets(world, ["service/web"], "default", port=0, protocol="tcp")
+    assert (service.address, service.port, len(service.ends)) == ("10.48.0.50", 80, 3)
+    assert reached(world, STRANGER, service, "timed out").reason == "denied by default/web (ingress of default/web-0)"
+    (empty,) = targets(world, ["service/empty"], "default", port=0, protocol="tcp")
+    assert reached(world, CLIENT, empty, "refused").reason == "the Service has no endpoints"
+
+
+def test_other_failures(world: FakeWorld) -> None:
+    assert reached(world, CLIENT, WEB, "ok").reason == ""
+    assert reached(world, CLIENT, WEB, "refused").reason == "nothing listens on tcp port 8080"
+    assert reached(world, CLIENT, WEB, "no route").reason == "no route to 10.44.1.2"
+    world.running = ["node-2"]
+    assert reached(world, CLIENT, WEB, "no route").reason == "no route to 10.44.1.2: node-1 does not run"
+
+
+def test_selections(world: FakeWorld) -> None:
+    pods = ["default/client", "default/web-0", "default/web-1", "default/web-2"]
+    assert [each.name for each in sources(world, [], "default")] == pods
+    assert [each.name for each in sources(world, ["role=client", "node/node-1"], "default")] == [
+        "default/client",
+        "node/node-1",
+    ]
+    assert [each.name for each in sources(world, ["default:app=web"], "other")] == pods[1:]
+    (pod,) = targets(world, ["pod/default:web-1"], "other", port=0, protocol="tcp")
+    assert (pod.name, pod.port) == ("default/web-1", 8080)
+    (address,) = targets(world, ["192.0.2.1"], "default", port=0, protocol="tcp")
+    assert (address.address, address.port) == ("192.0.2.1", 80)
+    for selection, words in {
+        "app=nothing": "no pod with an address",
+        "pod/none": "there is no Pod none in namespace default; there is: client, web-0",
+        "node/none": "there is no Node none",
+    }.items():
+        with pytest.raises(NothingToExplain, match=words):
+            sources(world, [selection], "default")
+    with pytest.raises(NothingToExplain, match="has no udp port"):
+        targets(world, ["service/web"], "default", port=0, protocol="udp")
