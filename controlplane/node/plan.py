@@ -114,11 +114,7 @@ class Planner:
     ) -> Prepared:
         spec = container.spec
         variables = await self._variables(state, spec)
-        accounts = await self._parts.spawner.files(source.accounts, image)
-        who = security.security(state.pod, spec, image.user, accounts)
-        profiles = self._parts.config.state_directory / "seccomp"
-        filtered = await self._parts.spawner.files(seccomp.profile_of, state.pod, spec, who.capabilities, profiles)
-        who = replace(who, seccomp=filtered, apparmor=_apparmor(state.pod, spec))
+        who = await self._identity(state.pod, spec, image, source)
         cwd = working_directory(spec, image)
         directory = self.data_dir(state) / f"{container.name}_{attempt}"
         bundle = self._parts.runtime.bundle(container_id)
@@ -176,6 +172,17 @@ class Planner:
             oom_score=self._oom_score(state, spec),
         )
         return Prepared(plan, record, listens=server is not None, parts=files.parts)
+
+    async def _identity(self, pod: Object, spec: Object, image: Image, source: ImageSource) -> oci.Security:
+        files = self._parts.spawner.files
+        # What a stand-in and most manifests have needs no file, and so no thread.
+        accounts = None if image.standin else await files(source.accounts, image)
+        who = security.security(pod, spec, image.user, accounts)
+        if seccomp.wanted(pod, spec):
+            profiles = self._parts.config.state_directory / "seccomp"
+            who = replace(who, seccomp=await files(seccomp.profile_of, pod, spec, who.capabilities, profiles))
+        profile = _apparmor(pod, spec)
+        return replace(who, apparmor=profile) if profile else who
 
     def _server(self, state: PodState, spec: Object, image: Image) -> StandInConfig | None:
         if not standin_ports.is_server(spec, image.id):

@@ -78,19 +78,24 @@ _ARCHITECTURES = {
 }
 
 
+def wanted(pod: Object, container: Object) -> Object:
+    """What a container says of its profile, or its pod for it; empty for none."""
+    outer, inner = pod["spec"].get("securityContext") or {}, container.get("securityContext") or {}
+    if inner.get("privileged"):
+        return {}
+    return inner.get("seccompProfile") or outer.get("seccompProfile") or {}
+
+
 def profile_of(pod: Object, container: Object, capabilities: Collection[str], directory: Path) -> dict[str, Any] | None:
     """The profile that a container asks for, or None for none; files of type Localhost are below `directory`.
 
     CreationFailure when there is no such file, or no profile in it. Blocking file work.
     """
-    outer, inner = pod["spec"].get("securityContext") or {}, container.get("securityContext") or {}
-    if inner.get("privileged"):
-        return None
-    wanted = inner.get("seccompProfile") or outer.get("seccompProfile") or {}
-    kind = wanted.get("type", "Unconfined")
+    profile = wanted(pod, container)
+    kind = profile.get("type", "Unconfined")
     if kind == "RuntimeDefault":
         return runtime_default(capabilities)
-    return _from_file(directory / str(wanted.get("localhostProfile") or "")) if kind == "Localhost" else None
+    return _from_file(directory / str(profile.get("localhostProfile") or "")) if kind == "Localhost" else None
 
 
 def runtime_default(capabilities: Collection[str]) -> dict[str, Any]:
