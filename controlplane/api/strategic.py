@@ -72,7 +72,8 @@ def _merge_list(array: Array, original: list[Any], patch: list[Any]) -> list[Any
         return _in_order(array, merged, patch, original)
     key = array.merge_key
     if any(isinstance(item, dict) and item.get(DIRECTIVE) == "replace" for item in patch):
-        return _clean(patch)
+        cleaned: list[Any] = _clean(patch)
+        return cleaned
     merged, kept = list(original), []
     for item in patch:
         wanted = _key_of(item, key)
