@@ -33,6 +33,24 @@ def explain_policy(world: World, namespace: str, name: str) -> list[Section]:
     return sections
 
 
+def explain_policies(world: World) -> list[Section]:
+    """Every policy in words, with the packets that were denied to its pods."""
+    index = PolicyIndex(world)
+    members = {node: set_members(world.sets(node)) for node in world.nodes()}
+    sections = []
+    for policy in index.policies:
+        denied: dict[str, int] = {}
+        for node, sets in members.items():
+            for chain, posture in index.postures(node).items():
+                if policy in posture.policies:
+                    for each in sets.get(chain, ()):
+                        denied[each.comment] = denied.get(each.comment, 0) + each.packets
+        head = _head(policy, index)
+        lines = [*head.lines, f"denied packets by pod: {_counts(denied)}"]
+        sections.append(Section(policy.text, head.title, lines, {**head.data, "denied": denied}))
+    return sections or [Section("policies", "NetworkPolicies", ["there is none: everything is allowed"])]
+
+
 def _head(policy: Policy, index: PolicyIndex) -> Section:
     pods = [pod.text for pod in index.selected(policy)]
     lines = [f"selects {policy.pod_selector or 'every pod of the namespace'}: {', '.join(pods) or 'no pod now'}"]

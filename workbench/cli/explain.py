@@ -15,7 +15,7 @@ import click
 
 from controlplane.explain.difference import explain_changes
 from controlplane.explain.pod import explain_pod
-from controlplane.explain.policy import explain_policy
+from controlplane.explain.policy import explain_policies, explain_policy
 from controlplane.explain.rule import explain_rule
 from controlplane.explain.service import explain_service
 from controlplane.explain.world import NothingToExplain, Section
@@ -28,7 +28,7 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 EPILOG = """\b
 Examples:
   sudo netsim explain service web -n shop
-  sudo netsim explain service web --diff          what the proxies changed last
+  sudo netsim explain service --diff              what the proxies changed last
   sudo netsim explain policy default-deny
   sudo netsim explain pod web-0 -o json
   sudo netsim explain rule KUBE-SVC-ERIFXISQEP7F7OF4
@@ -66,25 +66,33 @@ def explain_pod_command(pod: str, namespace: str, node: str, name: str, output: 
 
 
 @command.command("service", epilog="\b\nExamples:\n  sudo netsim explain service web -n shop --node node-1")
-@click.argument("service")
+@click.argument("service", required=False)
 @_diff
 @_namespace
 @_shared
-def explain_service_command(service: str, namespace: str, diff: bool, node: str, name: str, output: str) -> None:
+def explain_service_command(service: str | None, namespace: str, diff: bool, node: str, name: str, output: str) -> None:
     """From a Service to its endpoints, and to every chain, rule and counter of each node."""
+    if not service and not diff:
+        raise click.UsageError("which Service? Only --diff needs no name")
     with _world(name, node) as world:
-        _show(explain_changes(world, "proxy") if diff else explain_service(world, namespace, service), output)
+        _show(explain_changes(world, "proxy") if diff else explain_service(world, namespace, service or ""), output)
 
 
 @command.command("policy", epilog="\b\nExamples:\n  sudo netsim explain policy default-deny -n shop")
-@click.argument("policy")
+@click.argument("policy", required=False)
 @_diff
 @_namespace
 @_shared
-def explain_policy_command(policy: str, namespace: str, diff: bool, node: str, name: str, output: str) -> None:
-    """The pods that a NetworkPolicy selects, its chains, sets and counters, and what was denied last."""
+def explain_policy_command(policy: str | None, namespace: str, diff: bool, node: str, name: str, output: str) -> None:
+    """The pods that a NetworkPolicy selects, its chains, sets and counters, and what was denied last.
+
+    Without a name, every policy of all namespaces, with its pods and denied packets.
+    """
     with _world(name, node) as world:
-        _show(explain_changes(world, "policy") if diff else explain_policy(world, namespace, policy), output)
+        if diff:
+            _show(explain_changes(world, "policy"), output)
+        else:
+            _show(explain_policy(world, namespace, policy) if policy else explain_policies(world), output)
 
 
 class _RuleCommand(click.Command):

@@ -11,7 +11,7 @@ from controlplane.explain.difference import explain_changes
 from controlplane.explain.meaning import Interpreter
 from controlplane.explain.pod import explain_pod
 from controlplane.explain.policies import PolicyIndex
-from controlplane.explain.policy import explain_policy
+from controlplane.explain.policy import explain_policies, explain_policy
 from controlplane.explain.rule import explain_rule
 from controlplane.explain.service import explain_service
 from controlplane.explain.services import ServiceIndex
@@ -140,6 +140,13 @@ def test_a_policy_is_told_in_words_with_its_pods_sets_and_denials(world: FakeWor
     }
     assert found["denials"] == [world.log[1]]
     assert "node-2" not in found
+
+
+def test_all_policies_are_listed_with_what_they_denied(world: FakeWorld) -> None:
+    found = documents(explain_policies(world))
+    assert found["default/web"]["denied"] == {"default/web-0": 3, "default/web-1": 3, "default/web-2": 3}
+    (nothing,) = explain_policies(FakeWorld())
+    assert nothing.lines == ["there is none: everything is allowed"]
 
 
 def test_a_pod_shows_services_and_policies(world: FakeWorld) -> None:
