@@ -14,6 +14,7 @@ from typing import Any
 
 from controlplane.api.cel import network
 from controlplane.api.cel.errors import CelError
+from controlplane.api.cel.named_formats import NAMED_FORMATS, named, validate
 from controlplane.api.cel.values import (
     NO_OVERLOAD,
     NONE,
@@ -287,6 +288,7 @@ FUNCTIONS: dict[str, Function] = {
 NAMESPACED: dict[tuple[str, str], Function] = {
     ("base64", "decode"): lambda value: base64.b64decode(value),
     ("base64", "encode"): lambda value: base64.b64encode(value).decode(),
+    ("format", "named"): named,
     ("ip", "isCanonical"): lambda value: str(network.ip(value)) == value,
     ("math", "abs"): abs,
     ("math", "ceil"): lambda value: float(math.ceil(value)),
@@ -299,6 +301,7 @@ NAMESPACED: dict[tuple[str, str], Function] = {
     ("sets", "contains"): _subset,
     ("sets", "equivalent"): lambda left, right: _subset(left, right) and _subset(right, left),
     ("sets", "intersects"): lambda left, right: any(contains(left, one) for one in right),
+    **NAMED_FORMATS,
 }
 
 METHODS: dict[str, Function] = {
@@ -343,5 +346,6 @@ METHODS: dict[str, Function] = {
     "trim": lambda value: _text(value).strip(),
     "upperAscii": lambda value: _text(value).upper(),
     "value": _optional_value,
+    "validate": validate,
     **network.METHODS,
 }

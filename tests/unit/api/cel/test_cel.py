@@ -86,6 +86,8 @@ def value(text: str) -> Any:
         ("url('https://example.com:80/x?a=b').getHostname()", "example.com"),
         ("sets.contains([1, 2, 3], [1]) && sets.equivalent([1, 2], [2, 1, 1])", True),
         ("math.greatest(1, 5, 3) + math.least([4, 2])", 7),
+        ("!format.dns1123Label().validate('a-b').hasValue()", True),
+        ("format.named('uuid').value().validate('x').value()", ["must be of format uuid"]),
         ("cel.bind(x, self.n + 1, x * x)", 16),
         ("false && self.absent", False),
         ("self.absent || true", True),
