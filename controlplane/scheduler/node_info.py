@@ -29,6 +29,7 @@ class NodeInfo:
         "taints",
         "unschedulable",
         "used",
+        "with_affinity",
         "with_anti_affinity",
     )
 
@@ -45,6 +46,8 @@ class NodeInfo:
         self.pods: dict[str, PodInfo] = {}
         self.ports: Counter[HostPort] = Counter()
         self.owners: Counter[tuple[str, str]] = Counter()
+        self.with_affinity: dict[str, PodInfo] = {}
+        """Pods with terms about other pods, of any kind."""
         self.with_anti_affinity: dict[str, PodInfo] = {}
 
     def set_node(self, node: Object) -> None:
@@ -65,11 +68,14 @@ class NodeInfo:
         other.score_cpu, other.score_memory = self.score_cpu, self.score_memory
         other.used, other.pods, other.ports = dict(self.used), dict(self.pods), Counter(self.ports)
         other.owners, other.with_anti_affinity = Counter(self.owners), dict(self.with_anti_affinity)
+        other.with_affinity = dict(self.with_affinity)
         return other
 
     def add(self, pod: PodInfo) -> None:
         self.pods[pod.uid] = pod
         self._count(pod, 1)
+        if pod.affinity.get("podAffinity") or pod.affinity.get("podAntiAffinity"):
+            self.with_affinity[pod.uid] = pod
         if (pod.affinity.get("podAntiAffinity") or {}).get("requiredDuringSchedulingIgnoredDuringExecution"):
             self.with_anti_affinity[pod.uid] = pod
 
@@ -78,6 +84,7 @@ class NodeInfo:
         pod = self.pods.pop(uid, None)
         if pod is not None:
             self._count(pod, -1)
+            self.with_affinity.pop(uid, None)
             self.with_anti_affinity.pop(uid, None)
 
     def _count(self, pod: PodInfo, sign: int) -> None:

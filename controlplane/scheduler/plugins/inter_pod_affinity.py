@@ -6,6 +6,7 @@ anti-affinity of pods already placed is found through the nodes' own short lists
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -65,19 +66,28 @@ class InterPodAffinity:
         return check
 
     def score(self, pod: PodInfo, nodes: Sequence[NodeInfo]) -> list[float] | None:
-        wanted = [(one["weight"], one["podAffinityTerm"]) for one in _terms(pod, "podAffinity", _PREFERRED)]
-        wanted += [(-one["weight"], one["podAffinityTerm"]) for one in _terms(pod, "podAntiAffinity", _PREFERRED)]
-        if not wanted:
+        points: Counter[Domain] = Counter()
+        for weight, term in _preferences(pod):
+            for value, count in self._domains(pod, term, nodes).items():
+                points[term["topologyKey"], value] += weight * count
+        self._add_wishes_of_others(pod, nodes, points)
+        if not points:
             return None
-        sums = [0.0] * len(nodes)
-        for weight, term in wanted:
-            key, domains = term["topologyKey"], self._domains(pod, term, nodes)
-            for position, node in enumerate(nodes):
-                sums[position] += weight * domains.get(node.labels.get(key, ""), 0)
+        sums = [sum(points.get((key, value), 0) for key, value in node.labels.items()) for node in nodes]
         highest, lowest = max(sums), min(sums)
         if highest == lowest:
             return None
         return [MAX_SCORE * (value - lowest) / (highest - lowest) for value in sums]
+
+    def _add_wishes_of_others(self, pod: PodInfo, nodes: Iterable[NodeInfo], points: Counter[Domain]) -> None:
+        """What pods already placed would like of this one's place; what they require counts for one."""
+        for node in nodes:
+            for other in node.with_affinity.values():
+                required = [(1, term) for term in _terms(other, "podAffinity")]
+                for weight, term in (*_preferences(other), *required):
+                    value = node.labels.get(term["topologyKey"])
+                    if value is not None and self._fits(other, pod, term):
+                        points[term["topologyKey"], value] += weight
 
     def _domains(self, pod: PodInfo, term: Mapping[str, Any], nodes: Iterable[NodeInfo]) -> dict[str, int]:
         """How many pods fit `term` in each value of its topology key."""
@@ -121,6 +131,12 @@ class InterPodAffinity:
         if namespace in (named or ()):
             return True
         return selector is not None and compile_selector(selector)(self._namespace_labels(namespace))
+
+
+def _preferences(pod: PodInfo) -> list[tuple[int, dict[str, Any]]]:
+    """The preferred terms with their weights, those of anti-affinity negative."""
+    wanted = [(one["weight"], one["podAffinityTerm"]) for one in _terms(pod, "podAffinity", _PREFERRED)]
+    return wanted + [(-one["weight"], one["podAffinityTerm"]) for one in _terms(pod, "podAntiAffinity", _PREFERRED)]
 
 
 def _terms(pod: PodInfo, which: str, strength: str = _REQUIRED) -> list[dict[str, Any]]:

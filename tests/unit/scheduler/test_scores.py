@@ -63,3 +63,17 @@ def test_soft_spread_constraints() -> None:
     a, b = node("a", zone="1"), node("b", zone="2")
     a.add(pod(labels=labels))
     assert chosen(pod(labels=labels, topologySpreadConstraints=[constraint]), a, b) == "b"
+
+
+def test_pods_that_are_there_have_wishes_too() -> None:
+    term = {"labelSelector": {"matchLabels": {"app": "web"}}, "topologyKey": "kubernetes.io/hostname"}
+    preferred = [{"weight": 50, "podAffinityTerm": term}]
+    web = {"app": "web"}
+    for affinity, best in (
+        ({"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}, "a"),
+        ({"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}, "b"),
+        ({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}, "a"),
+    ):
+        a, b = node("a"), node("b")
+        a.add(pod("cache", affinity=affinity))
+        assert chosen(pod(labels=web), a, b) == best, affinity
