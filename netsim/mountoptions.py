@@ -41,3 +41,9 @@ def parse(options: Iterable[str]) -> MountOptions:
         elif option and option not in _WITHOUT_MEANING:
             data.append(option)
     return MountOptions(flags, tuple(data))
+
+
+def flag_words(options: Iterable[str]) -> tuple[str, ...]:
+    """The options that are flags of each mount, and get lost when it is bound elsewhere without them."""
+    words = (word.strip() for text in options for word in text.split(","))
+    return tuple(word for word in words if word in _FLAGS and word != "ro")

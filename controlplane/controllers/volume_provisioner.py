@@ -71,6 +71,7 @@ class Provisioner:
 
     async def create(self, claim: Object, storage_class: Object) -> Object:
         """The PersistentVolume for a claim, already its; ProvisionFailure with what is wrong."""
+        _refuse_unsupported(claim)
         name = f"pvc-{claim['metadata']['uid']}"
         size = rounded(claims.requested(claim))
         try:
@@ -178,6 +179,13 @@ def allowed_zones(storage_class: Object) -> set[str] | None:
             if expression["key"] in (claims.NODE_ZONE_LABEL, claims.DRIVER_ZONE_LABEL):
                 zones = (zones or set()) | set(expression.get("values") or ())
     return zones
+
+
+def _refuse_unsupported(claim: Object) -> None:
+    if claim["spec"].get("dataSource") or claim["spec"].get("dataSourceRef"):
+        raise ProvisionFailure("volumes are not filled from others or from snapshots by this version of netsim")
+    if claim["spec"].get("volumeAttributesClassName"):
+        raise ProvisionFailure("the driver has no attributes that could be changed in this version of netsim")
 
 
 def _invalid(said: str) -> str:

@@ -322,7 +322,7 @@ def _volume_mounts(
                 str(source),
                 os.path.normpath(mount["mountPath"]),
                 read_only=bool(mount.get("readOnly")) or volume.read_only or name in written,
-                options=_RECURSIVE.get(mount.get("recursiveReadOnly") or "", ()),
+                options=(*volume.options, *_RECURSIVE.get(mount.get("recursiveReadOnly") or "", ())),
                 propagation=_PROPAGATION[mount.get("mountPropagation") or "None"],
             )
         )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from workbench.conformity import workloads
+from workbench.conformity import storage, workloads
 from workbench.conformity.page import page
 
-PAGES = {"api.md": page, "workloads.md": workloads.render}
+PAGES = {"api.md": page, "storage.md": storage.render, "workloads.md": workloads.render}
 """Page below docs/, and the function that gives its text."""
 DOCS = Path(__file__).parents[2] / "docs"
 

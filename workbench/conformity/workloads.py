@@ -51,16 +51,17 @@ def warnings_of(definition: str) -> dict[str, str]:
 def render() -> str:
     """The whole page."""
     definitions = read_definitions()
-    return HEAD + "".join("\n".join(["", *_section(name, definitions[name]), ""]) for name in FIELDS)
+    return HEAD + "".join("\n".join(["", *section(name, definitions[name], FIELDS[name]), ""]) for name in FIELDS)
 
 
-def _section(definition: str, schema: dict[str, Any]) -> Iterator[str]:
+def section(definition: str, schema: dict[str, Any], verdicts: dict[str, str]) -> Iterator[str]:
+    """The lines about one definition."""
     yield f"## {definition.rpartition('.')[2]}"
     yield "| field | verdict | |"
     yield "|---|---|---|"
     warned = warnings_of(definition)
     for field in sorted(schema["properties"]):
-        verdict, words = _verdict(FIELDS[definition].get(field), warned.get(field))
+        verdict, words = _verdict(verdicts.get(field), warned.get(field))
         yield f"| `{field}` | {verdict} | {words} |"
 
 

@@ -19,6 +19,7 @@ from controlplane.node.volumes import disk, hostpath, local, nfs
 from controlplane.node.volumes.context import VolumeContext
 from controlplane.node.volumes.mounted import Mounted
 from netsim.errors import NetsimError
+from netsim.mountoptions import flag_words
 
 RESIZE_CONDITIONS = frozenset({"Resizing", "FileSystemResizePending"})
 
@@ -40,12 +41,15 @@ async def setup(volume: Object, context: VolumeContext) -> Mounted:
     asked = (volume.get("persistentVolumeClaim") or {}).get("readOnly")
     modes = claim["spec"].get("accessModes") or []
     read_only = bool(asked) or found.read_only or list(modes) == ["ReadOnlyMany"]
-    return Mounted(found.path, found.sub, read_only=read_only, is_device=found.is_device, name=name)
+    options = flag_words(spec.get("mountOptions") or ())
+    return Mounted(found.path, found.sub, read_only=read_only, is_device=found.is_device, options=options, name=name)
 
 
 async def _mount(name: str, spec: dict[str, Any], context: VolumeContext) -> Mounted:
     if claims.disk_of(spec) is not None:
         return await disk.mount(spec, context)
+    if spec.get("mountOptions") and "nfs" not in spec:
+        raise VolumeFailure("Mount options are not supported for this volume type")
     if "hostPath" in spec:
         return Mounted(await hostpath.setup({"name": name, "hostPath": spec["hostPath"]}, context))
     if "local" in spec:

@@ -34,6 +34,8 @@ async def mount(spec: dict[str, Any], context: VolumeContext) -> Mounted:
     """Mounts the disk of a PersistentVolume's spec, or attaches it where it is wanted as a block device."""
     wanted = _wanted(spec)
     source = spec.get("gcePersistentDisk") or spec["csi"]
+    if source.get("partition"):
+        raise VolumeFailure("partitions of disks are not supported by this version of netsim")
     uid = context.pod["metadata"]["uid"]
     staging = context.storage.staging
     size = claims.capacity({"spec": spec}) if "capacity" in spec else DEFAULT_SIZE

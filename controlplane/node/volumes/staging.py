@@ -27,6 +27,8 @@ from netsim.errors import InvalidRequest, NetsimError, NotFound
 from netsim.mountspace import is_mount_point
 
 DEFAULT_FILE_SYSTEM = "ext4"
+MOST_MOUNTS = 8
+"""One over the other on the same directory."""
 __all__ = ["DEFAULT_FILE_SYSTEM", "DISKS", "EXPORTS", "Mount", "Staging"]
 
 
@@ -143,9 +145,12 @@ class Staging:
 
         def unmount() -> None:
             # One over the other, if a mount was made twice around a kill.
-            while is_mount_point(target):
+            for _ in range(MOST_MOUNTS):
+                if not is_mount_point(target):
+                    return
                 with suppress(NotFound, InvalidRequest):
                     syscalls.unmount(target)
+            raise VolumeFailure(f"{target} cannot be unmounted")
 
         await self._spawner.mounts(unmount)
         store, _, disk = key.partition("-")

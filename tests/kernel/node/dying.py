@@ -21,6 +21,7 @@ from controlplane.api.errors import AlreadyExists, NotFound
 from controlplane.api.kinds import (
     CONFIG_MAP,
     EVENT,
+    NODE,
     PERSISTENT_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
     POD,
@@ -41,7 +42,7 @@ from netsim import syscalls
 from netsim.exports import Exports
 from netsim.namespace import namespace_path
 
-NODE = "node-1"
+NODE_NAME = "node-1"
 SECONDS = 25.0
 STORAGE = (PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, VOLUME_ATTACHMENT)
 FILE_EFFECTS = frozenset({"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "shutil.rmtree"})
@@ -99,11 +100,11 @@ class Plane:
         disks, exports = volume_disks(directories.state), Exports(export_disks(directories.state))
         provisioner = Provisioner(client, self.informers, disks, exports)
         config = NodeConfig(
-            name=NODE,
+            name=NODE_NAME,
             cluster=directories.name,
             address="10.128.0.11",
             pod_cidr="10.44.1.0/24",
-            namespace=namespace_path(f"{directories.name}-{NODE}"),
+            namespace=namespace_path(f"{directories.name}-{NODE_NAME}"),
             state_directory=directories.state,
             run_directory=directories.run,
         )
@@ -127,7 +128,9 @@ class Plane:
                 task.result()
             if not working.done():
                 found = [(one["reason"], one["message"]) for one in self._events.list()]
-                raise TimeoutError(f"not within {SECONDS} s: {found}")
+                kinds = (*STORAGE, POD, NODE)
+                left = [one for kind in kinds for one in (await self.client.list(kind)).items]
+                raise TimeoutError(f"not within {SECONDS} s: {found}\nleft: {left}")
         finally:
             for task in (working, *running):
                 task.cancel()
@@ -159,7 +162,7 @@ class Plane:
         informers = [self.informers.of(kind) for kind in kinds]
         for informer in informers:
             await informer.wait_synced()
-        staged = self._directories.run / "nodes" / NODE / "staged"
+        staged = self._directories.run / "nodes" / NODE_NAME / "staged"
         await self._until(lambda: not any(informer.list() for informer in informers) and not any(_entries(staged)))
 
     async def ensure(self, kind: Any, obj: Any) -> None:
@@ -186,7 +189,7 @@ def _is_ready(pod: Any) -> bool:
 async def run(cluster: str, phase: str, die_at: int) -> None:
     directories = Directories(cluster)
     effects = Effects(die_at)
-    places = (str(directories.state / "volumes"), str(directories.run / "nodes" / NODE / "staged"))
+    places = (str(directories.state / "volumes"), str(directories.run / "nodes" / NODE_NAME / "staged"))
     effects.hook(places)
     async with open_registry(directories.database) as registry:
         plane = Plane(LocalClient(registry), directories)

@@ -13,7 +13,7 @@ from controlplane.directories import Directories, volume_disks
 from netsim import inventory, loop
 from netsim.mark import Mark
 from netsim.namespace import ensure_namespace
-from tests.kernel.node.dying import NODE
+from tests.kernel.node.dying import NODE_NAME
 
 STEPS = pytest.mark.parametrize("step", [6, pytest.param(1, marks=pytest.mark.full)])
 """Dying before every effect takes minutes."""
@@ -25,7 +25,7 @@ SECONDS = 60
 def directories(cluster: str) -> Iterator[Directories]:
     made = Directories(cluster)
     made.ensure()
-    ensure_namespace(f"{cluster}-{NODE}", Mark(cluster, "node", NODE))
+    ensure_namespace(f"{cluster}-{NODE_NAME}", Mark(cluster, "node", NODE_NAME))
     yield made
     inventory.remove(cluster)
 
@@ -40,7 +40,7 @@ def child(directories: Directories, phase: str, die_at: int = 0) -> int:
 def assert_nothing_is_left(directories: Directories) -> None:
     assert volume_disks(directories.state).names() == []
     assert loop.below((directories.state,)) == {}
-    staged = directories.run / "nodes" / NODE / "staged"
+    staged = directories.run / "nodes" / NODE_NAME / "staged"
     assert not staged.exists() or not list(staged.iterdir())
 
 

@@ -452,3 +452,44 @@ async def test_nothing_of_volumes_shows_on_the_host(node: Node) -> None:
     assert await shared_spawner(node.config.run_directory).mounts(staged) == 1
     assert os.listdir(f"{run}/staged/disk-data/mount") == []
     await node.delete("both")
+
+
+async def test_a_pod_names_a_disk_itself(node: Node) -> None:
+    named = {"name": "v", "gcePersistentDisk": {"pdName": "my-data-disk", "fsType": "ext4"}}
+    await node.create("one", shell(), volumes=[named])
+    await node.until_ready("one")
+    await output(node, "one", "echo kept > /v/kept")
+    await node.delete("one")
+    reading = {"name": "v", "gcePersistentDisk": {"pdName": "my-data-disk", "readOnly": True}}
+    await node.create("two", shell(), volumes=[reading])
+    await node.until_ready("two")
+    assert (await output(node, "two", "cat /v/kept; echo x > /v/new")).startswith("kept\n")
+    assert "Read-only" in await output(node, "two", "echo x > /v/new")
+    await node.delete("two")
+    parted = {"name": "v", "gcePersistentDisk": {"pdName": "my-data-disk", "partition": 1}}
+    await node.create("three", shell(), volumes=[parted])
+    said = 'MountVolume.SetUp failed for volume "v" : partitions of disks are not supported by this version of netsim'
+    await node.until_event("three", "FailedMount", said)
+    await node.delete("three")
+
+
+async def test_an_old_name_of_a_disk(node: Node) -> None:
+    await claim(node, "data", {"gcePersistentDisk": {"pdName": "old", "fsType": "ext4"}})
+    await node.create("one", shell(), volumes=volume("data"))
+    await node.until_ready("one")
+    assert volume_disks(node.config.state_directory).names() == ["old"]
+    await node.delete("one")
+
+
+async def test_mount_options(node: Node) -> None:
+    await claim(node, "data", disk("data"), mountOptions=["noatime", "nodev", "errors=remount-ro"])
+    await node.create("one", shell(), volumes=volume("data"))
+    await node.until_ready("one")
+    options = (await output(node, "one", "grep ' /v ' /proc/mounts")).split()[3].split(",")
+    assert {"noatime", "nodev", "errors=remount-ro"} <= set(options)
+    await node.delete("one")
+    await claim(node, "path", {"hostPath": {"path": "/tmp"}}, attached=False, mountOptions=["ro"])
+    await node.create("two", shell(), volumes=volume("path"))
+    said = 'MountVolume.SetUp failed for volume "pv-path" : Mount options are not supported for this volume type'
+    await node.until_event("two", "FailedMount", said)
+    await node.delete("two")
