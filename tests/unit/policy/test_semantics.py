@@ -107,7 +107,7 @@ def pods(draw: st.DrawFn) -> list[Object]:
     return found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(policies(), pods())
 def test_rules_verdict_and_oracle_agree(policy_objects: list[Object], pod_objects: list[Object]) -> None:
     read = [read_policy(each) for each in policy_objects]
