@@ -28,6 +28,8 @@ _PROGRAMS = (
     _Program(("cc", "gcc", "clang"), "gcc", "to build the stand-in server once"),
     _Program(("ip",), "iproute2", "to look into namespaces", required=False),
     _Program(("mkfs.ext4",), "e2fsprogs", "to format volumes of a size that is enforced", required=False),
+    _Program(("skopeo",), "skopeo", "to load and pull images", required=False),
+    _Program(("umoci",), "umoci", "to unpack images", required=False),
     _Program(("conntrack",), "conntrack", "to forget stale UDP connections", required=False),
     _Program(("tcpdump",), "tcpdump", "to look at packets", required=False),
 )
