@@ -25,6 +25,7 @@ from controlplane.api.schema import (
     Number,
     Quantity,
     Struct,
+    StructOr,
     Text,
     Time,
 )
@@ -32,6 +33,7 @@ from controlplane.api.types import Kind
 
 DEFINITIONS = "kubernetes-json-schema/v1.37.0-local/_definitions.json"
 REFERENCE = "#/$defs/"
+SCHEMA_PROPS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
 
 
 class Definitions:
@@ -52,8 +54,12 @@ class Definitions:
     def _compile(self, name: str) -> Node:
         raw = self._raw[name]
         special = _SPECIAL.get(name)
-        if special is not None:
-            node: Node = special()
+        if name.removeprefix(SCHEMA_PROPS) in _OR:
+            struct = self[SCHEMA_PROPS]
+            assert isinstance(struct, Struct)
+            node: Node = StructOr(struct, _OR[name.removeprefix(SCHEMA_PROPS)])
+        elif special is not None:
+            node = special()
         elif "properties" in raw or (raw.get("type") and not name.endswith((".FieldsV1", ".RawExtension", ".Patch"))):
             return self._compile_struct(name, raw)
         else:
@@ -99,6 +105,9 @@ _SCALARS: dict[tuple[str, str], Node] = {
     ("number", "double"): Number("float64"),
     ("number", ""): Number("float64"),
 }
+
+_OR: dict[str, tuple[type, ...]] = {"OrArray": (list,), "OrBool": (bool,), "OrStringArray": (list, str)}
+"""What may stand for a schema in a schema; the definitions say only that it is any JSON."""
 
 _SPECIAL: dict[str, Callable[[], Node]] = {
     "io.k8s.apimachinery.pkg.api.resource.Quantity": Quantity,

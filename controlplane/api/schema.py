@@ -332,3 +332,28 @@ class Struct(Node):
                 if result or name in self.required or not isinstance(field, Array | Mapping):
                     decoded[name] = result
         return decoded
+
+
+class StructOr(Node):
+    """A struct, or something simpler in its place: the JSON types `others`, and lists of either."""
+
+    __slots__ = ("others", "struct")
+
+    def __init__(self, struct: Struct, others: tuple[type, ...]) -> None:
+        super().__init__(struct.go_type)
+        self.struct = struct
+        self.others = others
+
+    def check(self, value: Any) -> bool:
+        if type(value) is dict:
+            return self.struct.check(value)
+        if type(value) is list and list in self.others:
+            return all(map(self.check, value))
+        return type(value) in self.others
+
+    def decode(self, value: Any, path: str, decoding: Decoding) -> Any:
+        if type(value) is list and list in self.others:
+            return [self.decode(item, f"{path}[{index}]", decoding) for index, item in enumerate(value)]
+        if type(value) in self.others:
+            return value
+        return self.struct.decode(value, path, decoding)

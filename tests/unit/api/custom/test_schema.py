@@ -8,13 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controlplane.api import openapi
+from controlplane.api.custom import definition
 from controlplane.api.custom.defaults import compile_defaults
+from controlplane.api.custom.kind import kinds_of
 from controlplane.api.custom.patterns import UnsupportedPattern, compile_pattern
 from controlplane.api.custom.schema import compile_root, compile_schema
 from controlplane.api.custom.structural import schema_errors
 from controlplane.api.custom.validation import compile_checks
+from controlplane.api.decode import decode_object
+from controlplane.api.errors import BadRequest
 from controlplane.api.fieldset import leaves
+from controlplane.api.kinds import CUSTOM_RESOURCE_DEFINITION
 from controlplane.api.schema import Decoding
+from controlplane.api.scheme import Scheme
+from tests.api.crds import version, widgets
 
 STRING: dict[str, Any] = {"type": "string"}
 FREE: dict[str, Any] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
@@ -330,3 +338,37 @@ def test_any_json_is_pruned_filled_and_judged_once(value: Any) -> None:
     assert node.check(stored)
     assert fill(stored) is stored
     errors(SCHEMA, stored)
+
+
+KEYWORDS = (
+    "type properties items additionalProperties enum pattern minimum required anyOf oneOf allOf not default format"
+    " nullable x-kubernetes-preserve-unknown-fields x-kubernetes-int-or-string x-kubernetes-embedded-resource minLength maxItems"
+    " x-kubernetes-list-type x-kubernetes-list-map-keys x-kubernetes-validations"
+)
+SCALARS = st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from(["", "a", "object", "string", "array", "("])
+SCHEMAS = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["a", "metadata", *KEYWORDS.split()]), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(SCHEMAS, JSON)
+def test_any_schema_is_refused_or_serves(schema: Any, value: Any) -> None:
+    crd = widgets(version(schema={"openAPIV3Schema": schema}))
+    try:
+        crd = decode_object(CUSTOM_RESOURCE_DEFINITION, crd).object
+    except BadRequest:
+        return
+    definition.default(crd)
+    definition.prepare_create(crd)
+    if definition.validate(crd):
+        return
+    kind = kinds_of(crd)[0]
+    obj = decode_object(kind, {"metadata": {"name": "w", "namespace": "default"}, "spec": value}).object
+    kind.strategy.default(obj)
+    kind.strategy.validate(obj)
+    openapi.document_v3(Scheme([kind]), "example.com", "v1")
