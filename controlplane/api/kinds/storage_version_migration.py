@@ -37,7 +37,7 @@ STORAGE_VERSION_MIGRATION = Kind(
         validate=lifecycle.checked(names.dns1123_subdomain, _rules, namespaced=False),
         validate_update=_validate_update,
         warnings=kind_warnings,
-        columns=extensions.CREATED_COLUMNS,
-        row=extensions.created_row,
+        columns=extensions.MIGRATION_COLUMNS,
+        row=extensions.migration_row,
     ),
 )

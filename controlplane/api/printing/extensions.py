@@ -9,6 +9,8 @@ from controlplane.api.types import Column, Object
 
 CREATED_COLUMNS = (NAME, Column("Created At", "date", description="When the object was created."))
 
+MIGRATION_COLUMNS = (NAME, Column("Resource", description="The resource whose objects are rewritten."))
+
 WEBHOOK_COLUMNS = (NAME, Column("Webhooks", "integer", description="The number of webhooks."), AGE)
 _PARAM_KIND = Column("ParamKind", description="The kind of object that holds its parameters.")
 VALIDATING_POLICY_COLUMNS = (
@@ -40,7 +42,7 @@ API_SERVICE_COLUMNS = (
 FLOW_SCHEMA_COLUMNS = (
     NAME,
     Column("PriorityLevel", description="The priority level of its requests."),
-    Column("MatchingPrecedence", "integer", description="Which of the schemas that match is taken: the lowest."),
+    Column("MatchingPrecedence", description="Which of the schemas that match is taken: the lowest."),
     Column("DistinguisherMethod", description="What makes requests one flow."),
     AGE,
     Column("MissingPL", description="Whether its priority level is missing."),
@@ -67,6 +69,12 @@ COMPONENT_STATUS_COLUMNS = (
 def created_row(obj: Object, now: float) -> list[Any]:
     """The cells of kinds that upstream's table says nothing about."""
     return [obj["metadata"]["name"], obj["metadata"].get("creationTimestamp")]
+
+
+def migration_row(obj: Object, now: float) -> list[Any]:
+    """The cells of one StorageVersionMigration."""
+    resource = obj.get("spec", {}).get("resource", {})
+    return [obj["metadata"]["name"], ".".join(one for one in (resource.get("resource"), resource.get("group")) if one)]
 
 
 def webhook_row(obj: Object, now: float) -> list[Any]:
@@ -136,8 +144,8 @@ def flow_schema_row(obj: Object, now: float) -> list[Any]:
 def priority_level_row(obj: Object, now: float) -> list[Any]:
     """The cells of one PriorityLevelConfiguration."""
     spec = obj.get("spec", {})
-    limited, exempt = spec.get("limited", {}), spec.get("exempt", {})
-    shares = (limited or exempt).get("nominalConcurrencyShares", NONE)
+    limited = spec.get("limited", {})
+    shares = limited.get("nominalConcurrencyShares", NONE)
     queuing = limited.get("limitResponse", {}).get("queuing", {})
     queues = [queuing.get(name, NONE) for name in ("queues", "handSize", "queueLengthLimit")]
     return [obj["metadata"]["name"], spec.get("type", ""), shares, *queues, age(obj, now)]

@@ -27,7 +27,7 @@ INGRESS_CLASS_COLUMNS = (
 )
 
 POLICY_COLUMNS = (NAME, Column("Pod-Selector", description="The pods that it is about."), AGE)
-IP_ADDRESS_COLUMNS = (NAME, Column("ParentRef", description="The object that has this address."), AGE)
+IP_ADDRESS_COLUMNS = (NAME, Column("ParentRef", description="The object that has this address."))
 SERVICE_CIDR_COLUMNS = (NAME, Column("CIDRs", description="Ranges that Services get their addresses from."), AGE)
 
 
@@ -72,10 +72,10 @@ def ip_address_row(obj: Object, now: float) -> list[Any]:
     """The cells of one IPAddress."""
     parent = obj.get("spec", {}).get("parentRef")
     if not parent:
-        return [obj["metadata"]["name"], NONE, age(obj, now)]
+        return [obj["metadata"]["name"], NONE]
     resource = f"{parent.get('resource', '')}.{parent['group']}" if parent.get("group") else parent.get("resource", "")
     place = f"{parent['namespace']}/" if parent.get("namespace") else ""
-    return [obj["metadata"]["name"], f"{resource.lower()}/{place}{parent.get('name', '')}", age(obj, now)]
+    return [obj["metadata"]["name"], f"{resource.lower()}/{place}{parent.get('name', '')}"]
 
 
 def service_cidr_row(obj: Object, now: float) -> list[Any]:

@@ -123,10 +123,11 @@ def validate_mutations(spec: Fields) -> list[FieldError]:
             errors.append(required(f"{place}.{field}", f"must be specified when patchType is {type_}"))
         else:
             errors += expression(step[field], f"{place}.{field}.expression")
-    if spec.get("reinvocationPolicy") not in ("IfNeeded", "Never"):
-        errors.append(
-            not_supported("spec.reinvocationPolicy", spec.get("reinvocationPolicy", ""), ("IfNeeded", "Never"))
-        )
+    again = spec.get("reinvocationPolicy", "")
+    if not again:
+        errors.append(required("spec.reinvocationPolicy"))
+    elif again not in ("IfNeeded", "Never"):
+        errors.append(not_supported("spec.reinvocationPolicy", again, ("IfNeeded", "Never")))
     return errors
 
 
