@@ -36,6 +36,10 @@ class Fabric:
         """Plugs a node in."""
         await self.run(lambda vpc: vpc.ensure_node(node_plan(node)))
 
+    async def restore_way_out(self, node: ResolvedNode) -> None:
+        """Gives a node its routes back if its link has come up again."""
+        await self.run(lambda vpc: vpc.restore_way_out(node_plan(node)))
+
     async def delete_node(self, name: str) -> None:
         """Unplugs a node; absent is no error."""
         await self.run(lambda vpc: vpc.delete_node(name))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import shutil
 import time
 from dataclasses import replace
@@ -30,8 +31,12 @@ from controlplane.server.streams import StreamDirectory
 from controlplane.software import NodeSoftware, Software
 from controlplane.supervision import cancel, run_all
 from netsim import files
+from netsim.errors import NetsimError
+
+log = logging.getLogger(__name__)
 
 START_SECONDS = 30.0
+LINK_SECONDS = 1.0
 LEASES = "kube-node-lease"
 
 
@@ -71,7 +76,19 @@ class Machines:
             async with self._one_at_a_time:
                 for node in [node for node in self.config.nodes if node.state != "running"]:
                     await self._settle(node)
-            await asyncio.Event().wait()
+            await self._look_after_links()
+
+    async def _look_after_links(self) -> None:
+        """Is the network service of the nodes that are cut off, for a link that went down and came up again."""
+        while True:
+            await asyncio.sleep(LINK_SECONDS)
+            for name, (software, _) in list(self._running.items()):
+                if software.agent.connected:
+                    continue
+                try:
+                    await self._fabric.restore_way_out(self.config.node(name))
+                except (NetsimError, KeyError) as error:
+                    log.warning("no way out of a node", extra={"node": name, "error": str(error)})
 
     def agents(self) -> list[NodeAgent]:
         """The agents of the nodes that run."""

@@ -121,6 +121,11 @@ class NodeAgent(Streams):
         """What the agent was told."""
         return self._config
 
+    @property
+    def connected(self) -> bool:
+        """Whether the API server could be reached from the node when that was last tried."""
+        return self._parts.connection.up
+
     async def run(self) -> None:
         """Registers, adopts, and works until cancelled."""
         self._config.run.mkdir(parents=True, exist_ok=True)

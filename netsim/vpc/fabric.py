@@ -51,6 +51,10 @@ class Vpc:
         self._plug_in(node)
         self._settle()
 
+    def restore_way_out(self, node: NodePlan) -> None:
+        """Gives a node its routes back if its link has come up again. Raises `NotFound` if the node is gone."""
+        nodes.restore_way_out(self.plan, node)
+
     def delete_node(self, name: str) -> None:
         """The opposite; whatever still runs inside the node has lost its network. Absent is no error."""
         self._nodes.pop(name, None)

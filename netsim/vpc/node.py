@@ -37,6 +37,17 @@ def ensure_node(router: Netlink, plan: VpcPlan, node: NodePlan) -> None:
             _ensure_way_out(inside, plan, node)
 
 
+def restore_way_out(plan: VpcPlan, node: NodePlan) -> None:
+    """What a machine's own network service does when its link is back: the kernel took the routes with it.
+
+    A link that is down, or missing, stays so: somebody means it.
+    """
+    with namespace.entered(plan.node_path(node.name)), Netlink() as inside:
+        nic = link.find_link(inside, NODE_NIC)
+        if nic is not None and nic.up:
+            _ensure_way_out(inside, plan, node)
+
+
 def delete_node(router: Netlink, plan: VpcPlan, name: str) -> None:
     """Unplugs the node and lets go of its namespace; absent is no error."""
     link.delete_link(router, NodePlan(name, "", "", "").port)

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from netsim import link, namespace, pins, sysctl
+from netsim import link, namespace, pins, route, sysctl
 from netsim.errors import AlreadyExists, KernelError
 from netsim.netlink import Netlink
 from netsim.vpc import Vpc, VpcPlan, uplink
@@ -180,3 +180,20 @@ def test_a_foreign_link_of_our_name_is_not_taken(plan: VpcPlan) -> None:
     finally:
         world.run("ip", "link", "delete", name)
         take_down(plan, 0)
+
+
+def test_a_node_whose_link_was_down_has_its_way_back(vpc: Vpc, plan: VpcPlan) -> None:
+    one = world.node_of(plan, 1)
+    with namespace.entered(plan.node_path(one.name)), Netlink() as inside:
+        inside.send(link.change("eth0", up=False))
+        vpc.restore_way_out(one)
+        assert not link.get_link(inside, "eth0").up, "somebody means it"
+        inside.send(link.change("eth0", up=True))
+        assert not _ways_out(inside)
+        vpc.restore_way_out(one)
+        assert _ways_out(inside) == {"0.0.0.0/0", f"{plan.subnet(one.subnet).gateway}/32"}
+
+
+def _ways_out(inside: Netlink) -> set[str]:
+    """Where the routes lead that are the VPC's own."""
+    return {found.destination for found in route.list_routes(inside) if found.protocol == route.PROTOCOL}
