@@ -16,7 +16,6 @@ _NOT_APPLIED = "is not applied by this version of netsim"
 _NO_PROFILES = "is not applied by this version of netsim: containers run without such a profile"
 
 _CONTAINER = {
-    "resizePolicy": _NOT_APPLIED,
     "securityContext.seLinuxOptions": _NO_PROFILES,
     "securityContext.windowsOptions": _NOT_APPLIED,
     "volumeMounts[].bindMountOptions": _NOT_APPLIED,

@@ -109,6 +109,7 @@ FIELDS: dict[str, dict[str, str]] = {
         "name": f"{POD}::test_two_containers_share_the_pods_network",
         "ports": f"{POD}::test_two_containers_share_the_pods_network",
         "readinessProbe": PROBES,
+        "resizePolicy": "kernel/node/test_resize.py::test_a_policy_may_ask_for_a_restart",
         "resources": f"{UNIT_SECURITY}::test_requests_and_limits_become_cgroup_values",
         "restartPolicy": f"{NAMES}::test_a_container_s_own_policy_goes_before_the_pod_s",
         "restartPolicyRules": f"{NAMES}::test_a_rule_restarts_what_its_policy_would_not",

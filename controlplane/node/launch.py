@@ -53,6 +53,7 @@ class Launcher:
         except NodeError as failure:
             self._waits(state, container, "CreateContainerConfigError", str(failure))
             return False
+        container.resources = container.spec.get("resources") or {}
         try:
             if container.current is not None:
                 await self._supersede(container)

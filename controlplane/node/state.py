@@ -54,6 +54,8 @@ class ContainerState:
     probes: ProbeSet | None = None
     post_start: asyncio.Task[None] | None = None
     stopping: asyncio.Task[None] | None = None
+    resources: Object | None = None
+    """What limits it now, in the manifest's terms; None where that is not known."""
 
     @property
     def name(self) -> str:

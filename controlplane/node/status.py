@@ -200,6 +200,9 @@ def _container(container: ContainerState, state: PodState) -> Object:
     if shown is not None:
         status["image"], status["imageID"] = shown.record.image or status["image"], shown.record.image_id
         status["containerID"] = f"{shown.record.runtime}://{shown.record.id}"
+    if container.resources:
+        status["allocatedResources"] = container.resources.get("requests") or {}
+        status["resources"] = container.resources
     last = container.previous
     if current is not None and current.exit is not None and container.waiting is not None:
         last = current

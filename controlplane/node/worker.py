@@ -17,7 +17,7 @@ from cni.errors import CniError
 from controlplane.api.errors import Conflict, NotFound
 from controlplane.api.kinds import POD
 from controlplane.api.types import Object
-from controlplane.node import logs, pause, podfiles, pulls, standins, volumes
+from controlplane.node import logs, pause, podfiles, pulls, resize, security, standins, volumes
 from controlplane.node import status as pod_status
 from controlplane.node.errors import ConfigFailure, NodeError, RuntimeFailure, VolumeFailure, VolumeWait
 from controlplane.node.hooks import HOOK_FAILURES, Hooks
@@ -27,6 +27,7 @@ from controlplane.node.parts import NodeParts
 from controlplane.node.plan import addresses_of, spec_hash
 from controlplane.node.probes import ProbeKind, ProbeSet
 from controlplane.node.pulls import FIRST_DELAY, LONGEST_DELAY
+from controlplane.node.runtime import live_limits
 from controlplane.node.runtime.container import Container
 from controlplane.node.runtime.execution import output_of
 from controlplane.node.state import ContainerState, PodState
@@ -220,7 +221,7 @@ class PodWorker:
             if current.record.spec_hash != spec_hash(container.spec) and container.stopping is None:
                 message = f"Container {container.name} definition changed, will be restarted"
                 self._stop_soon(state, container, self._grace(state), message)
-            return None
+            return await self._resize(state, container, current)
         if current is not None:
             if not pod_status.may_restart(container, policy):
                 return None
@@ -232,6 +233,26 @@ class PodWorker:
             await self._started(state, container)
             return None
         return _until_retry(container)
+
+    async def _resize(self, state: PodState, container: ContainerState, current: Container) -> float | None:
+        wanted = container.spec.get("resources") or {}
+        if container.resources == wanted or container.stopping is not None or not current.running:
+            return None
+        before = container.resources
+        if before is not None and resize.needs_restart(container.spec, before):
+            message = f"Container {container.name} resize requires restart"
+            self._stop_soon(state, container, self._grace(state), message)
+            return None
+        try:
+            limits = security.resources(container.spec)
+            await self._parts.spawner.files(live_limits.apply, current.record.cgroup, limits)
+        except NodeError as failure:
+            self._launcher.event(state, container, "ResizeError", str(failure), warn=True)
+            return RETRY_SECONDS
+        container.resources = wanted
+        if before is not None:
+            self._launcher.event(state, container, "ResizeCompleted", f"Container {container.name} resized")
+        return None
 
     async def _ensure_ephemeral(self, state: PodState, container: ContainerState) -> float | None:
         await self._launcher.launch_once(state, container)

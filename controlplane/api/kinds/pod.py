@@ -7,6 +7,7 @@ from typing import Any
 from controlplane.api import meta, names
 from controlplane.api.errors import FieldError
 from controlplane.api.field import forbidden, invalid, not_supported, quoted, required
+from controlplane.api.kinds.pod_resize import RESIZE
 from controlplane.api.printing import pods
 from controlplane.api.rules.difference import difference
 from controlplane.api.rules.podspec import LARGEST_INT32, default_spec, validate_spec
@@ -186,6 +187,7 @@ POD = Kind(
         "log",
         "portforward",
         "proxy",
+        "resize",
         "status",
     ),
     grace_period=30,
@@ -197,7 +199,7 @@ POD = Kind(
         validate=_validate,
         validate_update=_validate_update,
         warnings=pod_warnings,
-        parts={"ephemeralcontainers": Part(_prepare_ephemeral_update, _validate_ephemeral_update)},
+        parts={"ephemeralcontainers": Part(_prepare_ephemeral_update, _validate_ephemeral_update), "resize": RESIZE},
         fields=_fields,
         columns=pods.COLUMNS,
         row=pods.row,
