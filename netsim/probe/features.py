@@ -21,6 +21,14 @@ _NAT = """table ip probe {
   }
 }
 """
+_VPC_RULES = """table ip probe-vpc {
+  counter probe { }
+  chain forward {
+    type filter hook forward priority filter;
+    ct state established,related counter name probe accept
+  }
+}
+"""
 _SERVICE_RULES = """*nat
 :PROBE - [0:0]
 -A PROBE -m comment --comment x -m addrtype --dst-type LOCAL -m statistic --mode random --probability 0.5 -j RETURN
@@ -120,6 +128,15 @@ def _nat(_netlink: Netlink) -> None:
     firewall.nft(_NAT)
 
 
+def _vpc_rules(_netlink: Netlink) -> None:
+    firewall.nft(_VPC_RULES)
+
+
+def _htb(_netlink: Netlink) -> None:
+    firewall.run(["tc", "qdisc", "add", "dev", "lo", "root", "handle", "1:", "htb"])
+    firewall.run(["tc", "qdisc", "del", "dev", "lo", "root"])
+
+
 def _service_rules(_netlink: Netlink) -> None:
     firewall.restore(_SERVICE_RULES)
 
@@ -155,6 +172,7 @@ _FEATURES = (
     _Feature("bridge filtering", "Services between pods of one node", "CONFIG_BRIDGE_NETFILTER", _bridge_filter),
     _Feature("multipath routes", "load-balancer addresses", "CONFIG_IP_ROUTE_MULTIPATH", _multipath),
     _Feature("nftables NAT", "the way out to the host's uplink", "CONFIG_NF_TABLES and CONFIG_NFT_MASQ", _nat),
+    _Feature("nftables counters", "the VPC's firewall", "CONFIG_NFT_OBJREF and CONFIG_NFT_CT", _vpc_rules),
     _Feature(
         "iptables matches", "the rules of Services", "CONFIG_NFT_COMPAT and CONFIG_NETFILTER_XT_*", _service_rules
     ),
@@ -162,5 +180,6 @@ _FEATURES = (
     _Feature("vxlan", "pod networks in vxlan mode", "CONFIG_VXLAN", _vxlan, required=False),
     _Feature("ipset", "network policies", "CONFIG_IP_SET_HASH_* and CONFIG_NETFILTER_XT_SET", _ipset, required=False),
     _Feature("loop devices", "volumes of a size that is enforced", "CONFIG_BLK_DEV_LOOP", _loop, required=False),
+    _Feature("htb", "rates between regions and zones", "CONFIG_NET_SCH_HTB", _htb, required=False),
     _Feature("netem", "delay and loss on links", "CONFIG_NET_SCH_NETEM", _netem, required=False),
 )

@@ -26,6 +26,7 @@ _QUEUE_SECONDS = 0.1
 _SMALLEST_QUEUE = 262_144
 _NETEM_PACKETS = 100_000
 _CLASSES = 0xFFFE
+_LEAF = re.compile(r"^qdisc (\S+) [0-9a-f]+: parent 1:([0-9a-f]+) ", re.MULTILINE)
 _CLASS = re.compile(r"^class htb 1:([0-9a-f]+) root", re.MULTILINE)
 
 
@@ -103,23 +104,27 @@ def apply(plan: VpcPlan, nodes: Sequence[NodePlan]) -> None:
 
 
 def _apply_to_bridge(bridge: str, wanted: Mapping[str, PathRule]) -> None:
-    rooted = " htb 1: root " in netfilter.run(["tc", "qdisc", "show", "dev", bridge])
+    queues = netfilter.run(["tc", "qdisc", "show", "dev", bridge])
+    rooted, kinds = " htb 1: root " in queues, {minor: kind for kind, minor in _LEAF.findall(queues)}
     present = set(_CLASS.findall(netfilter.run(["tc", "class", "show", "dev", bridge]))) if rooted else set()
     lines = [] if rooted or not wanted else [f"qdisc add dev {bridge} root handle 1: htb default 0"]
     for minor, rule in wanted.items():
-        lines += _class_lines(bridge, minor, rule)
+        lines += _class_lines(bridge, minor, rule, before=kinds.get(minor, ""))
     lines += [f"class del dev {bridge} parent 1: classid 1:{minor}" for minor in sorted(present - wanted.keys())]
     if lines:
         netfilter.run(["tc", "-batch", "-"], "\n".join(lines) + "\n")
 
 
-def _class_lines(bridge: str, minor: str, rule: PathRule) -> list[str]:
+def _class_lines(bridge: str, minor: str, rule: PathRule, *, before: str) -> list[str]:
+    """`before` is the kind of the queue that the class has: one of another kind cannot be put in its place."""
     rate = rule.rate or _UNLIMITED
     burst = max(int(rate / 8 * _BURST_SECONDS), _SMALLEST_BURST)
-    leaf = f"qdisc replace dev {bridge} parent 1:{minor} handle {minor}: "
+    queue = _netem(rule) if rule.impaired else _fifo(rule)
+    other = before and before != queue.split()[0]
     return [
         f"class replace dev {bridge} parent 1: classid 1:{minor} htb rate {rate}bit burst {burst} cburst {burst}",
-        leaf + (_netem(rule) if rule.impaired else _fifo(rule)),
+        *([f"qdisc del dev {bridge} parent 1:{minor}"] if other else []),
+        f"qdisc replace dev {bridge} parent 1:{minor} handle {minor}: {queue}",
     ]
 
 

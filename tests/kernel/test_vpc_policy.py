@@ -17,7 +17,7 @@ from netsim.errors import MissingRequirement
 from netsim.mark import Mark
 from netsim.namespace import namespace_path
 from netsim.probe import features
-from netsim.vpc import FirewallRule, NodePlan, PathRule, StaticRoute, SubnetPlan, Vpc, VpcPlan, uplink
+from netsim.vpc import FirewallRule, NodePlan, PathRule, StaticRoute, SubnetPlan, Vpc, VpcPlan, shaping, uplink
 from tests.conftest import Eventually
 from tests.kernel import world
 
@@ -230,12 +230,18 @@ def test_rates_hold_between_regions_and_zones_and_nowhere_else(host: None, clust
         assert 12 < rate_between(plan, "one", "three") < 24
         assert 12 < rate_between(plan, "three", "two") < 24
         assert 30 < rate_between(plan, "one", "two") < 60
+        minor = f"{shaping.ways([PathRule(('us-east1', 'us-west1'))])[0].minor:x}"
+        leaf = ("dev", "br-west", "parent", f"1:{minor}")
         marked = world.run("tc", "-s", "class", "show", "dev", "br-west", netns=plan.router_namespace)
         vpc.set_paths([PathRule(("us-east1", "us-west1"), rate=20_000_000)])
         assert rate_between(plan, "one", "two") > 100
         assert sent_bytes(marked) == sent_bytes(
             world.run("tc", "-s", "class", "show", "dev", "br-west", netns=plan.router_namespace)
         ), "the other class was not made anew"
+        world.run("tc", "qdisc", "del", *leaf, netns=plan.router_namespace)
+        world.run("tc", "qdisc", "add", *leaf, "handle", f"{minor}:", "pfifo", netns=plan.router_namespace)
+        vpc.set_paths([PathRule(("us-east1", "us-west1"), rate=10_000_000)])
+        assert f"bfifo {minor}:" in world.run("tc", "qdisc", "show", "dev", "br-west", netns=plan.router_namespace)
         vpc.set_paths([])
         assert "class htb" not in world.run("tc", "class", "show", "dev", "br-west", netns=plan.router_namespace)
 
