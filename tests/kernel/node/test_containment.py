@@ -25,7 +25,7 @@ async def test_a_working_directory_is_made_in_the_container(
     node: Node, overlay: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not overlay:
-        monkeypatch.setattr(standin, "_overlay_works", lambda directory: False)
+        monkeypatch.setattr(standin, "overlay_works", lambda directory: False)
     name = f"netsim-cwd-{os.getpid()}"
     await node.create("deep", shell("pwd; sleep inf", workingDir=f"/var/run/{name}/deep"))
     await node.until_ready("deep")
