@@ -22,6 +22,7 @@ from controlplane.policy.verdict import Connection, Denial, End, denial
 from netsim.reach import Attempt, Outcome, Protocol
 
 DEFAULT_PORT = 80
+HOST = "host"
 
 Counters = Mapping[tuple[str, str, str], int]
 """Denied packets by node, chain and pod address."""
@@ -33,7 +34,7 @@ Firewall = Callable[[str, str, str, int], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where connections are made from: a pod, by its object, or a node."""
+    """Where connections are made from: a pod, which has a uid, a node, or the host, which has no node."""
 
     name: str
     node: str
@@ -77,10 +78,13 @@ class Reached:
 
 
 def sources(world: World, selections: Sequence[str], namespace: str) -> list[Source]:
-    """The pods and nodes that the selections take; with none, every pod of the namespace, or of all if that is ""."""
+    """The pods, nodes or host that are selected; with no selection every pod of the namespace, of all if that is ""."""
     found: dict[str, Source] = {}
     for selection in selections or [""]:
         kind, _, name = selection.partition("/")
+        if selection == HOST:
+            found[selection] = Source(selection, "", world.host_address())
+            continue
         if kind == "node" and name:
             node = find(world, NODE, "", name)
             found[selection] = Source(selection, name, _internal(node))
@@ -103,8 +107,7 @@ def targets(world: World, selections: Sequence[str], namespace: str, *, port: in
     for selection in selections or [""]:
         kind, _, name = selection.partition("/")
         if first_ipv4([selection]):
-            number = port or DEFAULT_PORT
-            found[selection] = Target(selection, selection, number, ((selection, number),))
+            found[selection] = _at(index, selection, port=port, protocol=protocol)
             continue
         if kind in ("service", "svc") and name:
             of, _, name = name.rpartition(":") if ":" in name else (namespace, "", name)
@@ -219,6 +222,18 @@ def _pods(world: World, selection: str, namespace: str) -> list[Object]:
         for pod in world.objects(POD)
         if namespace in ("", pod["metadata"]["namespace"]) and takes(pod["metadata"].get("labels") or {})
     ]
+
+
+def _at(index: ServiceIndex, address: str, *, port: int, protocol: Protocol) -> Target:
+    """An address, which may be one of a Service's, or lead to one by a node port."""
+    for ports in index.ports.values():
+        for found in ports:
+            fronted = address in found.addresses and port in (0, found.port)
+            if found.protocol == protocol and (fronted or (port and port == found.node_port)):
+                ends = tuple((each.ip, each.port) for each in index.endpoints(found) if each.ready)
+                return Target(address, address, port or found.port, ends, service=True)
+    number = port or DEFAULT_PORT
+    return Target(address, address, number, ((address, number),))
 
 
 def _service(world: World, index: ServiceIndex, namespace: str, name: str, *, port: int, protocol: Protocol) -> Target:

@@ -29,6 +29,10 @@ class World(Protocol):
         """Where the cluster's DNS answers."""
         ...
 
+    def host_address(self) -> str:
+        """The address with which the host is seen in the VPC."""
+        ...
+
     def rules(self, node: str) -> str:
         """What `iptables-save -c` prints in the node."""
         ...

@@ -30,12 +30,12 @@ Examples:
   sudo netsim reach -n shop --to app=db --port 5432
   sudo netsim reach --from pod/client --to service/web
   sudo netsim reach -A --protocol icmp -o json
-A selection is a label selector, pod/NAME, node/NAME (--from), service/NAME or an address (--to); NAMESPACE: before a
-selector or a name says whose, as in shop:app=db or pod/shop:client."""
+A selection is a label selector, pod/NAME; node/NAME or host (--from); service/NAME or an address (--to). NAMESPACE:
+before a selector or a name says whose, as in shop:app=db or pod/shop:client."""
 
 
 @click.command("reach", epilog=EPILOG)
-@click.option("--from", "from_", multiple=True, metavar="SEL", help="From these pods or nodes; default: every pod.")
+@click.option("--from", "from_", multiple=True, metavar="SEL", help="From these pods, nodes or the host.")
 @click.option("--to", multiple=True, metavar="SEL", help="To these pods, Services or addresses.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: the first that the target declares.")
 @click.option("--protocol", type=click.Choice(get_args(Protocol)), default="tcp", show_default=True, help="By what.")

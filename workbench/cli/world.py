@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -41,6 +42,12 @@ class LiveWorld:
     def dns_address(self) -> str:
         return str(self.cluster.api_vpc_address)
 
+    def host_address(self) -> str:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+            # Sends nothing: the kernel chooses the way, and the address that goes with it.
+            asking.connect((self.dns_address(), 53))
+            return str(asking.getsockname()[0])
+
     def changes(self, node: str, applier: str) -> Mapping[str, Any] | None:
         file = self.directories.node(node) / f"{applier}.changes.json"
         if not file.exists():
@@ -62,7 +69,12 @@ class LiveWorld:
         return None
 
     def namespace_of(self, node: str, uid: str = "") -> Path:
-        """The network namespace of a pod, or, without a uid or for a pod on its node's network, that of the node."""
+        """The network namespace of a pod; without a uid, or for a pod on its node's network, that of the node.
+
+        Without a node, the host's.
+        """
+        if not node:
+            return Path("/proc/self/ns/net")
         file = self.directories.node(node) / "sandboxes" / uid / "sandbox.json"
         netns = json.loads(file.read_bytes())["netns"] if uid and file.exists() else ""
         return namespace.namespace_path(netns or f"{self.cluster.name}-{node}")

@@ -38,6 +38,9 @@ class FakeWorld:
     def dns_address(self) -> str:
         return "10.128.0.2"
 
+    def host_address(self) -> str:
+        return "169.254.64.1"
+
     def attachment(self, uid: str) -> Mapping[str, Any] | None:
         return None
 

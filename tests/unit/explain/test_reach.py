@@ -49,6 +49,19 @@ def test_a_node_reaches_its_own_pods_and_others_do_not(world: FakeWorld) -> None
     assert reached(world, far, WEB, "timed out").result == "denied"
 
 
+@pytest.mark.parametrize(("address", "port"), [("203.0.113.7", 0), ("10.128.0.11", 30080), ("198.51.100.1", 80)])
+def test_an_address_of_a_service_leads_to_its_pods(world: FakeWorld, address: str, port: int) -> None:
+    (target,) = targets(world, [address], "default", port=port, protocol="tcp")
+    assert (target.port, len(target.ends)) == (port or 80, 3)
+    assert reached(world, STRANGER, target, "timed out").result == "denied"
+
+
+def test_the_host_is_a_stranger(world: FakeWorld) -> None:
+    (host,) = sources(world, ["host"], "default")
+    assert host.address == "169.254.64.1"
+    assert reached(world, host, WEB, "timed out").result == "denied"
+
+
 def test_through_a_service_the_pod_behind_it_is_named(world: FakeWorld) -> None:
     (service,) = targets(world, ["service/web"], "default", port=0, protocol="tcp")
     assert (service.address, service.port, len(service.ends)) == ("10.48.0.50", 80, 3)
