@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from controlplane.node.errors import CreationFailure
-from controlplane.node.runtime.oci import ALL_CAPABILITIES, DEFAULT_CAPABILITIES
+from controlplane.node.runtime.oci import DEFAULT_CAPABILITIES
 from controlplane.node.seccomp import profile_of, runtime_default
+from netsim.capabilities import CAPABILITIES
 
 
 def _refused(capabilities: tuple[str, ...]) -> set[str]:
@@ -24,8 +25,8 @@ def test_the_default_refuses_what_no_capability_allows() -> None:
     refused = _refused(DEFAULT_CAPABILITIES)
     assert {"mount", "unshare", "bpf", "reboot", "keyctl", "clone3", "perf_event_open"} <= refused
     assert not {"chroot", "read", "clone", "ptrace", "open_by_handle_at2"} & refused
-    assert {"mount", "bpf", "reboot", "clone3"}.isdisjoint(_refused(ALL_CAPABILITIES))
-    assert "keyctl" in _refused(ALL_CAPABILITIES)
+    assert {"mount", "bpf", "reboot", "clone3"}.isdisjoint(_refused(CAPABILITIES))
+    assert "keyctl" in _refused(CAPABILITIES)
 
 
 def test_the_container_s_profile_goes_before_the_pod_s(tmp_path: Path) -> None:
