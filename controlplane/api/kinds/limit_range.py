@@ -16,14 +16,32 @@ POD, CONTAINER, CLAIM = "Pod", "Container", "PersistentVolumeClaim"
 
 _STANDARD = ("cpu", "memory", "ephemeral-storage", "storage")
 _ORDERED = (
-    ("min", "max", "min value {0} is greater than max value {1}"),
-    ("min", "defaultRequest", "min value {0} is greater than default request value {1}"),
-    ("defaultRequest", "max", "default request value {0} is greater than max value {1}"),
-    ("defaultRequest", "default", "default request value {0} is greater than default limit value {1}"),
-    ("min", "default", "min value {0} is greater than default value {1}"),
-    ("default", "max", "default value {0} is greater than max value {1}"),
+    ("min", "max", "min", "min", "min value {0} is greater than max value {1}"),
+    (
+        "min",
+        "defaultRequest",
+        "defaultRequest",
+        "defaultRequest",
+        "min value {0} is greater than default request value {1}",
+    ),
+    (
+        "defaultRequest",
+        "max",
+        "defaultRequest",
+        "defaultRequest",
+        "default request value {0} is greater than max value {1}",
+    ),
+    (
+        "defaultRequest",
+        "default",
+        "defaultRequest",
+        "defaultRequest",
+        "default request value {0} is greater than default limit value {1}",
+    ),
+    ("min", "default", "default", "min", "min value {0} is greater than default value {1}"),
+    ("default", "max", "default", "max", "default value {0} is greater than max value {1}"),
 )
-"""Which part must not be more than which other, and what is said where it is."""
+"""Which part must not be more than which other; where it is, whose place and value are shown, and what is said."""
 
 
 def _default(obj: Object) -> None:
@@ -87,10 +105,26 @@ def _validate_amount(name: str, value: str, path: str) -> list[FieldError]:
 def _validate_order(item: dict[str, Any], name: str, path: str) -> list[FieldError]:
     has = {part: item[part][name] for part in PARTS if name in item.get(part, {})}
     errors = [
-        invalid(f"{path}.{low}[{name}]", has[low], text.format(has[low], has[high]))
-        for low, high, text in _ORDERED
+        invalid(f"{path}.{where}[{name}]", has[value], text.format(has[low], has[high]))
+        for low, high, where, value, text in _ORDERED
         if low in has and high in has and quantity.nanos(has[low]) > quantity.nanos(has[high])
     ]
+    return errors + _validate_ratio(has, name, path) + _validate_overcommitment(has, name, path)
+
+
+def _validate_overcommitment(has: dict[str, str], name: str, path: str) -> list[FieldError]:
+    """Of what cannot be overcommitted the default limit is the default request."""
+    if name in _STANDARD or "default" not in has or "defaultRequest" not in has:
+        return []
+    limit, request = has["default"], has["defaultRequest"]
+    if quantity.nanos(limit) == quantity.nanos(request):
+        return []
+    text = f"default value {limit} must equal to defaultRequest value {request} in {name}"
+    return [invalid(f"{path}.defaultRequest[{name}]", request, text)]
+
+
+def _validate_ratio(has: dict[str, str], name: str, path: str) -> list[FieldError]:
+    errors: list[FieldError] = []
     ratio = has.get("maxLimitRequestRatio")
     if ratio is None:
         return errors

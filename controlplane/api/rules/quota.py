@@ -7,7 +7,7 @@ from typing import Any
 
 from controlplane.api import names, quantity
 from controlplane.api.errors import FieldError
-from controlplane.api.field import invalid, invalid_each
+from controlplane.api.field import invalid, invalid_each, required
 from controlplane.api.rules.numbers import whole_quantity
 
 COMPUTE = frozenset(
@@ -81,7 +81,7 @@ def validate_scopes(scopes: Iterable[str], amounts: Iterable[str], path: str) ->
         errors += [
             invalid(path, given, "unsupported scope applied to resource")
             for name in amounts
-            if scope in SCOPES and not applies(scope, name)
+            if scope in SCOPES and name in STANDARD and not applies(scope, name)
         ]
     if any(pair <= set(given) for pair in _CONFLICTS):
         errors.append(invalid(path, given, "conflicting scopes"))
@@ -110,7 +110,7 @@ def validate_scope_selector(selector: Fields, amounts: Iterable[str], path: str)
         errors += [
             invalid(place, selector, "unsupported scope applied to resource")
             for name in amounts
-            if scope in SCOPES and not applies(scope, name)
+            if scope in SCOPES and name in STANDARD and not applies(scope, name)
         ]
         if scope not in (PRIORITY, ATTRIBUTES_CLASS) and operator != "Exists":
             text = "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, "
@@ -119,7 +119,7 @@ def validate_scope_selector(selector: Fields, amounts: Iterable[str], path: str)
             errors.append(invalid(f"{place}.operator", operator, text))
         if operator in ("In", "NotIn") and not values:
             text = "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector"
-            errors.append(invalid(f"{place}.values", list(values), text))
+            errors.append(required(f"{place}.values", text))
         elif operator in ("Exists", "DoesNotExist") and values:
             text = "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector"
             errors.append(invalid(f"{place}.values", list(values), text))

@@ -124,6 +124,11 @@ def test_ranges(create: Create, errors: Errors) -> None:
     assert errors(LIMIT_RANGE, of(limits=[{"type": "Container", "max": {"cpu": "1"}, "min": {"cpu": "2"}}]))[0] == (
         'spec.limits[0].min[cpu]: Invalid value: "2": min value 2 is greater than max value 1'
     )
+    lower = {"type": "Container", "min": {"cpu": "2"}, "default": {"cpu": "1"}}
+    assert errors(LIMIT_RANGE, of(limits=[lower])) == [
+        'spec.limits[0].defaultRequest[cpu]: Invalid value: "1": min value 2 is greater than default request value 1',
+        'spec.limits[0].default[cpu]: Invalid value: "2": min value 2 is greater than default value 1',
+    ]
     assert errors(LIMIT_RANGE, of(limits=[{"type": "Pod", "default": {"cpu": "1"}}])) == [
         "spec.limits[0].default: Forbidden: may not be specified when `type` is 'Pod'"
     ]
