@@ -10,7 +10,8 @@ from typing import get_args
 import click
 
 from controlplane.config import ResolvedCluster
-from controlplane.explain.reach import Firewall, Reached, Reasons, Source, Target, counters, sources, targets
+from controlplane.explain.ends import Source, Target, sources, targets
+from controlplane.explain.reach import Firewall, Reached, Reasons, counters
 from controlplane.explain.world import NothingToExplain
 from controlplane.fabric import node_plan, vpc_plan
 from netsim.errors import NotFound

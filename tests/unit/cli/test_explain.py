@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 import pytest
 
-from controlplane.explain.reach import Reached, Source, Target
+from controlplane.explain.ends import Source, Target
+from controlplane.explain.reach import Reached
 from workbench.cli.explain import command
 from workbench.cli.reach import _text
 

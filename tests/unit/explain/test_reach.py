@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from controlplane.explain.reach import Reached, Reasons, Source, Target, counters, sources, targets
+from controlplane.explain.ends import Source, Target, sources, targets
+from controlplane.explain.reach import Reached, Reasons, counters
 from controlplane.explain.world import NothingToExplain
 from netsim.reach import Attempt, Outcome, Protocol, Result
 from tests.unit.explain.conftest import FakeWorld
