@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from controlplane.api.podsecurity.checks import (
     Check,
     Fields,
@@ -61,18 +63,22 @@ def apparmor_profile(metadata: Fields, spec: Fields) -> Violation | None:
     setters = ["pod"] if unconfined(spec) else []
     bad = failing(spec, unconfined)
     setters += [named(bad)] if bad else []
-    details = [f'{" and ".join(setters)} must not set AppArmor profile type to "Unconfined"'] if setters else []
+    values = ["Unconfined"] if setters else []
     notes = [
-        f'{key}="{value}"'
+        f"{key}={json.dumps(value)}"
         for key, value in sorted(metadata.get("annotations", {}).items())
         if key.startswith(APPARMOR_ANNOTATION)
         and value not in ("", "runtime/default")
         and not value.startswith("localhost/")
     ]
     if notes:
-        details.append(f"{plural('annotation', len(notes))} {', '.join(notes)}")
-    word = plural("forbidden AppArmor profile", len(bad) + len(notes) + len(setters[:1]))
-    return Violation(word, "; ".join(details)) if details else None
+        setters.append(plural("annotation", len(notes)))
+        values += notes
+    if not setters:
+        return None
+    shown = ", ".join(json.dumps(value) for value in values)
+    detail = f"{' and '.join(setters)} must not set AppArmor profile type to {shown}"
+    return Violation(plural("forbidden AppArmor profile", len(values)), detail)
 
 
 def capabilities(_metadata: Fields, spec: Fields) -> Violation | None:
@@ -181,8 +187,7 @@ def selinux_options(_metadata: Fields, spec: Fields) -> Violation | None:
     data = [f"{plural('type', len(types))} {quoted(sorted(types))}"] if types else []
     data += ["user may not be set"] if user else []
     data += ["role may not be set"] if role else []
-    verb = "sets" if (len(bad) or 1) + (len(setters) - 1) == 1 else "set"
-    detail = f"{' and '.join(setters)} {verb} forbidden securityContext.seLinuxOptions: {'; '.join(data)}"
+    detail = f"{' and '.join(setters)} set forbidden securityContext.seLinuxOptions: {'; '.join(data)}"
     return Violation("seLinuxOptions", detail)
 
 

@@ -80,13 +80,25 @@ def said(level: str, wrong: dict[str, Any], **annotations: str) -> str:
         ),
         (
             spec({"securityContext": {"seLinuxOptions": {"type": "spc_t", "user": "root"}}}),
-            'seLinuxOptions (container "web" sets forbidden securityContext.seLinuxOptions: type "spc_t"; '
+            'seLinuxOptions (container "web" set forbidden securityContext.seLinuxOptions: type "spc_t"; '
             "user may not be set)",
         ),
     ],
 )
 def test_baseline(wrong: dict[str, Any], text: str) -> None:
     assert said(BASELINE, wrong) == text
+
+
+def test_profiles_of_app_armor_in_fields_and_in_annotations() -> None:
+    unconfined = spec(securityContext={"appArmorProfile": {"type": "Unconfined"}})
+    assert said(BASELINE, unconfined) == (
+        'forbidden AppArmor profile (pod must not set AppArmor profile type to "Unconfined")'
+    )
+    note = {"container.apparmor.security.beta.kubernetes.io/web": "unconfined"}
+    assert said(BASELINE, spec(), **note) == (
+        "forbidden AppArmor profile (annotation must not set AppArmor profile type to "
+        '"container.apparmor.security.beta.kubernetes.io/web=\\"unconfined\\"")'
+    )
 
 
 def test_restricted() -> None:
