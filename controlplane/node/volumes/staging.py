@@ -162,17 +162,25 @@ class Staging:
         with suppress(FileNotFoundError):
             if pod_uid:
                 os.unlink(place / "pods" / pod_uid)
-            if not os.listdir(place / "pods"):
-                # Seen from the host there is nothing in it, whatever is mounted.
+        if not _users_in(place):
+            # Seen from the host there is nothing in it, whatever is mounted.
+            with suppress(FileNotFoundError):
                 shutil.rmtree(place)
 
     def _read(self) -> dict[str, set[str]]:
         found = {}
         with suppress(FileNotFoundError):
             for key in os.listdir(self._directory):
-                pods = self._directory / key / "pods"
-                found[key] = set(os.listdir(pods)) if pods.is_dir() else set()
+                found[key] = _users_in(self._directory / key)
         return found
 
     def _place(self, key: str) -> Path:
         return self._directory / key
+
+
+def _users_in(place: Path) -> set[str]:
+    """The pods that are written down for a disk; none too where a kill left half of its directory."""
+    try:
+        return set(os.listdir(place / "pods"))
+    except FileNotFoundError:
+        return set()
