@@ -190,6 +190,6 @@ def _crosses_namespaces(spec: Mapping[str, Any]) -> bool:
 
 
 def text(name: str, value: int) -> str:
-    """An amount as a quantity: sizes in powers of two, everything else in decimals."""
-    binary = "memory" in name or "storage" in name.rpartition("/")[2] or "hugepages" in name
-    return quantity.render(value, "binary" if binary else "decimal")
+    """An amount as a quantity: sizes that are whole kibibytes in powers of two, everything else in decimals."""
+    size = "memory" in name or "storage" in name.rpartition("/")[2] or "hugepages" in name
+    return quantity.render(value, "binary" if size and value % (1024 * quantity.NANO) == 0 else "decimal")

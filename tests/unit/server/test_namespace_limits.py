@@ -138,6 +138,13 @@ async def test_a_limit_range_fills_in_and_refuses(registry: Registry) -> None:
     )
 
 
+async def test_sizes_are_said_as_they_were_written(registry: Registry) -> None:
+    await create(registry, LIMIT_RANGE, "range", spec={"limits": [{"type": "Container", "max": {"memory": "400M"}}]})
+    assert await refused(registry, POD, "big", spec=spec({"memory": "64Mi"}, {"memory": "500M"})) == (
+        'pods "big" is forbidden: maximum memory usage per Container is 400M, but limit is 500M'
+    )
+
+
 async def test_the_whole_pod_is_in_a_range_too(registry: Registry) -> None:
     item = {"type": "Pod", "max": {"memory": "1Gi"}, "maxLimitRequestRatio": {"cpu": "2"}}
     await create(registry, LIMIT_RANGE, "range", spec={"limits": [item]})
