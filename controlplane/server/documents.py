@@ -14,7 +14,7 @@ from controlplane.api import discovery, openapi
 from controlplane.api.openapi_protobuf import MEDIA_TYPES, encode_v2
 from controlplane.api.scheme import Scheme
 from controlplane.api.version import KUBERNETES
-from controlplane.server.aggregation.documents import Lists, add_to_aggregated, add_to_groups, group_of
+from controlplane.server.aggregation.documents import Lists, add_to_aggregated, add_to_groups, add_to_index, group_of
 from controlplane.server.exchange import Exchange
 from controlplane.server.metrics import CONTENT_TYPE, Metrics
 from controlplane.server.negotiation import JSON
@@ -80,7 +80,8 @@ class Documents:
                 body, content_type = await asyncio.to_thread(_document_v2, scheme, exchange.accepts(MEDIA_TYPES))
                 return self._tagged(exchange, body, content_type)
             case ["v3"]:
-                return self._tagged(exchange, orjson.dumps(openapi.index_v3(scheme)))
+                index = add_to_index(openapi.index_v3(scheme), self.extensions())
+                return self._tagged(exchange, orjson.dumps(index))
             case ["v3", "api", version]:
                 found = openapi.document_v3(scheme, "", version)
             case ["v3", "apis", group, version]:

@@ -66,6 +66,8 @@ async def extension(served: Served, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
         seen.append(request)
         if request.path == "/apis/odd.example.com/v1":
             return web.json_response(RESOURCES)
+        if request.path == "/openapi/v3/apis/odd.example.com/v1":
+            return web.json_response({"openapi": "3.0.0"})
         if request.path.endswith("/things"):
             return web.json_response({"kind": "ThingList", "apiVersion": "odd.example.com/v1", "items": [THING]})
         return web.json_response(THING)
@@ -161,6 +163,10 @@ async def test_requests_go_to_the_server_behind(
     async with session.get("/apis") as response:
         groups = {one["name"] for one in (await response.json())["groups"]}
     assert "odd.example.com" in groups
+    async with session.get("/openapi/v3") as response:
+        place = (await response.json())["paths"]["apis/odd.example.com/v1"]["serverRelativeURL"]
+    async with session.get(place) as response:
+        assert await response.json() == {"openapi": "3.0.0"}
     assert "thing.odd.example.com/t" in (await kubectl("get", "things", "-o", "name")).stdout
     assert "odd.example.com/v1" in (await kubectl("api-resources")).stdout
     shown = (await kubectl("get", "apiservice", "v1.odd.example.com")).stdout.split()

@@ -43,6 +43,7 @@ WATCHED = frozenset((RESOURCE, SERVICE.resource, ENDPOINT_SLICE.resource))
 POLL_SECONDS = 30.0
 SETTLE_SECONDS = 0.1
 UNAVAILABLE = "service unavailable"
+OPENAPI = "/openapi/v3"
 
 _DROPPED = frozenset(
     ("authorization", "connection", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
@@ -104,7 +105,7 @@ class Aggregator:
 
     def serves(self, path: str) -> GroupVersion | None:
         """The group and version that another server answers for, at this path."""
-        parts = path.split("/", 4)
+        parts = path.removeprefix(OPENAPI).split("/", 4)
         if len(parts) > 3 and parts[1] == "apis" and (parts[2], parts[3]) in self._services:
             return parts[2], parts[3]
         return None
@@ -163,6 +164,8 @@ class Aggregator:
 
 def action_of(request: web.BaseRequest) -> Action:
     """What a request asks of a resource that only another server knows."""
+    if request.path.startswith(OPENAPI):
+        return Action(request.method.lower(), path=request.path)
     parts = request.path.strip("/").split("/")
     group, rest = parts[1], parts[3:]
     if not rest:

@@ -32,6 +32,12 @@ def add_to_groups(document: Document, lists: Lists) -> Document:
     return document | {"groups": list(groups.values())}
 
 
+def add_to_index(document: Document, lists: Lists) -> Document:
+    """The index of OpenAPI v3 with the documents that the servers behind `lists` are asked for themselves."""
+    places = [f"apis/{group}/{version}" for group, version in lists]
+    return {"paths": document["paths"] | {place: {"serverRelativeURL": f"/openapi/v3/{place}"} for place in places}}
+
+
 def group_of(document: Document | None, lists: Lists, name: str) -> Document | None:
     """The APIGroup `name`, with what `lists` has of it."""
     for group, version in lists:
