@@ -24,6 +24,7 @@ SUBCOMMANDS = {
     "explain": "Show what an object is in the kernel: chains, rules, counters.",
     "reach": "Show who reaches whom, by real connections, and why not.",
     "capture": "Capture packets at pods, nodes and the router.",
+    "scapy": "Open scapy inside a pod or node.",
     "trace": "Send a packet and tell its whole way.",
     "doctor": "Check what this host needs to carry a cluster.",
     "image": "Load, pull, list and remove container images.",

@@ -1,0 +1,63 @@
+"""`netsim scapy`: scapy, interactively, inside a pod's or a node's network namespace."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from netsim import syscalls
+from workbench.cli.errors import UserError, require_root
+from workbench.cli.options import existing, name_option
+from workbench.cli.world import LiveWorld
+from workbench.places import AddressBook, NoSuchPlace, points_of, select
+
+EPILOG = """\b
+Examples:
+  sudo netsim scapy pod/client
+  >>> sr1(IP(dst=names["service/web"])/TCP(dport=80, flags="S"))
+  >>> sniff(count=3).summary()
+  sudo netsim scapy pod/client --command 'print(sr1(IP(dst="10.44.1.3")/ICMP(), timeout=2, verbose=0).summary())'"""
+
+
+@click.command("scapy", epilog=EPILOG)
+@click.argument("place")
+@click.option("--command", "text", default="", metavar="TEXT", help="Run this instead of reading from the terminal.")
+@click.option("-n", "--namespace", default="default", show_default=True, help="Namespace of names without one.")
+@name_option()
+def command(place: str, text: str, namespace: str, name: str) -> None:
+    """Open scapy inside a pod or node. `names` gives the addresses of pods, Services and nodes."""
+    require_root("scapy")
+    directories = existing(name)
+    world = LiveWorld(directories)
+    try:
+        selection = select(world, world.cluster, place, namespace)
+        point = points_of(selection, (), world.cluster, directories)[0]
+        book = AddressBook(world, world.cluster)
+    except NoSuchPlace as error:
+        raise UserError(str(error)) from error
+    finally:
+        world.close()
+    _enter(point.netns)
+    names = {said: address for address, said in book.names.items()}
+    _run(names, text, f"inside {point.name}; names has the cluster's addresses")
+
+
+def _enter(netns: Path) -> None:
+    """This process has one thread, and does nothing else afterwards."""
+    with syscalls.opened(str(netns)) as descriptor:
+        syscalls.setns(descriptor, syscalls.CLONE_NEWNET)
+    # scapy keeps its history and settings in the home directory, which is the user's own.
+    os.environ.setdefault("HOME", "/root")
+
+
+def _run(names: dict[str, str], text: str, banner: str) -> None:
+    # What scapy reads of links and routes it reads when it is imported: by now those of the namespace.
+    from scapy import all as scapy
+    from scapy.main import interact
+
+    if text:
+        exec(compile(text, "--command", "exec"), {**vars(scapy), "names": names})
+        return
+    interact(mydict={"names": names}, mybanner=banner)

@@ -1,0 +1,20 @@
+"""Clusters in tests: a pytest plugin, handles on pods and nodes, scapy at each of them, and assertions on packets.
+
+`pip install netsim` is all it takes; pytest finds the plugin. docs/testing.md shows the rest.
+"""
+
+from workbench.testing.assertions import assert_dropped_by, assert_packets, assert_reachable, assert_unreachable
+from workbench.testing.cluster import Captured, Cluster, Node, Pod
+from workbench.testing.crafted import Crafting
+
+__all__ = [
+    "Captured",
+    "Cluster",
+    "Crafting",
+    "Node",
+    "Pod",
+    "assert_dropped_by",
+    "assert_packets",
+    "assert_reachable",
+    "assert_unreachable",
+]
