@@ -1,0 +1,212 @@
+"""Binding, provisioning and attaching on a real API, with disks in a directory of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controlplane.api.claims import DISK_DRIVER
+from controlplane.api.kinds import (
+    NODE,
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    STORAGE_CLASS,
+    VOLUME_ATTACHMENT,
+)
+from controlplane.api.types import Object
+from controlplane.controllers.attach_detach import AttachDetach
+from controlplane.controllers.volume_binder import VolumeBinder
+from controlplane.controllers.volume_protection import VolumeProtection
+from controlplane.controllers.volume_provisioner import Provisioner
+from controlplane.scheduler import Scheduler
+from netsim.disks import Disks
+from netsim.exports import Exports
+from tests.api.controllers.conftest import World, pod_spec
+
+ZONE = {"topology.kubernetes.io/zone": "z", "topology.gke.io/zone": "z"}
+
+
+@pytest.fixture
+def disks(tmp_path: Path) -> Disks:
+    return Disks(tmp_path / "volumes")
+
+
+@pytest.fixture
+async def running(world: World, disks: Disks) -> World:
+    provisioner = Provisioner(world.client, world.informers, disks, Exports(Disks(disks.root.parent / "exports")))
+    components = [
+        VolumeBinder(world.client, world.informers, provisioner),
+        VolumeProtection(world.client, world.informers),
+        AttachDetach(world.client, world.informers),
+        Scheduler(world.client, world.informers),
+    ]
+    world.run(world.kubelet, *components)
+    await storage_class(world, "now", "Immediate")
+    await storage_class(world, "later", "WaitForFirstConsumer")
+    return world
+
+
+async def storage_class(world: World, name: str, mode: str, provisioner: str = DISK_DRIVER, **fields: Any) -> None:
+    body = {"metadata": {"name": name}, "provisioner": provisioner, "volumeBindingMode": mode, **fields}
+    await world.client.create(STORAGE_CLASS, {"reclaimPolicy": "Delete", **body})
+
+
+async def claim(world: World, name: str, storage_class: str = "now", **spec: Any) -> None:
+    body = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}, **spec}
+    obj = {"metadata": {"name": name}, "spec": {"storageClassName": storage_class, **body}}
+    await world.client.create(PERSISTENT_VOLUME_CLAIM, obj, "default")
+
+
+async def pod(world: World, name: str, *claims: str, **spec: Any) -> None:
+    volumes = [{"name": one, "persistentVolumeClaim": {"claimName": one}} for one in claims]
+    await world.client.create(POD, {"metadata": {"name": name}, "spec": pod_spec(volumes=volumes, **spec)}, "default")
+
+
+async def bound(world: World, name: str) -> Object:
+    async def look() -> Object | None:
+        found = await world.client.get(PERSISTENT_VOLUME_CLAIM, name, "default")
+        return found if found["status"]["phase"] == "Bound" else None
+
+    found = await world.until(look)
+    assert found is not None
+    return found
+
+
+async def attached_to(world: World) -> list[str]:
+    return sorted(
+        one["spec"]["nodeName"] for one in await world.items(VOLUME_ATTACHMENT) if one.get("status", {}).get("attached")
+    )
+
+
+async def in_use(world: World, node: str, volume: str | None) -> None:
+    names = [f"kubernetes.io/csi/{DISK_DRIVER}^projects/netsim/zones/z/disks/{volume}"] if volume else None
+    await world.client.patch(NODE, node, body={"status": {"volumesInUse": names}}, subresource="status")
+
+
+async def on_two_nodes(world: World) -> str:
+    """A pod on node-1 has a volume mounted and is forced away; another wants it on node-2."""
+    await world.add_nodes(2, **ZONE)
+    await claim(world, "data")
+    volume: str = (await bound(world, "data"))["spec"]["volumeName"]
+    await pod(world, "first", "data", nodeName="node-1")
+    await world.until(lambda: attached_to(world))
+    await in_use(world, "node-1", volume)
+    await world.client.delete(POD, "first", "default", grace_period_seconds=0)
+    await pod(world, "second", "data", nodeName="node-2")
+
+    async def refused() -> bool:
+        return any("Multi-Attach error" in one for one in await world.messages("FailedAttachVolume"))
+
+    world.kubelet.broken = lambda pod: True
+    await world.until(refused)
+    assert await attached_to(world) == ["node-1"]
+    return volume
+
+
+async def test_a_volume_waits_until_its_node_has_let_go(running: World) -> None:
+    volume = await on_two_nodes(running)
+    await in_use(running, "node-1", None)
+    await running.until(lambda: is_attached_to(running, "node-2"))
+    assert (await running.client.get(PERSISTENT_VOLUME, volume))["status"]["phase"] == "Bound"
+
+
+async def is_attached_to(world: World, node: str) -> bool:
+    return await attached_to(world) == [node]
+
+
+async def test_a_node_out_of_service_keeps_nothing(running: World) -> None:
+    await on_two_nodes(running)
+    taint = {"key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"}
+    await running.client.patch(NODE, "node-1", body={"spec": {"taints": [taint]}})
+    await running.until(lambda: is_attached_to(running, "node-2"))
+
+
+async def test_a_node_that_is_gone_keeps_nothing(running: World) -> None:
+    await on_two_nodes(running)
+    await running.client.delete(NODE, "node-1")
+    await running.until(lambda: is_attached_to(running, "node-2"))
+
+
+async def test_two_claims_do_not_take_one_volume(running: World) -> None:
+    await storage_class(running, "static", "Immediate", "kubernetes.io/no-provisioner")
+    for name in ("a", "b", "c"):
+        await claim(running, name, "static")
+    for number in range(3):
+        await running.client.create(PERSISTENT_VOLUME, host_path(f"pv-{number}", "static"))
+    volumes = {(await bound(running, name))["spec"]["volumeName"] for name in ("a", "b", "c")}
+    assert volumes == {"pv-0", "pv-1", "pv-2"}
+
+
+def host_path(name: str, storage_class: str, **spec: Any) -> Object:
+    body = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": storage_class}
+    return {"metadata": {"name": name}, "spec": {**body, "hostPath": {"path": "/tmp"}, **spec}}
+
+
+async def test_two_pods_do_not_take_one_volume(running: World) -> None:
+    await running.add_nodes(2, **ZONE)
+    await storage_class(running, "local", "WaitForFirstConsumer", "kubernetes.io/no-provisioner")
+    for number in (1, 2):
+        host = {"key": "kubernetes.io/hostname", "operator": "In", "values": [f"node-{number}"]}
+        affinity = {"required": {"nodeSelectorTerms": [{"matchExpressions": [host]}]}}
+        await running.client.create(PERSISTENT_VOLUME, host_path(f"pv-{number}", "local", nodeAffinity=affinity))
+    for name in ("a", "b"):
+        await claim(running, name, "local")
+        await pod(running, name, name)
+
+    async def placed() -> list[Object] | None:
+        pods = await running.items(POD)
+        return pods if all(one["spec"].get("nodeName") for one in pods) else None
+
+    pods = await running.until(placed)
+    assert pods is not None
+    for one in pods:
+        volume = (await bound(running, one["metadata"]["name"]))["spec"]["volumeName"]
+        assert volume.replace("pv", "node") == one["spec"]["nodeName"]
+    assert len({one["spec"]["nodeName"] for one in pods}) == 2
+
+
+async def test_a_volume_that_cannot_be_made_for_a_node_gives_the_choice_back(running: World) -> None:
+    await running.add_nodes(1, **ZONE)
+    await storage_class(running, "odd", "WaitForFirstConsumer", parameters={"colour": "red"})
+    await claim(running, "data", "odd")
+    await pod(running, "web", "data")
+
+    async def said() -> bool:
+        return any('invalid option "colour"' in one for one in await running.messages("ProvisioningFailed"))
+
+    await running.until(said)
+
+    async def given_back() -> bool:
+        found = await running.client.get(PERSISTENT_VOLUME_CLAIM, "data", "default")
+        return "volume.kubernetes.io/selected-node" not in (found["metadata"].get("annotations") or {})
+
+    await running.until(given_back)
+    assert "nodeName" not in (await running.client.get(POD, "web", "default"))["spec"]
+
+
+async def test_a_disk_that_cannot_be_deleted_is_tried_again(running: World, disks: Disks) -> None:
+    await running.add_nodes(1, **ZONE)
+    await claim(running, "data")
+    name = (await bound(running, "data"))["spec"]["volumeName"]
+    attachment = {"attacher": DISK_DRIVER, "nodeName": "gone", "source": {"persistentVolumeName": name}}
+    await in_use(running, "node-1", name)
+    attachment["nodeName"] = "node-1"
+    await running.client.create(VOLUME_ATTACHMENT, {"metadata": {"name": "held"}, "spec": attachment})
+    await running.client.delete(PERSISTENT_VOLUME_CLAIM, "data", "default")
+
+    async def said() -> list[str]:
+        return await running.messages("VolumeFailedDelete")
+
+    assert await running.until(said) == [f"persistentvolume {name} is still attached to node node-1"]
+    assert disks.exists(name)
+    await in_use(running, "node-1", None)
+    await running.until(lambda: asyncio.sleep(0, not disks.exists(name)))
+    await running.until(lambda: no_volumes(running))
+
+
+async def no_volumes(world: World) -> bool:
+    return not await world.items(PERSISTENT_VOLUME)
