@@ -27,7 +27,7 @@ from controlplane.server.admission.storage import (
     StorageObjectInUseProtection,
 )
 from controlplane.server.aggregation.local import LocalServices
-from controlplane.server.bootstrap import ensure_system_objects
+from controlplane.server.bootstrap import ensure_service_range, ensure_system_objects
 from controlplane.server.conversion import Conversions
 from controlplane.server.custom import CustomResources
 from controlplane.server.dialing import Dialer
@@ -107,6 +107,7 @@ async def open_registry(
         registry.hooks = webhooks = Webhooks(store, scheme, outgoing)
         registry.add_settler(webhooks.settle)
         await ensure_system_objects(registry)
+        await ensure_service_range(registry, service_range)
         await ensure_default_roles(registry)
         try:
             yield registry

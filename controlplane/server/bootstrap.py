@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from ipaddress import IPv4Network
 
 from controlplane.api.errors import AlreadyExists
-from controlplane.api.kinds import COMPONENT_STATUS, NAMESPACE, PRIORITY_CLASS
+from controlplane.api.kinds import COMPONENT_STATUS, NAMESPACE, PRIORITY_CLASS, SERVICE_CIDR
+from controlplane.api.meta import timestamp
 from controlplane.server.registry import Registry
 from controlplane.server.requests import WriteOptions
 
@@ -23,6 +25,7 @@ PRIORITIES = {
 }
 
 
+DEFAULT_RANGE = "kubernetes"
 COMPONENTS = ("controller-manager", "etcd-0", "scheduler")
 """What `kubectl get componentstatuses` lists: parts of the process that answers, each started again where it fails."""
 
@@ -41,3 +44,14 @@ async def ensure_system_objects(registry: Registry) -> None:
     for name in COMPONENTS:
         with suppress(AlreadyExists):
             await registry.create(COMPONENT_STATUS, "", {"metadata": {"name": name}, "conditions": [healthy]}, options)
+
+
+async def ensure_service_range(registry: Registry, network: IPv4Network) -> None:
+    """Shows the range that Services get their addresses from, as upstream does, by a ServiceCIDR named `kubernetes`."""
+    options = WriteOptions()
+    ready = {"type": "Ready", "status": "True", "reason": "", "message": "Kubernetes Service CIDR is ready"}
+    body = {"metadata": {"name": DEFAULT_RANGE}, "spec": {"cidrs": [str(network)]}}
+    with suppress(AlreadyExists):
+        made = (await registry.create(SERVICE_CIDR, "", body, options)).decode()
+        made["status"] = {"conditions": [ready | {"lastTransitionTime": timestamp()}]}
+        await registry.update(SERVICE_CIDR, DEFAULT_RANGE, "", made, options, subresource="status")

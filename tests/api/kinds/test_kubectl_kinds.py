@@ -107,6 +107,13 @@ async def test_who_uses_what_is_deprecated_is_told(kubectl: Kubectl) -> None:
     assert "Warning: v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice" in endpoints.stderr
 
 
+async def test_the_range_of_services_is_shown(kubectl: Kubectl) -> None:
+    shown = await kubectl("get", "servicecidrs", "--no-headers")
+    assert shown.stdout.split()[:2] == ["kubernetes", "10.48.0.0/20"]
+    ready = "jsonpath={.status.conditions[?(@.type=='Ready')].status}"
+    assert (await kubectl("get", "servicecidr", "kubernetes", "-o", ready)).stdout == "True"
+
+
 async def test_events_in_their_own_group_are_the_core_ones(kubectl: Kubectl) -> None:
     body = {
         "apiVersion": "events.k8s.io/v1",
