@@ -149,6 +149,7 @@ class Planner:
             spec_hash=spec_hash(spec),
             stop_signal=signals.number_of((spec.get("lifecycle") or {}).get("stopSignal") or image.stop_signal),
             runtime=self._parts.spawner.runtime_name,
+            user=(who.uid, who.gid, *who.groups),
         )
         plan = oci.ContainerPlan(
             id=container_id,

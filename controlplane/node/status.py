@@ -200,6 +200,9 @@ def _container(container: ContainerState, state: PodState) -> Object:
     if shown is not None:
         status["image"], status["imageID"] = shown.record.image or status["image"], shown.record.image_id
         status["containerID"] = f"{shown.record.runtime}://{shown.record.id}"
+        if shown.record.user:
+            uid, gid, *groups = shown.record.user
+            status["user"] = {"linux": {"uid": uid, "gid": gid, "supplementalGroups": groups}}
     if container.resources:
         status["allocatedResources"] = container.resources.get("requests") or {}
         status["resources"] = container.resources

@@ -17,7 +17,8 @@ FILE = "record.json"
 @dataclass(frozen=True, slots=True)
 class Record:
     """`attempt` counts restarts from 0; `created` is in epoch seconds; `spec_hash` is of the pod's container spec;
-    `runtime` is the OCI runtime that made it, "crun" or "runc"."""
+    `runtime` is the OCI runtime that made it, "crun" or "runc"; `user` is the number of its user, of its group, and of
+    its further groups."""
 
     id: str
     pod_uid: str
@@ -36,6 +37,7 @@ class Record:
     spec_hash: str
     stop_signal: int = 15
     runtime: str = "crun"
+    user: tuple[int, ...] = ()
 
     def write(self, bundle: Path) -> None:
         """Stores the record in a container's bundle directory."""

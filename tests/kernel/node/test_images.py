@@ -50,6 +50,7 @@ async def test_what_the_image_says_is_honoured(node: Node, image: str) -> None:
     status = node.container("app")
     assert status["image"] == image
     assert status["imageID"].startswith("sha256:")
+    assert status["user"] == {"linux": {"uid": 1000, "gid": 1001, "supplementalGroups": [1001, 1002]}}
     message = f'Container image "{image}" already present on machine and can be accessed by the pod'
     await node.until_event("app", "Pulled", message)
     ran = await node.execute("app", "sh", "-c", "cat /data/seed; touch /data/new && echo written; ls /")
