@@ -47,7 +47,8 @@ from controlplane.node.worker import PodWorker
 log = logging.getLogger(__name__)
 
 BY_NODE = "node"
-REFRESH_SECONDS = 300.0
+REFRESH_SECONDS = 90.0
+"""Soon enough for tokens of ten minutes, which are renewed after eight."""
 
 
 def _node_of(pod: Object) -> Iterable[str]:
