@@ -63,6 +63,9 @@ def _node(path: str, node: NodeConfig, resolved: ResolvedNode) -> Iterator[_Trip
     yield f"{path}.subnet", node.subnet, resolved.subnet
     yield f"{path}.zone", node.zone, resolved.zone
     yield f"{path}.labels", dict(node.labels), dict(resolved.labels)
+    yield f"{path}.cpu", node.cpu, resolved.cpu
+    yield f"{path}.memory", node.memory, resolved.memory
+    yield f"{path}.taints", node.taints, resolved.taints
     yield f"{path}.tags", node.tags, resolved.tags
     yield f"{path}.machineType", node.machine_type, resolved.machine_type
 

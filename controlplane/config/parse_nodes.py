@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from controlplane.config.fields import Field, refuse_twice
@@ -12,8 +13,22 @@ MAX_NODES = 1000
 POOL_LABEL = "cloud.google.com/gke-nodepool"
 """The label by which a node says its pool, as on GKE."""
 _POOL_NAME = r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?"
-_MACHINE = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-_OF_NODES = ("subnet", "region", "labels", "tags", "machineType", "maxPodsPerNode", "podRange")
+_LABEL_VALUE = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_LABEL_KEY = rf"([a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_LABEL_VALUE}"
+_QUANTITY = r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?"
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+_OF_NODES = (
+    "subnet",
+    "region",
+    "labels",
+    "taints",
+    "tags",
+    "machineType",
+    "cpu",
+    "memory",
+    "maxPodsPerNode",
+    "podRange",
+)
 
 
 def parse_nodes(field: Field, subnets: Sequence[SubnetConfig]) -> tuple[NodeConfig, ...]:
@@ -40,7 +55,7 @@ def _node(field: Field, subnets: Sequence[SubnetConfig]) -> NodeConfig:
         raise field.refuse("write name: and a name", found="the field name is missing")
     name = parts["name"].string(NODE_NAME, allowed=NODE_NAME_ALLOWED)
     subnet = _subnet(parts, subnets)
-    zone = _zone(parts["zone"], subnet or subnets[0]) if "zone" in parts else None
+    zone = _zone(parts["zone"], subnet) if "zone" in parts else None
     return _made(name, parts, subnet, zone, {})
 
 
@@ -52,7 +67,7 @@ def _pool(field: Field, subnets: Sequence[SubnetConfig]) -> tuple[str, list[Node
     subnet = _subnet(parts, subnets)
     zones: list[str | None] = [None]
     if "zones" in parts:
-        zones = [_zone(item, subnet or subnets[0]) for item in parts["zones"].items("a list of zones")] or [None]
+        zones = [_zone(item, subnet) for item in parts["zones"].items("a list of zones")] or [None]
     count = parts["nodes"].integer(0, MAX_NODES) if "nodes" in parts else 1
     return name, [
         _made(f"{name}-{number + 1}", parts, subnet, zones[number % len(zones)], {POOL_LABEL: name})
@@ -61,13 +76,16 @@ def _pool(field: Field, subnets: Sequence[SubnetConfig]) -> tuple[str, list[Node
 
 
 def _made(
-    name: str, parts: Mapping[str, Field], subnet: SubnetConfig | None, zone: str | None, labels: Mapping[str, str]
+    name: str, parts: Mapping[str, Field], subnet: SubnetConfig, zone: str | None, labels: Mapping[str, str]
 ) -> NodeConfig:
     return NodeConfig(
         name=name,
-        subnet=subnet.name if subnet else None,
+        subnet=subnet.name if parts.keys() & {"subnet", "region"} else None,
         zone=zone,
         labels=(parts["labels"].string_map() if "labels" in parts else {}) | dict(labels),
+        cpu=_quantity(parts["cpu"], "4 or 500m") if "cpu" in parts else None,
+        memory=_quantity(parts["memory"], "8Gi") if "memory" in parts else None,
+        taints=tuple(map(_taint, parts["taints"].items("a list of taints"))) if "taints" in parts else (),
         max_pods=parts["maxPodsPerNode"].integer(8, 256) if "maxPodsPerNode" in parts else None,
         tags=parts["tags"].labels("a list of network tags") if "tags" in parts else (),
         machine_type=_machine_type(parts["machineType"]) if "machineType" in parts else None,
@@ -76,15 +94,34 @@ def _made(
 
 
 def _machine_type(field: Field) -> str:
-    return field.string(_MACHINE, allowed="allowed is a name as e2-standard-4")
+    return field.string(_LABEL_VALUE, allowed="allowed is a name as e2-standard-4")
 
 
-def _subnet(parts: Mapping[str, Field], subnets: Sequence[SubnetConfig]) -> SubnetConfig | None:
-    """The subnet by its name, or the first of the region; None where neither is named."""
-    if "region" not in parts:
-        return _named(parts["subnet"], subnets) if "subnet" in parts else None
-    region = parts["region"].choice(list(dict.fromkeys(subnet.region for subnet in subnets)))
-    inside = [subnet for subnet in subnets if subnet.region == region]
+def _quantity(field: Field, example: str) -> str:
+    text = str(field.integer(1, 1 << 62)) if field.is_integer() else field.string(allowed=f"allowed is as {example}")
+    if re.fullmatch(_QUANTITY, text) is None:
+        raise field.refuse(f"allowed is as {example}")
+    return text
+
+
+def _taint(field: Field) -> dict[str, str]:
+    parts = field.mapping(("key", "value", "effect"))
+    missing = next((name for name in ("key", "effect") if name not in parts), None)
+    if missing is not None:
+        raise field.refuse(f"write {missing}:", found=f"the field {missing} is missing")
+    value = (
+        {"value": parts["value"].string(_LABEL_VALUE, allowed="allowed is a label's value")} if "value" in parts else {}
+    )
+    key = parts["key"].string(_LABEL_KEY, allowed="allowed is a label's key, as example.com/edge")
+    return {"key": key, **value, "effect": parts["effect"].choice(_EFFECTS)}
+
+
+def _subnet(parts: Mapping[str, Field], subnets: Sequence[SubnetConfig]) -> SubnetConfig:
+    """The subnet by its name, or the first of the region, or the first."""
+    inside = subnets
+    if "region" in parts:
+        region = parts["region"].choice(list(dict.fromkeys(subnet.region for subnet in subnets)))
+        inside = [subnet for subnet in subnets if subnet.region == region]
     return _named(parts["subnet"], inside) if "subnet" in parts else inside[0]
 
 
@@ -100,9 +137,7 @@ def _zone(field: Field, subnet: SubnetConfig) -> str:
     return zone
 
 
-def _pod_range(field: Field, subnet: SubnetConfig | None) -> str:
-    return field.choice(list(subnet.secondary) if subnet else []) if subnet and subnet.secondary else _no_range(field)
-
-
-def _no_range(field: Field) -> str:
-    raise field.refuse("the node's subnet has no secondaryRanges; name one there, and the subnet here")
+def _pod_range(field: Field, subnet: SubnetConfig) -> str:
+    if not subnet.secondary:
+        raise field.refuse(f"subnet {subnet.name} has no secondaryRanges; name one there")
+    return field.choice(list(subnet.secondary))

@@ -21,7 +21,7 @@ metadata: {name: lab}
 spec:
   nodes:
     - {name: a, subnet: west, zone: europe-west1-b, labels: {disk: ssd}, tags: [web], machineType: e2-medium}
-    - {name: b}
+    - {name: b, cpu: 4, memory: 8Gi, taints: [{key: example.com/edge, value: "yes", effect: NoSchedule}]}
   nodePools:
     - {name: big, nodes: 1, region: europe-west1, zones: [europe-west1-c, europe-west1-d], maxPodsPerNode: 64,
        podRange: more, tags: [db]}
@@ -68,7 +68,12 @@ def test_every_field_is_read() -> None:
                 tags=("web",),
                 machine_type="e2-medium",
             ),
-            NodeConfig("b"),
+            NodeConfig(
+                "b",
+                cpu="4",
+                memory="8Gi",
+                taints=({"key": "example.com/edge", "value": "yes", "effect": "NoSchedule"},),
+            ),
         ),
         pool_nodes=tuple(
             NodeConfig(
@@ -206,7 +211,15 @@ def test_nodes_by_number() -> None:
         ),
         (
             HEAD + "spec: {nodePools: [{name: p, podRange: x}]}",
-            "spec.nodePools[0].podRange: found 'x'; the node's subnet has no secondaryRanges",
+            "spec.nodePools[0].podRange: found 'x'; subnet default has no secondaryRanges; name one there",
+        ),
+        (
+            HEAD + "spec: {nodePools: [{name: p, memory: lots}]}",
+            "spec.nodePools[0].memory: found 'lots'; allowed is as 8Gi",
+        ),
+        (
+            HEAD + "spec: {nodePools: [{name: p, taints: [{key: a, effect: Never}]}]}",
+            "spec.nodePools[0].taints[0].effect: found 'Never'; allowed is NoSchedule or PreferNoSchedule or NoExecute",
         ),
         (HEAD + "spec: {nodePools: [{name: p, zoness: [a]}]}", "unknown field 'zoness'; did you mean zones? "),
         (
