@@ -17,6 +17,7 @@ from controlplane.node.runtime.spawner import Spawner
 from controlplane.node.state import PodState
 
 PERIOD_SECONDS = 15.0
+FIRST_WINDOW_SECONDS = 2.0
 SHORTEST_WINDOW_SECONDS = 0.5
 
 ContainerId = tuple[str, str, str]
@@ -61,7 +62,9 @@ class UsageMeter:
         self._seen: dict[str, tuple[float, float]] = {}
 
     async def run(self) -> None:
-        """Looks until cancelled."""
+        """Looks until cancelled; soon after the first time, which the node's own use needs to be an average of."""
+        await self.look()
+        await asyncio.sleep(min(FIRST_WINDOW_SECONDS, self._period))
         while True:
             await self.look()
             await asyncio.sleep(self._period)
