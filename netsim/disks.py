@@ -78,6 +78,18 @@ class Disks:
                 (beside / "size").write_text(str(rounded(size)))
             beside.rename(directory)
 
+    def is_blank(self, name: str) -> bool:
+        """Whether nothing was ever written to the disk. Raises `NotFound`."""
+        directory = self._directory(name)
+        with translated(f"look at disk {name}"):
+            if not (directory / "image").exists():
+                return not any((directory / "data").iterdir())
+            descriptor = os.open(directory / "image", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                return _next_data(descriptor, 0) < 0
+            finally:
+                os.close(descriptor)
+
     def grow(self, name: str, size: int) -> None:
         """Makes the disk larger; its file system follows with `grow_filesystem`. Never makes it smaller."""
         directory = self._directory(name)

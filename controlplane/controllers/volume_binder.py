@@ -63,7 +63,7 @@ class VolumeBinder:
         """Works until cancelled."""
         for informer in (self._claims, self._volumes, self._classes, self._pods):
             await informer.wait_synced()
-        await self._provisioner.sweep()
+        await self._provisioner.sweep(self._volumes.list(), self._claims.list())
         async with asyncio.TaskGroup() as group:
             group.create_task(self._recorder.run(), name="volume-events")
             group.create_task(self._claim_work.run(), name="claim-binder")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from controlplane.api import claims
@@ -40,6 +41,7 @@ DISK_PARAMETERS = frozenset(
     }
 )
 PROJECT = "netsim"
+_PREFIX = "pvc-"
 EXPORT_ROOT = "/exports"
 """Below it lie the directories of claims on the cluster's file server."""
 _MULTI_WRITER = "VolumeCapabilities is invalid: specified multi writer with mount access type"
@@ -64,15 +66,28 @@ class Provisioner:
         """Whether volumes of this provisioner are made here."""
         return provisioner in claims.DISK_PROVISIONERS or provisioner == claims.NFS_PROVISIONER
 
-    async def sweep(self) -> None:
-        """Removes what a kill left half made or half deleted."""
+    async def sweep(self, volumes: Iterable[Object], found: Iterable[Object]) -> None:
+        """Removes what a kill left half made or half deleted; a disk that holds something is never taken for that.
+
+        `volumes` are all there are, and `found` all claims.
+        """
         await self._work(self._disks.sweep)
         await self._work(self._exports.disks.sweep)
+        used = {claims.disk_of(volume["spec"]) for volume in volumes}
+        used |= {_name_for(claim) for claim in found}
+        await self._work(lambda: self._remove_blank(used))
+
+    def _remove_blank(self, used: Collection[str | None]) -> None:
+        for name in self._disks.names():
+            if name.startswith(_PREFIX) and name not in used:
+                with suppress(NetsimError):
+                    if self._disks.is_blank(name):
+                        self._disks.delete(name)
 
     async def create(self, claim: Object, storage_class: Object) -> Object:
         """The PersistentVolume for a claim, already its; ProvisionFailure with what is wrong."""
         _refuse_unsupported(claim)
-        name = f"pvc-{claim['metadata']['uid']}"
+        name = _name_for(claim)
         size = rounded(claims.requested(claim))
         try:
             if storage_class["provisioner"] == claims.NFS_PROVISIONER:
@@ -179,6 +194,10 @@ def allowed_zones(storage_class: Object) -> set[str] | None:
             if expression["key"] in (claims.NODE_ZONE_LABEL, claims.DRIVER_ZONE_LABEL):
                 zones = (zones or set()) | set(expression.get("values") or ())
     return zones
+
+
+def _name_for(claim: Object) -> str:
+    return f"{_PREFIX}{claim['metadata']['uid']}"
 
 
 def _refuse_unsupported(claim: Object) -> None:

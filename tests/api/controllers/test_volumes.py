@@ -210,3 +210,16 @@ async def test_a_disk_that_cannot_be_deleted_is_tried_again(running: World, disk
 
 async def no_volumes(world: World) -> bool:
     return not await world.items(PERSISTENT_VOLUME)
+
+
+async def test_a_disk_that_a_kill_left_without_its_volume_goes_unless_it_holds_something(
+    world: World, disks: Disks
+) -> None:
+    for name in ("pvc-blank", "pvc-written", "mine"):
+        disks.ensure(name, 1 << 20)
+    (disks.root / "pvc-written" / "image").write_bytes(b"data")
+    (disks.root / ".new-half").mkdir()
+    provisioner = Provisioner(world.client, world.informers, disks, Exports(Disks(disks.root.parent / "exports")))
+    world.run(VolumeBinder(world.client, world.informers, provisioner))
+    await world.until(lambda: asyncio.sleep(0, disks.names() == ["mine", "pvc-written"]))
+    assert not (disks.root / ".new-half").exists()
