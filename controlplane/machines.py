@@ -186,7 +186,7 @@ class Machines:
         config = self._software.agent_config(node)
         await self._halt(node, grace)
         await self._forget(node.name)
-        for directory in (config.pods, config.addresses):
+        for directory in (config.pods, config.own, config.addresses):
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
         self._save(tuple(other for other in self.config.nodes if other.name != node.name))
 

@@ -66,6 +66,11 @@ class NodeConfig:
         return {DISKS: volume_disks(self.state_directory, sized=sized), EXPORTS: export_disks(self.state_directory)}
 
     @property
+    def own(self) -> Path:
+        """What else is on this node's disk: the manifests of its static pods."""
+        return self.state_directory / "nodes" / self.name
+
+    @property
     def addresses(self) -> Path:
         """Which pods of this node have which address."""
         return self.state_directory / "cni" / self.name

@@ -42,7 +42,7 @@ class StaticPods:
         self._config = config
         self._pods = pods
         self._index = index
-        self._directory = config.state_directory / "nodes" / config.name / "manifests"
+        self._directory = config.own / "manifests"
         self._stamps: dict[str, tuple[int, int]] = {}
         self._wanted: Manifests = {}
 
