@@ -133,6 +133,8 @@ class Vpc:
     def _plug_in(self, node: NodePlan) -> None:
         nodes.ensure_node(self._inside(), self.plan, node)
         self._nodes[node.name] = node
+        # Whatever its namespace had before, it may be another one now.
+        self._peers.pop(node.name, None)
 
     def _settle(self) -> None:
         """Makes what depends on which nodes there are as it should be."""
@@ -160,7 +162,8 @@ class Vpc:
         for node in members:
             # A node whose peers are as they were is not entered: of many nodes only one has changed, mostly.
             before = self._peers.get(node.name, ())
-            if before != members:
+            # One whose namespace was taken away by hand must not keep others from coming; it is told when it is back.
+            if before != members and namespace.exists(self.plan.node_namespace(node.name)):
                 with namespace.entered(self.plan.node_path(node.name)), Netlink() as inside:
                     overlay.sync_node(inside, self.plan, node, members)
                     if node not in before:

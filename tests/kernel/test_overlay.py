@@ -119,6 +119,17 @@ def test_nodes_come_and_go_and_a_second_daemon_changes_nothing(vpc: Vpc) -> None
     assert "100.68.1.0" not in world.run("ip", "neigh", netns=one)
 
 
+def test_a_node_that_was_taken_away_by_hand_keeps_no_other_from_coming(vpc: Vpc) -> None:
+    namespace.delete_namespace(vpc.plan.node_namespace("two"))
+    vpc.ensure_node(NodePlan("three", "west", "100.61.0.12", "100.68.2.0/24"))
+    for _ in range(2):
+        vpc.ensure_node(NODES[1])
+        two = vpc.plan.node_namespace("two")
+        assert "flannel.1" in world.run("ip", "link", netns=two)
+        assert "-j FLANNEL-POSTRTG" in world.run("iptables-save", netns=two)
+        namespace.delete_namespace(two)
+
+
 def test_a_packet_too_large_for_the_tunnel_comes_back_with_the_mtu(vpc: Vpc) -> None:
     one = vpc.plan.node_namespace("one")
     fits = world.attempt("ping", "-I", POD_ONE, "-c1", "-W1", "-M", "do", "-s", "1382", POD_TWO, netns=one)
