@@ -24,7 +24,7 @@ _PROGRAMS = (
     _Program(("crun", "runc"), "crun", "to start containers"),
     _Program(("conmon",), "conmon", "to watch over containers"),
     _Program(("iptables-nft-restore", "iptables-restore"), "iptables", "for the rules of Services"),
-    _Program(("nft",), "nftables", "for the NAT to the host's uplink"),
+    _Program(("nft",), "nftables", "for the NAT to the host's uplink and the VPC's firewall"),
     _Program(("cc", "gcc", "clang"), "gcc", "to build the stand-in server once"),
     _Program(("ip",), "iproute2", "to look into namespaces", required=False),
     _Program(("mkfs.ext4",), "e2fsprogs", "to format volumes of a size that is enforced", required=False),
