@@ -53,6 +53,7 @@ class VolumeBinder:
         self._volumes.add_index(_NAMED, _named_claim)
         self._volumes.add_index(_FREE, _free_class)
         self._recorder = EventRecorder(client, "persistentvolume-controller")
+        self._driver = EventRecorder(client, claims.DISK_DRIVER)
         self._claim_work: Reconciler[ObjectKey] = Reconciler("claim-binder", self._sync_claim)
         self._volume_work: Reconciler[str] = Reconciler("volume-binder", self._sync_volume)
         self._claims.add_handler(self._claim_changed)
@@ -66,6 +67,7 @@ class VolumeBinder:
         await self._provisioner.sweep(self._volumes.list(), self._claims.list())
         async with asyncio.TaskGroup() as group:
             group.create_task(self._recorder.run(), name="volume-events")
+            group.create_task(self._driver.run(), name="driver-events")
             group.create_task(self._claim_work.run(), name="claim-binder")
             group.create_task(self._volume_work.run(), name="volume-binder")
 
@@ -201,14 +203,17 @@ class VolumeBinder:
             volume = await self._provisioner.create(claim, storage_class)
         except ProvisionFailure as failure:
             said = f'failed to provision volume with StorageClass "{name}": {failure}'
-            await self._stay_pending(claim, ("Warning", "ProvisioningFailed", said))
+            self._driver.event(claim, "Warning", "ProvisioningFailed", said)
+            await self._stay_pending(claim)
             await self._give_back_node(claim)
             return RETRY_SECONDS
         if not names_claim(volume, claim):
             return RETRY_SECONDS
-        self._tell(claim, "Normal", "Provisioning", f'External provisioner is provisioning volume for claim "{where}"')
+        self._driver.event(
+            claim, "Normal", "Provisioning", f'External provisioner is provisioning volume for claim "{where}"'
+        )
         said = f"Successfully provisioned volume {volume['metadata']['name']}"
-        self._tell(claim, "Normal", "ProvisioningSucceeded", said)
+        self._driver.event(claim, "Normal", "ProvisioningSucceeded", said)
         await self._bind(volume, claim, provisioner=provisioner)
         return None
 
@@ -353,7 +358,7 @@ class VolumeBinder:
         try:
             await self._provisioner.delete(volume)
         except ProvisionFailure as failure:
-            self._tell(volume, "Warning", "VolumeFailedDelete", str(failure))
+            self._driver.event(volume, "Warning", "VolumeFailedDelete", str(failure))
             return 1.0
         return None
 

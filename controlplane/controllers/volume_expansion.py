@@ -87,7 +87,7 @@ class VolumeExpansion:
     async def _note(self, claim: Object, volume: Object) -> None:
         """Has the claim say that it has the size, or that the node has yet to do its part."""
         status = claim.get("status") or {}
-        if mode_of(volume) == "Block" or claims.disk_of(volume["spec"]) is None:
+        if mode_of(volume) == "Block":
             size = {**(status.get("capacity") or {}), "storage": volume["spec"]["capacity"]["storage"]}
             await self._write(claim, {**status, "capacity": size})
             said = "Resize volume succeeded"

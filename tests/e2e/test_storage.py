@@ -411,8 +411,9 @@ def test_an_ephemeral_claim_goes_with_its_pod(storage: Storage) -> None:
     storage.eventually(lambda: not storage.find("pv", made["spec"]["volumeName"]))
 
 
-def test_a_claim_grows(storage: Storage) -> None:
-    storage.apply(claim("grows"), pod("one", "grows"))
+@pytest.mark.parametrize("storage_class", ["standard", "nfs"])
+def test_a_claim_grows(storage: Storage, storage_class: str) -> None:
+    storage.apply(claim("grows", storageClassName=storage_class), pod("one", "grows"))
     storage.ready("one")
     storage.sh("one", "echo kept > /v/kept")
     body = json.dumps({"spec": {"resources": {"requests": {"storage": "64Mi"}}}})

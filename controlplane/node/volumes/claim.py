@@ -122,7 +122,10 @@ async def _note_growth(claim: Object, volume: Object, context: VolumeContext) ->
     if claims.capacity({"spec": {}, "status": claim.get("status")}) >= size:
         return
     try:
-        await disk.grow(volume["spec"], context)
+        if "nfs" in volume["spec"]:
+            await nfs.grow(volume["spec"]["nfs"], context)
+        else:
+            await disk.grow(volume["spec"], context)
     except NetsimError:
         # Not while it is mounted, on this host: FileSystemResizePending stays until the next pod.
         return

@@ -49,6 +49,15 @@ async def mount(source: dict[str, Any], context: VolumeContext, *, options: Sequ
     return Mounted(top, sub=below, read_only=read_only)
 
 
+async def grow(source: dict[str, Any], context: VolumeContext) -> None:
+    """Has the file system of a mounted export fill it, where it has a size; raises NetsimError."""
+    staging = context.storage.staging
+    exports = Exports(staging.store(EXPORTS))
+    found = await context.spawner.files(exports.find, source.get("server", ""), source.get("path", ""))
+    if found is not None:
+        await staging.grow(Mount(EXPORTS, found[0].disk))
+
+
 async def _mount_real(server: str, path: str, context: VolumeContext, options: Sequence[str]) -> Path:
     program = shutil.which("mount.nfs", path=_PATH)
     if program is None or not _has_client():
