@@ -59,6 +59,7 @@ class VolumeBinder:
         self._claims.add_handler(self._claim_changed)
         self._volumes.add_handler(self._volume_changed)
         self._classes.add_handler(self._class_changed)
+        self._pods.add_handler(self._pod_changed)
 
     async def run(self) -> None:
         """Works until cancelled."""
@@ -98,6 +99,19 @@ class VolumeBinder:
     def _class_changed(self, _old: Object | None, new: Object | None) -> None:
         if new is not None:
             self._wake(new["metadata"]["name"])
+
+    def _pod_changed(self, old: Object | None, new: Object | None) -> None:
+        """Has claims that wait for a pod say for which."""
+        if old is not None or new is None or new["spec"].get("nodeName"):
+            return
+        for name in claims.claims_of(new):
+            claim = self._claims.get(name, new["metadata"]["namespace"])
+            if claim is not None and not claims.is_bound(claim) and self._is_delayed(claim):
+                self._claim_work.queue.add(key_of(claim))
+
+    def _is_delayed(self, claim: Object) -> bool:
+        storage_class = self._classes.get(claims.class_of(claim) or "")
+        return storage_class is not None and storage_class.get("volumeBindingMode") == DELAYED
 
     def _wake(self, storage_class: str) -> None:
         for claim in self._claims.by_index(_PENDING, storage_class):
@@ -158,7 +172,7 @@ class VolumeBinder:
 
     async def _sync_unbound(self, claim: Object) -> float | None:
         storage_class = self._classes.get(claims.class_of(claim) or "")
-        delayed = storage_class is not None and storage_class.get("volumeBindingMode") == DELAYED
+        delayed = self._is_delayed(claim)
         chosen = annotation(claim, claims.SELECTED_NODE)
         volume = best(claim, self._candidates(claim), delayed=delayed)
         if volume is not None:

@@ -215,6 +215,7 @@ def test_waiting_for_the_first_consumer(storage: Storage, tmp_path: Path) -> Non
     storage.until_event(
         "elsewhere", "Warning", "FailedScheduling", "1 node(s) didn't find available persistent volumes to bind"
     )
+    storage.until_event("local", "Normal", "WaitForPodScheduled", "waiting for pod elsewhere to be scheduled")
     storage.delete("pod", "elsewhere")
     storage.apply(pod("here", "local"), pod("there", "made", node="node-2"))
     storage.ready("here", "there")
