@@ -119,12 +119,12 @@ async def test_other_schedulers_pods_are_left_alone(running: World) -> None:
 
 async def test_a_pod_that_uses_what_is_not_supported_waits_and_says_so(running: World) -> None:
     await running.add_nodes(1)
-    volume = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
-    await running.client.create(POD, pod("db", volumes=[volume]), "default")
+    claim = {"name": "gpu", "resourceClaimName": "gpu"}
+    await running.client.create(POD, pod("db", resourceClaims=[claim]), "default")
     await refusal(
         running,
         "db",
-        "0/1 nodes are available: 1 pod uses spec.volumes[0].persistentVolumeClaim,"
+        "0/1 nodes are available: 1 pod uses spec.resourceClaims,"
         " which the scheduler of netsim does not support yet."
         " preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.",
     )
