@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from netsim import pins, syscalls
-from netsim.errors import InvalidRequest, translated
+from netsim.errors import InvalidRequest, NetsimError, translated
 
 _OWN = "/proc/thread-self/ns/mnt"
 
@@ -54,11 +55,32 @@ class MountSpace:
         if self.pin is None:
             return self._made()
         _make_private(self.pin.parent)
-        if not pins.is_pinned(self.pin):
-            made = self._made()
-            pins.pin(f"/proc/thread-self/fd/{made}", self.pin)
-            return made
-        return _open(str(self.pin))
+        if pins.is_pinned(self.pin):
+            return _open(str(self.pin))
+        return self._made_and_pinned(self.pin)
+
+    def _made_and_pinned(self, pin: Path) -> int:
+        # A mount namespace can be pinned in an older one only, and Linux 6.18 hands out what it tells their age by to
+        # each CPU in batches: seen from a namespace other than the host's first, those of some CPU may all be older.
+        allowed = os.sched_getaffinity(0)
+        *others, last = sorted(allowed)
+        try:
+            for cpu in others:
+                with suppress(InvalidRequest):
+                    return self._made_on(cpu, pin)
+            return self._made_on(last, pin)
+        finally:
+            os.sched_setaffinity(0, allowed)
+
+    def _made_on(self, cpu: int, pin: Path) -> int:
+        os.sched_setaffinity(0, {cpu})
+        made = self._made()
+        try:
+            pins.pin(f"/proc/thread-self/fd/{made}", pin)
+        except NetsimError:
+            os.close(made)
+            raise
+        return made
 
     def _made(self) -> int:
         """A descriptor of a new namespace; the calling thread is back where it was afterwards."""
