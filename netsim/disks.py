@@ -26,7 +26,10 @@ SMALLEST = 1 << 20
 """Bytes: a file system needs that much."""
 FILE_SYSTEMS = ("ext4", "ext3", "ext2")
 _NAME = re.compile(r"[A-Za-z0-9%][A-Za-z0-9%._-]*")
-_REMOVED, _TEMPLATE, _FORMATTING = ".removed-", ".template-", "formatting"
+_REMOVED, _TEMPLATE = ".removed-", ".template-"
+_FORMATTING, _UNUSED = "formatting", "unused"
+"""Files beside an image: while it is being formatted, and until it is or is handed out as a block device. A file system
+that cannot say where a sparse file holds data, as some of virtual machines, leaves no other way to know."""
 _SUPERBLOCK = 1024
 _EXT_MAGIC, _MAGIC_AT = b"\x53\xef", _SUPERBLOCK + 0x38
 _RESIZE = 0x40086610
@@ -73,6 +76,7 @@ class Disks:
             beside.mkdir(mode=0o700)
             if self.sized:
                 _make_sparse(beside / "image", rounded(size))
+                (beside / _UNUSED).touch()
             else:
                 (beside / "data").mkdir(mode=_ROOT_MODE)
                 (beside / "size").write_text(str(rounded(size)))
@@ -163,6 +167,8 @@ class Disks:
         if not (directory / "image").exists():
             self._require_data(name)
             raise Unsupported(f"attach disk {name}", errno.EOPNOTSUPP, "disks are plain directories in this cluster")
+        with translated(f"attach disk {name}"):
+            (directory / _UNUSED).unlink(missing_ok=True)
         with self._device(directory, autoclear=False) as device:
             return device.path
 
@@ -241,7 +247,7 @@ def _is_formatted(image: Path) -> bool:
         try:
             if os.pread(descriptor, 2, _MAGIC_AT) == _EXT_MAGIC:
                 return True
-            if _next_data(descriptor, 0) >= 0:
+            if not image.with_name(_UNUSED).exists() and _next_data(descriptor, 0) >= 0:
                 detail = "it already contains unknown data, probably written as a raw block device"
                 raise InvalidRequest(f"mount {image.parent.name}", errno.EINVAL, detail)
         finally:
@@ -259,6 +265,7 @@ def _format(image: Path, filesystem: str) -> None:
         mark.touch()
         _copy(template, image)
         # An image is blank or formatted, or says that it is neither, whenever this is killed.
+        image.with_name(_UNUSED).unlink(missing_ok=True)
         mark.unlink()
 
 
