@@ -1,0 +1,133 @@
+"""Packets that leave by a link slower, later or not at all: a class of the link's htb for each fault.
+
+What a fault is about is found by filters of its own number; all other packets pass as they are. The htb comes with the
+first fault of a link and goes with the last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Any
+
+from netsim import firewall
+from netsim.errors import CommandFailed, NetsimError
+from netsim.probe import require_netem
+
+Memory = dict[str, Any]
+_UNLIMITED = 100_000_000_000
+_BURST_SECONDS = 0.002
+_SMALLEST_BURST = 16_000
+_QUEUE_SECONDS = 0.1
+_SMALLEST_QUEUE = 262_144
+_NETEM_PACKETS = 100_000
+_NUMBERS = 0xFFFE
+_ROOT = re.compile(r"^qdisc (\S+) ([0-9a-f]+): (?:dev \S+ )?root", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Packets from a range to a range; an empty one is every."""
+
+    source: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the link sends and one of `matches` takes: `rate` in bits a second, `delay` and `jitter` in microseconds,
+    `loss` in percent; 0 changes nothing."""
+
+    netns: str
+    ifname: str
+    matches: tuple[Match, ...]
+    rate: int = 0
+    delay: int = 0
+    jitter: int = 0
+    loss: float = 0.0
+
+    @property
+    def place(self) -> str:
+        return self.ifname
+
+    @classmethod
+    def restored(cls, saved: Mapping[str, Any]) -> Shape:
+        return cls(**{**saved, "matches": tuple(Match(**each) for each in saved["matches"])})
+
+    def look(self) -> Memory:
+        return {}
+
+    def ensure(self, fault: str, memory: Memory) -> None:
+        found = _ROOT.search(_tc("qdisc", "show", "dev", self.ifname))
+        if found is not None and found[2] != "0" and (found[1], found[2]) != ("htb", "1"):
+            raise NetsimError(f"link {self.ifname} has a queue of its own, {found[1]}, that a fault would displace")
+        if f"class htb 1:{number_of(fault):x} " in _tc("class", "show", "dev", self.ifname):
+            return
+        rooted = found is not None and found[1] == "htb"
+        lines = [] if rooted else [f"qdisc add dev {self.ifname} root handle 1: htb default 0"]
+        _batch([*lines, *self._class(number_of(fault)), *self._filters(number_of(fault))])
+
+    def undo(self, fault: str, memory: Memory) -> None:
+        number = number_of(fault)
+        try:
+            classes = _tc("class", "show", "dev", self.ifname)
+        except CommandFailed:
+            # The link is gone.
+            return
+        if f"class htb 1:{number:x} " not in classes:
+            return
+        lines = []
+        if f"pref {number} " in _tc("filter", "show", "dev", self.ifname, "parent", "1:"):
+            lines.append(f"filter del dev {self.ifname} parent 1: protocol ip pref {number}")
+        lines.append(f"class del dev {self.ifname} classid 1:{number:x}")
+        if classes.count("class htb ") == 1:
+            lines = [f"qdisc del dev {self.ifname} root"]
+        _batch(lines)
+
+    def _class(self, number: int) -> list[str]:
+        rate = self.rate or _UNLIMITED
+        burst = max(int(rate / 8 * _BURST_SECONDS), _SMALLEST_BURST)
+        limits = f"rate {rate}bit burst {burst} cburst {burst}"
+        return [
+            f"class add dev {self.ifname} parent 1: classid 1:{number:x} htb {limits}",
+            f"qdisc add dev {self.ifname} parent 1:{number:x} {self._queue()}",
+        ]
+
+    def _filters(self, number: int) -> list[str]:
+        begin = f"filter add dev {self.ifname} parent 1: protocol ip pref {number} u32"
+        return [f"{begin} {_terms(match)} flowid 1:{number:x}" for match in self.matches]
+
+    def _queue(self) -> str:
+        if not (self.delay or self.jitter or self.loss):
+            return f"bfifo limit {max(int(self.rate / 8 * _QUEUE_SECONDS), _SMALLEST_QUEUE)}"
+        jitter = f" {self.jitter}us" if self.jitter else ""
+        delay = f" delay {self.delay}us{jitter}" if self.delay or self.jitter else ""
+        return f"netem limit {_NETEM_PACKETS}{delay}" + (f" loss {self.loss:g}%" if self.loss else "")
+
+
+def require_shape(what: str, *, delay: int = 0, jitter: int = 0, loss: float = 0.0) -> None:
+    """Raises `MissingRequirement`, which names the module, where such a fault is not to be had from this kernel."""
+    if delay or jitter or loss:
+        require_netem(what)
+
+
+def number_of(fault: str) -> int:
+    """The number of a fault's class and filters, the same on every link."""
+    return int.from_bytes(hashlib.sha256(fault.encode()).digest()[:4]) % _NUMBERS + 1
+
+
+def _terms(match: Match) -> str:
+    terms = [("src", match.source), ("dst", match.target)]
+    given = [f"match ip {word} {IPv4Network(text, strict=False)}" for word, text in terms if text]
+    return " ".join(given) or "match u32 0 0"
+
+
+def _tc(*arguments: str) -> str:
+    return firewall.run(["tc", *arguments])
+
+
+def _batch(lines: list[str]) -> None:
+    firewall.run(["tc", "-batch", "-"], "\n".join(lines) + "\n")
