@@ -10,6 +10,7 @@ from pathlib import Path
 from controlplane.api.kinds import BODIES, SERVED
 from controlplane.api.scheme import Scheme
 from controlplane.server.admission.certificates import CertificateRequests
+from controlplane.server.admission.chain import Admission
 from controlplane.server.admission.default_ingress_class import DefaultIngressClass
 from controlplane.server.admission.default_tolerations import DefaultTolerationSeconds
 from controlplane.server.admission.limit_ranger import LimitRanger
@@ -39,6 +40,7 @@ from controlplane.server.rbac.escalation import RoleEscalation
 from controlplane.server.registry import Registry
 from controlplane.server.tokens import TokenIssuer
 from controlplane.server.webhooks import Webhooks
+from controlplane.server.writing import Writer
 from controlplane.store import open_store
 
 SERVICE_RANGE = IPv4Network("10.48.0.0/20")
@@ -69,12 +71,12 @@ async def open_registry(
         custom.follow(local.sync)
         quota = ResourceQuotaAdmission(store, scheme)
         aggregation = Aggregation(store, authorizer.index.settle)
-        registry = Registry(
+        limits = LimitRanger()
+        admission = Admission(
             store,
-            scheme=scheme,
             plugins=(
                 NamespaceLifecycle(),
-                LimitRanger(),
+                limits,
                 NodeRestriction(),
                 accounts,
                 Priority(),
@@ -87,9 +89,13 @@ async def open_registry(
                 DefaultIngressClass(),
                 addresses,
                 RoleEscalation(authorizer),
-                PodSecurity(),
-                quota,
             ),
+            checks=(limits, PodSecurity()),
+            quotas=(quota,),
+        )
+        writer = Writer(
+            store,
+            admission,
             settlers=(
                 custom.settle,
                 addresses.settle,
@@ -99,13 +105,14 @@ async def open_registry(
                 quota.settle,
             ),
             waits=(accounts.wait,),
-            tokens=TokenIssuer(service_account_key),
-            authorizer=authorizer,
+        )
+        registry = Registry(
+            store, writer, scheme=scheme, tokens=TokenIssuer(service_account_key), authorizer=authorizer
         )
         outgoing = Outgoing(endpoints_of(registry), dialer or Dialer())
         conversions.use(outgoing)
-        registry.hooks = webhooks = Webhooks(store, scheme, outgoing)
-        registry.add_settler(webhooks.settle)
+        admission.hooks = webhooks = Webhooks(store, scheme, outgoing)
+        writer.add_settler(webhooks.settle)
         await ensure_system_objects(registry)
         await ensure_service_range(registry, service_range)
         await ensure_default_roles(registry)

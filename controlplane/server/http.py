@@ -97,7 +97,7 @@ class ApiServer:
         client = await asyncio.to_thread(front_proxy_client, self._pki)
         self._aggregator = aggregator = Aggregator(self._registry, self._dialer, client)
         self._documents.extensions = aggregator.lists_of
-        self._registry.add_settler(aggregator.settle)
+        self._registry.writer.add_settler(aggregator.settle)
         return asyncio.ensure_future(aggregator.run())
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:

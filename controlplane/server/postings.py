@@ -47,7 +47,7 @@ async def post(
     obj, warnings = decoding.decode_object(body_kind, body, options.field_validation, duplicates=options.duplicates)
     for text in warnings:
         options.warn(text)
-    if registry.hooks.active:
+    if registry.writer.admission.hooks.active:
         await registry.consult("CREATE", kind, name, namespace, obj, subresource, options)
     return await handler(registry, name, namespace, obj, options)
 

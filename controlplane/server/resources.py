@@ -124,7 +124,7 @@ class Resources:
 
     async def _consult(self, exchange: Exchange, target: Target) -> None:
         """Asks webhooks about a connection, whose object are the options that the query holds."""
-        if not self._registry.hooks.active:
+        if not self._registry.writer.admission.hooks.active:
             return
         group, version, name = connect_options(target.kind, target.subresource)
         asked: Object = {"kind": name, "apiVersion": f"{group}/{version}" if group else version, "metadata": {}}

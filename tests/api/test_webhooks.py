@@ -20,6 +20,7 @@ from controlplane.api.kinds import (
     MUTATING_WEBHOOK_CONFIGURATION,
     NAMESPACE,
     POD,
+    RESOURCE_QUOTA,
     VALIDATING_WEBHOOK_CONFIGURATION,
 )
 from tests.api.conftest import Served
@@ -328,3 +329,38 @@ async def test_what_is_no_object_of_its_own(served: Served, session: aiohttp.Cli
     assert (asked["operation"], asked["subResource"]) == ("CREATE", "eviction")
     assert asked["kind"] == {"group": "policy", "version": "v1", "kind": "Eviction"}
     assert await served.local.get(POD, "p", "default")
+
+
+async def test_pod_security_and_quotas_see_what_webhooks_have_made(
+    served: Served, session: aiohttp.ClientSession, hooks: Hooks
+) -> None:
+    hardened = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    hooks.answers = {
+        "/pods": patching(
+            {"op": "add", "path": "/spec/containers/0/securityContext", "value": hardened},
+            {"op": "add", "path": "/spec/containers/0/resources", "value": {"requests": {"cpu": "100m"}}},
+        )
+    }
+    rule = {"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]}
+    await configure(served, MUTATING_WEBHOOK_CONFIGURATION, "a", hooks.webhook("/pods", rules=[rule]))
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    await served.local.create(NAMESPACE, {"metadata": {"name": "shop", "labels": labels}})
+    hard = {"requests.cpu": "150m"}
+    await served.local.create(
+        RESOURCE_QUOTA, {"metadata": {"name": "small", "namespace": "shop"}, "spec": {"hard": hard}}
+    )
+
+    async def make(name: str) -> tuple[int, str]:
+        body = {"metadata": {"name": name}, "spec": {"containers": [{"name": "web", "image": "nginx"}]}}
+        async with session.post("/api/v1/namespaces/shop/pods", json=body) as response:
+            return response.status, (await response.json()).get("message", "")
+
+    assert await make("a") == (201, "")
+    code, message = await make("b")
+    assert code == 403
+    assert "exceeded quota: small, requested: requests.cpu=100m, used: requests.cpu=100m" in message

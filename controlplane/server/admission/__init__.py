@@ -1,7 +1,7 @@
 """Admission: what a request has to pass, or gets filled in, besides its kind's own rules.
 
-One file per plugin, in upstream's order. A plugin is synchronous and reads the store's memory, so
-that a whole read-change-write is one step of the loop.
+One file per plugin; `chain.py` asks them in upstream's order. A plugin is synchronous and reads the
+store's memory, so that a whole read-change-write is one step of the loop.
 """
 
 from __future__ import annotations
@@ -35,13 +35,19 @@ class Attributes:
 
 
 class Plugin(Protocol):
-    """Raises an ApiError to refuse the request."""
+    """Fills in the object in place; raises an ApiError to refuse the request."""
 
     def admit(self, request: Attributes, store: Store) -> None: ...
 
 
+class Check(Protocol):
+    """Changes nothing; raises an ApiError to refuse the request."""
+
+    def check(self, request: Attributes, store: Store) -> None: ...
+
+
 class Hooks(Protocol):
-    """Admission by others: asked between this server's own plugins and the checks, and after those.
+    """Admission by others: asked between this server's own plugins and the checks, and again after those.
 
     `active` is whether there is anybody to ask; nothing else is looked at while there is not.
     """

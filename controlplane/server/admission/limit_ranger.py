@@ -26,22 +26,33 @@ Item = Mapping[str, Any]
 
 class LimitRanger:
     def admit(self, request: Attributes, store: Store) -> None:
-        if request.operation == "DELETE" or request.subresource or request.kind not in (POD, PERSISTENT_VOLUME_CLAIM):
+        if request.kind is not POD or not _concerned(request):
             return
-        if request.kind is POD and request.old is not None:
+        for items in _limits(request, store):
+            _fill_in(request.obj, items)
+
+    def check(self, request: Attributes, store: Store) -> None:
+        if request.kind not in (POD, PERSISTENT_VOLUME_CLAIM) or not _concerned(request):
             return
-        ranges = store.objects(LIMIT_RANGE.resource, request.namespace)
-        for revision in ranges:
-            items = revision.document.get("spec", {}).get("limits", ())
-            if request.kind is POD:
-                _fill_in(request.obj, items)
-                wrong = _check_pod(request.obj.get("spec", {}), items)
-            else:
-                wrong = _check_claim(request.obj.get("spec", {}), items)
+        check = _check_pod if request.kind is POD else _check_claim
+        for items in _limits(request, store):
+            wrong = list(dict.fromkeys(check(request.obj.get("spec", {}), items)))
             if wrong:
-                unique = list(dict.fromkeys(wrong))
-                why = unique[0] if len(unique) == 1 else f"[{', '.join(unique)}]"
+                why = wrong[0] if len(wrong) == 1 else f"[{', '.join(wrong)}]"
                 raise wording.forbidden(request.kind, request.name, why)
+
+
+def _concerned(request: Attributes) -> bool:
+    """A pod's resources are looked at when it is made, a claim's whenever it is written."""
+    if request.operation == "DELETE" or request.subresource:
+        return False
+    return request.operation == "CREATE" or request.kind is not POD
+
+
+def _limits(request: Attributes, store: Store) -> list[list[Item]]:
+    """What each range of the namespace says; nothing in most."""
+    ranges = store.objects(LIMIT_RANGE.resource, request.namespace)
+    return [revision.document.get("spec", {}).get("limits", []) for revision in ranges]
 
 
 def _fill_in(pod: Object, items: Iterable[Item]) -> None:

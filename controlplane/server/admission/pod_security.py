@@ -49,7 +49,7 @@ _TEMPLATES: dict[Kind, tuple[str, ...]] = {
 
 
 class PodSecurity:
-    def admit(self, request: Attributes, store: Store) -> None:
+    def check(self, request: Attributes, store: Store) -> None:
         if request.operation == "DELETE":
             return
         if request.kind is NAMESPACE and not request.subresource:

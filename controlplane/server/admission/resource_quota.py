@@ -62,7 +62,7 @@ class ResourceQuotaAdmission:
             counted = quotas.counted_by(account.quota, kind, latest.document) if kind and latest else {}
             account.enter(key, counted)
 
-    def admit(self, request: Attributes, store: Store) -> None:
+    def check(self, request: Attributes, store: Store) -> None:
         if request.operation == "DELETE" or request.subresource not in ("", "resize"):
             return
         accounts = self._accounts.get(request.namespace)
