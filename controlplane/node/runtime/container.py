@@ -23,6 +23,7 @@ import orjson
 
 from controlplane.node.errors import RuntimeFailure
 from controlplane.node.runtime import cgroups, oci
+from controlplane.node.runtime.concessions import Concessions
 from controlplane.node.runtime.process import ExitWatch, read_once, send_signal
 from controlplane.node.runtime.record import Record
 from controlplane.node.runtime.spawner import Spawner
@@ -34,8 +35,6 @@ SYNC_DESCRIPTOR = 3
 LOG_BYTES = 10 * 1024 * 1024
 MOST_LOG_BYTES = 5 * LOG_BYTES
 """At which conmon itself begins the file anew: while no daemon runs, nobody rotates."""
-DEVICE_PROGRAM_WORDS = ("memlock", "bpf")
-"""In what crun and runc say where device rules, on cgroup v2 an eBPF program, are not allowed."""
 LOST_EXIT_CODE = 137
 """The status of a container whose monitor went without leaving one, as upstream assumes."""
 
@@ -212,22 +211,25 @@ class ContainerRuntime:
         self._on_exit(container)
 
     async def _make(self, bundle: Path, plan: oci.ContainerPlan, record: Record) -> int:
-        limited = self.spawner.device_rules
-        try:
-            await self.spawner.files(self._write_bundle, bundle, plan, record, limited)
-            return await self._conmon(bundle, plan, record)
-        except RuntimeFailure as failure:
-            if not (limited and any(word in str(failure).lower() for word in DEVICE_PROGRAM_WORDS)):
-                raise
-            self.spawner.forgo_device_rules(str(failure))
-        await self.spawner.files(self._write_bundle, bundle, plan, record, False)
-        return await self._conmon(bundle, plan, record)
+        while True:
+            concessions = self.spawner.concessions
+            try:
+                await self.spawner.files(self._write_bundle, bundle, plan, record, concessions)
+                return await self._conmon(bundle, plan, record)
+            except RuntimeFailure as failure:
+                more = concessions.after(str(failure))
+                if more is None:
+                    raise
+                self.spawner.concede(more, str(failure))
 
-    def _write_bundle(self, bundle: Path, plan: oci.ContainerPlan, record: Record, device_rules: bool) -> None:
+    def _write_bundle(self, bundle: Path, plan: oci.ContainerPlan, record: Record, concessions: Concessions) -> None:
         bundle.mkdir(parents=True, exist_ok=True)
         Path(record.log_path).parent.mkdir(parents=True, exist_ok=True)
         document = oci.config(
-            plan, unified_cgroup=cgroups.unified(), controllers=cgroups.controllers(), device_rules=device_rules
+            replace(plan, oom_score=max(plan.oom_score, concessions.lowest_oom_score)),
+            unified_cgroup=cgroups.unified(),
+            controllers=cgroups.controllers(),
+            device_rules=concessions.device_rules,
         )
         (bundle / "config.json").write_bytes(orjson.dumps(document))
         record.write(bundle)

@@ -26,6 +26,7 @@ from typing import ParamSpec, TypeVar
 
 from controlplane.node.errors import RuntimeFailure
 from controlplane.node.runtime.child import Child, spawn
+from controlplane.node.runtime.concessions import Concessions
 from netsim import syscalls
 from netsim.errors import NetsimError
 from netsim.mountspace import MountSpace
@@ -52,8 +53,7 @@ class Spawner:
         self.runtime = shutil.which("crun") or _program("runc", "crun (or runc)")
         self.runtime_name = Path(self.runtime).name
         self.environment = {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")}
-        self.device_rules = True
-        """Whether this machine lets the OCI runtime say which devices a container may use."""
+        self.concessions = Concessions()
         self._threads = ThreadPoolExecutor(1, "container-spawner")
         self._mounters = ThreadPoolExecutor(MOUNT_THREADS, "container-mounts")
         self._space = MountSpace(pin, _hide_unified_cgroups)
@@ -100,7 +100,7 @@ class Spawner:
             self._space.enter()
             if overlay is not None:
                 # An image may have device nodes of the host's disks in it, which only device rules keep closed.
-                flags = 0 if self.device_rules else syscalls.MS_NODEV
+                flags = 0 if self.concessions.device_rules else syscalls.MS_NODEV
                 syscalls.mount("overlay", overlay[0], flags=flags, filesystem="overlay", data=overlay[1])
             return spawn(argv, variables, held)
 
@@ -135,11 +135,11 @@ class Spawner:
         child.kill()
         self._files.submit(child.wait)
 
-    def forgo_device_rules(self, said: str) -> None:
-        """Has containers made without device rules from now on, and says so once."""
-        if self.device_rules:
-            self.device_rules = False
-            log.warning("containers run without device rules and without CAP_MKNOD", extra={"refused": said})
+    def concede(self, more: Concessions, said: str) -> None:
+        """Has containers made so from now on, and says it if it is new; `said` is what the runtime complained of."""
+        before, self.concessions = self.concessions, self.concessions.joined(more)
+        if self.concessions != before:
+            log.warning(self.concessions.words(), extra={"refused": said})
 
     def unmount(self, target: str) -> None:
         """Takes a mount away from the thread's namespace, soon; absent is no error."""

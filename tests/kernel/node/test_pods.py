@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import subprocess
 import time
 
 import pytest
 
 from controlplane.api.kinds import CONFIG_MAP, NODE, POD, SECRET, SERVICE
+from controlplane.node.runtime.concessions import own_oom_score
 from tests.kernel.node.conftest import Node, sandbox_files
 
 SERVER = {"name": "c", "image": "nginx:1.25"}
@@ -172,6 +174,21 @@ async def test_a_failed_pod_says_with_which_status(node: Node) -> None:
     await node.create("failed", shell("exit 4"), restartPolicy="Never")
     await node.until(lambda: node.status("failed").get("phase") == "Failed")
     assert node.container("failed")["state"]["terminated"]["exitCode"] == 4
+
+
+async def test_a_guaranteed_pod_is_spared_as_far_as_the_machine_allows(node: Node) -> None:
+    quantities = {"cpu": "100m", "memory": "64Mi"}
+    await node.create("spared", shell("sleep 60", resources={"requests": quantities, "limits": quantities}))
+    await node.until_ready("spared")
+    assert node.status("spared")["qosClass"] == "Guaranteed"
+    assert node.container("spared")["restartCount"] == 0
+    ran = await node.execute("spared", "cat", "/proc/1/oom_score_adj", "/proc/self/oom_score_adj")
+    assert ran.out.decode().split() == [str(-997 if _may_lower_oom_score() else own_oom_score())] * 2
+
+
+def _may_lower_oom_score() -> bool:
+    script = "echo -997 > /proc/self/oom_score_adj"
+    return subprocess.run(["sh", "-c", script], capture_output=True, check=False).returncode == 0
 
 
 async def test_a_program_that_is_not_there_is_a_start_error(node: Node) -> None:
