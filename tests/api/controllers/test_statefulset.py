@@ -219,7 +219,7 @@ async def test_only_pods_with_a_name_of_the_set_are_adopted(running: World) -> N
     [
         (
             {"volumeClaimTemplates": [{"metadata": {"name": "data"}}]},
-            "spec.volumeClaimTemplates: Forbidden: persistent",
+            "spec.volumeClaimTemplates[0].spec.accessModes: Required value",
         ),
         ({"podManagementPolicy": "Wild"}, "must be 'OrderedReady' or 'Parallel'"),
         (
