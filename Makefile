@@ -35,9 +35,6 @@ lint:  ## Format, lint, types, imports and shell scripts: check, change nothing
 	shellcheck scripts/setup .ci/run vagrant/provision.sh
 
 docs:  ## Write the pages of docs/ that are generated
-	@$(BIN)/python -m workbench.conformity
-
-docs:  ## Write docs/api.md anew: what of upstream's API is served
 	@scripts/setup test
 	@$(BIN)/python -m workbench.conformity
 
