@@ -1,0 +1,24 @@
+"""`netsim lab solution`."""
+
+from __future__ import annotations
+
+import click
+
+from workbench.cli.errors import require_root
+from workbench.cli.labtexts import lab_cluster_option
+
+
+@click.command("solution")
+@click.option("--apply", "do_it", is_flag=True, help="Do it too; then: netsim lab check.")
+@lab_cluster_option()
+def command(do_it: bool, name: str | None) -> None:
+    """Show what passes the stage that is under way. The result says that it was shown, and the stage counts nothing."""
+    require_root("lab solution")
+    from workbench.labs.session import Session
+
+    session = Session.resume(name)
+    for line in session.solution():
+        click.echo(line)
+    if do_it:
+        session.answer(session.solve())
+        click.echo("\ndone; now: sudo netsim lab check")

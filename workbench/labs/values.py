@@ -1,0 +1,86 @@
+"""A lab's names and addresses: chosen by the seed, and filled in where its files say `${name}`.
+
+Each variable has a generator of its own, so one more variable changes none of the others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from ipaddress import IPv4Network
+from random import Random
+from typing import Any
+
+from workbench.labs.errors import BrokenLab
+
+_HOLE = re.compile(r"\$\{([a-z][a-z0-9_.-]*)\}")
+SEEDS = 2**31
+
+Look = Callable[[str], str]
+"""From the name of a value to the value; KeyError if there is none."""
+
+
+def choose(lab: str, seed: int, variables: Mapping[str, Any]) -> dict[str, str]:
+    """The value of each variable. One that picks among mappings is several: `where.node`, `where.table`."""
+    chosen: dict[str, Any] = {}
+    for name, spec in variables.items():
+        random = Random(f"{lab}/{seed}/{name}")
+        others = [chosen[other] for other in _several(spec.get("not", ()))] if isinstance(spec, dict) else []
+        try:
+            chosen[name] = _drawn(random, spec, others)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise BrokenLab(f"lab {lab}: variable {name}: {spec!r} cannot be drawn from: {error}") from error
+    return dict(_flat(chosen))
+
+
+def holes(document: Any) -> set[str]:
+    """The names of all values that a document asks for."""
+    if isinstance(document, str):
+        return set(_HOLE.findall(document))
+    if isinstance(document, Mapping):
+        return {name for pair in document.items() for each in pair for name in holes(each)}
+    if isinstance(document, list | tuple):
+        return {name for each in document for name in holes(each)}
+    return set()
+
+
+def fill(document: Any, look: Look) -> Any:
+    """The document with every `${name}` replaced, keys too."""
+    if isinstance(document, str):
+        return _HOLE.sub(lambda match: look(match[1]), document)
+    if isinstance(document, Mapping):
+        return {fill(key, look): fill(value, look) for key, value in document.items()}
+    if isinstance(document, list | tuple):
+        return [fill(each, look) for each in document]
+    return document
+
+
+def _drawn(random: Random, spec: Any, others: Sequence[Any]) -> Any:
+    if "pick" in spec:
+        return random.choice([each for each in spec["pick"] if each not in others])
+    if "number" in spec:
+        low, high = spec["number"]
+        return random.choice([number for number in range(low, high + 1) if str(number) not in map(str, others)])
+    whole, prefix = IPv4Network(spec["network"]), spec["prefix"]
+    size = 1 << (32 - prefix)
+    taken = set(map(str, others))
+    while (
+        str(drawn := IPv4Network((int(whole[0]) + size * random.randrange(1 << (prefix - whole.prefixlen)), prefix)))
+        in taken
+    ):
+        pass
+    return str(drawn)
+
+
+def _several(said: Any) -> list[str]:
+    return [said] if isinstance(said, str) else list(said)
+
+
+def _flat(chosen: Mapping[str, Any]) -> list[tuple[str, str]]:
+    flat: list[tuple[str, str]] = []
+    for name, value in chosen.items():
+        if isinstance(value, Mapping):
+            flat += [(f"{name}.{key}", str(each)) for key, each in value.items()]
+        else:
+            flat.append((name, str(value)))
+    return flat
