@@ -109,6 +109,7 @@ class HorizontalPodAutoscalerController:
         scale = await self._target(autoscaler, outcome)
         spec = autoscaler["spec"]
         outcome.current = outcome.desired = current = scale.replicas
+        history.begin(current, self._clock())
         lowest, highest = spec.get("minReplicas", 1), spec["maxReplicas"]
         if current == 0 and lowest != 0:
             text = "scaling is disabled since the replica count of the target is zero"

@@ -1,6 +1,6 @@
 """How far and how fast a HorizontalPodAutoscaler may go: stabilization, policies, minimum, maximum; upstream's.
 
-Kept in memory only, as upstream keeps it: a controller that starts anew has no memory of a flapping metric.
+Kept in memory only, as upstream keeps it: for a controller that starts anew, what there is counts as recommended.
 """
 
 from __future__ import annotations
@@ -41,6 +41,11 @@ class History:
     recommended: list[Moment] = field(default_factory=list)
     grown: list[Moment] = field(default_factory=list)
     shrunk: list[Moment] = field(default_factory=list)
+
+    def begin(self, current: int, now: float) -> None:
+        """The first look: nothing shrinks before the window is over."""
+        if not self.recommended:
+            self.recommended.append((now, current))
 
     def scaled(self, before: int, after: int, now: float) -> None:
         """Notes a change that was made."""

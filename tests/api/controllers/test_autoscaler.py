@@ -80,6 +80,13 @@ async def replicas(world: World) -> int:
     return int((await world.client.get(DEPLOYMENT, "web", "default"))["spec"]["replicas"])
 
 
+async def rescaled(world: World, message: str) -> None:
+    async def said() -> bool:
+        return message in await world.messages("SuccessfulRescale")
+
+    await world.until(said)
+
+
 async def test_grows_and_shrinks_by_memory_per_pod(world: World, load: Load) -> None:
     load.cpu = "1m"
     await start(world)
@@ -94,7 +101,7 @@ async def test_grows_and_shrinks_by_memory_per_pod(world: World, load: Load) -> 
         return (await conditions(world))["ScalingActive"][:2] == ("True", "ValidMetricFound")
 
     await world.until(grown)
-    assert "New size: 3; reason: memory resource above target" in await world.messages("SuccessfulRescale")
+    await rescaled(world, "New size: 3; reason: memory resource above target")
     metrics = by("memory", type="AverageValue", averageValue="40Mi")
     await world.client.patch(HPA, "web", "default", body={"spec": {"metrics": metrics}})
 
@@ -102,7 +109,7 @@ async def test_grows_and_shrinks_by_memory_per_pod(world: World, load: Load) -> 
         return await replicas(world) == 1
 
     await world.until(shrunk)
-    assert "New size: 1; reason: All metrics below target" in await world.messages("SuccessfulRescale")
+    await rescaled(world, "New size: 1; reason: All metrics below target")
 
 
 async def test_bounds_are_kept_whatever_is_used(world: World, load: Load) -> None:
@@ -113,8 +120,7 @@ async def test_bounds_are_kept_whatever_is_used(world: World, load: Load) -> Non
         return await replicas(world) == 10
 
     await world.until(lowered)
-    said = "New size: 10; reason: Current number of replicas above Spec.MaxReplicas"
-    assert said in await world.messages("SuccessfulRescale")
+    await rescaled(world, "New size: 10; reason: Current number of replicas above Spec.MaxReplicas")
     await world.client.patch(HPA, "web", "default", body={"spec": {"minReplicas": 4}})
     await world.client.patch(DEPLOYMENT, "web", "default", body={"spec": {"replicas": 2}})
 
@@ -145,10 +151,13 @@ async def test_what_cannot_be_measured_is_said(world: World, load: Load) -> None
         return f"failed to get cpu utilization: {text}" in await world.messages("FailedGetResourceMetric")
 
     await world.until(nothing)
-    assert (
-        "invalid metrics (1 invalid out of 1), first error is: failed to get cpu resource metric value: "
-        f"failed to get cpu utilization: {text}" in await world.messages("FailedComputeMetricsReplicas")
-    )
+
+    async def counted() -> bool:
+        first = f"failed to get cpu resource metric value: failed to get cpu utilization: {text}"
+        said = f"invalid metrics (1 invalid out of 1), first error is: {first}"
+        return said in await world.messages("FailedComputeMetricsReplicas")
+
+    await world.until(counted)
     metric = {"metric": {"name": "queue"}, "target": {"type": "Value", "value": "5"}}
     external = [{"type": "External", "external": metric}]
     await world.client.patch(HPA, "web", "default", body={"spec": {"metrics": external}})

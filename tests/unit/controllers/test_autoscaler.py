@@ -111,6 +111,14 @@ def test_shrinking_waits_for_the_highest_of_five_minutes() -> None:
     assert reasons(limit(0, 8, bounds(low=3), History(), NOW)) == (3, "ReadyForNewScale", "TooFewReplicas")
 
 
+def test_what_there_was_at_first_counts_as_recommended() -> None:
+    history = History()
+    history.begin(8, NOW)
+    history.begin(20, NOW + 1)
+    assert reasons(limit(2, 8, bounds(), history, NOW + 15)) == (8, "ScaleDownStabilized", "DesiredWithinRange")
+    assert limit(2, 8, bounds(), history, NOW + 301).replicas == 2
+
+
 def test_policies_of_ones_own() -> None:
     slow = {"stabilizationWindowSeconds": 0, "policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}]}
     assert reasons(limit(1, 8, bounds(scaleDown=slow), History(), NOW)) == (7, "ReadyForNewScale", "ScaleDownLimit")
