@@ -36,10 +36,6 @@ POD_SPEC: dict[str, str] = {
 HOST_USERS = "is not applied by this version of netsim: pods have the machine's users"
 """Said where it is false."""
 
-SERVICE_SPEC = {
-    "trafficDistribution": "is not applied by this version of netsim: traffic goes to all endpoints alike",
-}
-
 VOLUMES = frozenset(
     (
         "name",
@@ -100,11 +96,6 @@ def job_template_warnings(obj: Object) -> list[str]:
     return _pod_spec(obj["spec"]["jobTemplate"]["spec"]["template"]["spec"], "spec.jobTemplate.spec.template.spec")
 
 
-def service_warnings(obj: Object) -> list[str]:
-    """The warnings for a Service."""
-    return list(_warnings(obj["spec"], _SERVICE_TREE, "spec"))
-
-
 def _pod_spec(spec: Mapping[str, Any], path: str) -> list[str]:
     found = list(_warnings(spec, _POD_TREE, path))
     if spec.get("hostUsers") is False:
@@ -152,4 +143,4 @@ def _warnings(fields: Mapping[str, Any], tree: tuple[_Branch, ...], path: str) -
             yield from _warnings(value, branch.below, place)
 
 
-_POD_TREE, _SERVICE_TREE = _tree(POD_SPEC), _tree(SERVICE_SPEC)
+_POD_TREE = _tree(POD_SPEC)

@@ -86,7 +86,25 @@ def endpoint_of(service: Object, pod: Object, zone: Zone) -> Endpoint:
             wire["zone"] = where
     if spec.get("hostname") and spec.get("subdomain") == service["metadata"]["name"]:
         wire["hostname"] = spec["hostname"]
+    hints = _hints(service["spec"].get("trafficDistribution"), wire)
+    if hints:
+        wire["hints"] = hints
     return Endpoint(metadata["uid"], wire)
+
+
+def _hints(distribution: str | None, endpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """For whom an endpoint is meant, which proxies honour when all endpoints say so; upstream hints ready ones only.
+
+    PreferSameNode names the zone too: where a node has no endpoint of its own, its zone's are next.
+    """
+    if distribution not in ("PreferClose", "PreferSameZone", "PreferSameNode") or not endpoint["conditions"]["ready"]:
+        return {}
+    hints: dict[str, Any] = {}
+    if "zone" in endpoint:
+        hints["forZones"] = [{"name": endpoint["zone"]}]
+    if distribution == "PreferSameNode" and "nodeName" in endpoint:
+        hints["forNodes"] = [{"name": endpoint["nodeName"]}]
+    return hints
 
 
 def ports_of(service: Object, pod: Object) -> PortSet:

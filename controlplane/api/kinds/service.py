@@ -9,7 +9,6 @@ from controlplane.api.errors import FieldError
 from controlplane.api.printing import networking
 from controlplane.api.rules.service import is_external, validate_service, validate_service_update
 from controlplane.api.types import Kind, Object, Strategy
-from controlplane.api.unsupported import service_warnings
 
 DEFAULT_AFFINITY_SECONDS = 10800
 
@@ -129,6 +128,28 @@ def _validate_update(new: Object, old: Object) -> list[FieldError]:
     return meta.validate_update(new, old) + validate_service_update(new, old) + validate_service(new)
 
 
+def _warnings(obj: Object) -> list[str]:
+    """What upstream says of fields that are deprecated, or of no use in this type of Service."""
+    spec = obj["spec"]
+    found = []
+    if spec["type"] == "ClusterIP" and spec.get("clusterIP") == "None":
+        ignored = {
+            "loadBalancerIP": spec.get("loadBalancerIP"),
+            "externalIPs": spec.get("externalIPs"),
+            "SessionAffinity": spec["sessionAffinity"] != "None",
+        }
+        found += [f"spec.{name} is ignored for headless services" for name, used in ignored.items() if used]
+    if spec.get("externalIPs"):
+        found.append("spec.externalIPs is deprecated")
+        if spec["type"] == "ExternalName":
+            found.append('spec.externalIPs is ignored when spec.type is "ExternalName"')
+    if spec.get("externalName") and spec["type"] != "ExternalName":
+        found.append('spec.externalName is ignored when spec.type is not "ExternalName"')
+    if spec.get("trafficDistribution") == "PreferClose":
+        found.append('spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"')
+    return found
+
+
 def _fields(obj: Object) -> dict[str, str]:
     spec = obj.get("spec", {})
     return {"spec.clusterIP": spec.get("clusterIP", ""), "spec.type": spec.get("type", "")}
@@ -150,7 +171,7 @@ SERVICE = Kind(
         prepare_status_update=_prepare_status_update,
         validate=_validate,
         validate_update=_validate_update,
-        warnings=service_warnings,
+        warnings=_warnings,
         fields=_fields,
         columns=networking.SERVICE_COLUMNS,
         row=networking.service_row,

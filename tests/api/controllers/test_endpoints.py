@@ -92,6 +92,26 @@ async def test_a_slice_shows_the_pod_and_the_service(running: World) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("distribution", "kinds"),
+    [("PreferClose", ["forZones"]), ("PreferSameZone", ["forZones"]), ("PreferSameNode", ["forNodes", "forZones"])],
+)
+async def test_traffic_distribution_becomes_hints(running: World, distribution: str, kinds: list[str]) -> None:
+    await running.client.create(SERVICE, service(trafficDistribution=distribution), "default")
+    await running.client.create(POD, pod("web-0"), "default")
+    (endpoint,) = (await ready_slice(running))["endpoints"]
+    hints = {"forZones": [{"name": endpoint["zone"]}], "forNodes": [{"name": endpoint["nodeName"]}]}
+    assert endpoint["hints"] == {kind: hints[kind] for kind in kinds}
+
+    await running.client.patch(SERVICE, "web", "default", body={"spec": {"trafficDistribution": None}})
+
+    async def alike() -> bool:
+        (found,) = await slices(running, 1)
+        return "hints" not in found["endpoints"][0]
+
+    await running.until(alike)
+
+
 async def test_named_target_ports_are_found_pod_by_pod(running: World) -> None:
     named = [{"name": "http", "port": 80, "targetPort": "web", "protocol": "TCP"}]
     await running.client.create(SERVICE, service(ports=named), "default")
@@ -122,10 +142,11 @@ async def test_a_terminating_pod_stays_until_it_ends(running: World) -> None:
 
 async def test_pods_that_are_not_ready_are_shown_so_and_published_on_request(running: World) -> None:
     running.kubelet.broken = lambda pod: True
-    await running.client.create(SERVICE, service(), "default")
+    await running.client.create(SERVICE, service(trafficDistribution="PreferSameNode"), "default")
     await running.client.create(POD, pod("web-0"), "default")
     (found,) = await slices(running, 1)
     assert found["endpoints"][0]["conditions"] == {"ready": False, "serving": False, "terminating": False}
+    assert "hints" not in found["endpoints"][0]
     await running.client.patch(SERVICE, "web", "default", body={"spec": {"publishNotReadyAddresses": True}})
     found = await ready_slice(running)
     assert found["endpoints"][0]["conditions"] == {"ready": True, "serving": False, "terminating": False}

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from controlplane.api.definitions import definitions
-from controlplane.api.kinds import DEPLOYMENT, POD, SERVICE
+from controlplane.api.kinds import DEPLOYMENT, POD
 from controlplane.api.schema import Array, Node, Struct
-from controlplane.api.unsupported import POD_SPEC, SERVICE_SPEC, VOLUMES
+from controlplane.api.unsupported import POD_SPEC, VOLUMES
 
 Make = Callable[..., Any]
 
@@ -43,10 +43,8 @@ def test_every_place_is_named(create: Make, pod: Make, deployment: Make) -> None
     assert DEPLOYMENT.strategy.warnings(stored) == inner
 
 
-def test_false_and_empty_say_nothing(create: Make, pod: Make, service: Make) -> None:
+def test_false_and_empty_say_nothing(create: Make, pod: Make) -> None:
     assert POD.strategy.warnings(create(POD, pod(setHostnameAsFQDN=False, runtimeClassName=""))) == []
-    [warning] = SERVICE.strategy.warnings(create(SERVICE, service(trafficDistribution="PreferClose")))
-    assert warning.startswith("spec.trafficDistribution: is not applied")
 
 
 def test_the_tables_name_fields_that_exist() -> None:
@@ -60,8 +58,6 @@ def test_the_tables_name_fields_that_exist() -> None:
 
     for path in POD_SPEC:
         reach(definitions()["io.k8s.api.core.v1.PodSpec"], path)
-    for path in SERVICE_SPEC:
-        reach(definitions()["io.k8s.api.core.v1.ServiceSpec"], path)
     volume = definitions()["io.k8s.api.core.v1.Volume"]
     assert isinstance(volume, Struct)
     assert set(volume.fields) >= VOLUMES
