@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from controlplane.client.informer import Informers
 from controlplane.client.local import LocalClient
@@ -20,8 +21,10 @@ from controlplane.controllers import ControllerConfig, build_controllers
 from controlplane.directories import Directories, export_disks, volume_disks
 from controlplane.dns import DnsConfig, DnsServer, DnsService
 from controlplane.fabric import Fabric, node_plan, vpc_plan
+from controlplane.faults import FaultConfig, FaultController, ensure_definition, hampered_nodes
 from controlplane.machine_commands import commands
 from controlplane.machines import Machines
+from controlplane.node.runtime import cgroups
 from controlplane.readiness import ReadyNodes
 from controlplane.resource_metrics import serve_metrics
 from controlplane.scheduler import Scheduler
@@ -96,12 +99,15 @@ class Cluster:
             await stack.enter_async_context(server.serve([on_host, in_vpc]))
             await ensure_extension_authentication(registry, self._pki)
             client = LocalClient(registry)
+            await ensure_definition(client)
+            hampered = await hampered_nodes(client)
             informers = Informers(client)
             machines = self._machines(client, informers)
             serve_metrics(registry, informers, machines.agents)
-            work = asyncio.ensure_future(run_all([informers, *self._components(client, informers), machines]))
+            components = [*self._components(client, informers), self._faults(client, informers, machines), machines]
+            work = asyncio.ensure_future(run_all([informers, *components]))
             stack.push_async_callback(cancel, work)
-            await until_or_failed(self._nodes_ready(machines.ready, step), work)
+            await until_or_failed(self._nodes_ready(machines.ready, step, hampered), work)
             # Only now: a command would find the cluster half made.
             control = asyncio.ensure_future(run_all([ControlServer(self._directories.control, commands(machines))]))
             stack.push_async_callback(cancel, control)
@@ -180,8 +186,16 @@ class Cluster:
             exports=Exports(export_disks(self._directories.state, sized=self._config.volumes == "image")),
         )
 
-    async def _nodes_ready(self, ready: ReadyNodes, step: Step) -> None:
-        # A node without a range for its pods is never Ready; its event and its condition say why.
+    def _faults(self, client: LocalClient, informers: Informers, machines: Machines) -> FaultController:
+        def cgroup(node: str, pod: str, container: str) -> Path:
+            cluster = self._config.name
+            wanted = cgroups.container_cgroup(cluster, node, pod, container) if pod else ""
+            return cgroups.present(wanted or cgroups.node_cgroup(cluster, node))
+
+        return FaultController(client, informers, FaultConfig(self._directories, cgroup), machines)
+
+    async def _nodes_ready(self, ready: ReadyNodes, step: Step, hampered: Collection[str]) -> None:
+        # A node without a range for its pods is never Ready, nor may be one that a Fault is about; they say why.
         nodes = [node for node in self._config.nodes if node.state == "running" and node.pod_range is not None]
-        wanted = {node.name for node in nodes}
+        wanted = {node.name for node in nodes} - set(hampered)
         await ready.wait(wanted, seconds=READY_SECONDS, count=lambda done, total: step("nodes", done, total))

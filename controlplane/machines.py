@@ -132,6 +132,18 @@ class Machines:
             node = self._set_state(node, "running")
             await self._until_ready(node)
 
+    async def freeze(self, name: str) -> None:
+        """Has nobody speak for a node any more, whose processes and network are left as they are; again is no error."""
+        async with self._one_at_a_time:
+            await self._end_software(name)
+
+    async def thaw(self, name: str) -> None:
+        """Undoes `freeze`, if the node is still meant to run."""
+        async with self._one_at_a_time:
+            running = any(node.name == name and node.state == "running" for node in self.config.nodes)
+            if running and name not in self._running:
+                self._switch_on(self._node(name))
+
     # What the commands are made of.
 
     def _switch_on(self, node: ResolvedNode) -> NodeSoftware:

@@ -232,12 +232,12 @@ def test_a_smaller_mtu(line: tuple[str, str, str], book: Book) -> None:
     assert "mtu 1500" in run("ip", "-n", middle, "link", "show", "to2")
 
 
-def test_a_link_that_is_down(line: tuple[str, str, str], book: Book) -> None:
+def test_a_link_that_is_down(line: tuple[str, str, str], book: Book, eventually: Eventually) -> None:
     left, middle, _ = line
     book.bring_about("down", [LinkDown(path(middle), "to1")])
     assert not pings(left, "10.9.1.1")
     book.bring_about("down", [])
-    assert pings(left, "10.9.1.1")
+    eventually(lambda: pings(left, "10.9.1.1"))
 
 
 def test_a_route_goes_and_comes_back(line: tuple[str, str, str], book: Book) -> None:

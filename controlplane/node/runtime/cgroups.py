@@ -33,6 +33,12 @@ def directory(controller: str, cgroup: str) -> Path:
     return (roots[0] if roots else CGROUP_ROOT) / cgroup.lstrip("/")
 
 
+def present(cgroup: str) -> Path:
+    """Where a cgroup is in the first hierarchy that has it, or in which it would be."""
+    found = [root / cgroup.lstrip("/") for root in hierarchies()]
+    return next((path for path in found if path.is_dir()), found[0])
+
+
 def unified() -> bool:
     """Whether this is a pure v2 host, where containers get a cgroup namespace and see their own part."""
     return (CGROUP_ROOT / "cgroup.controllers").exists()
