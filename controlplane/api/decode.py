@@ -21,6 +21,9 @@ from controlplane.api.types import Kind, Object
 FieldValidation = Literal["Strict", "Warn", "Ignore"]
 
 
+SUMMARY_BYTES = 30
+
+
 class Decoded(NamedTuple):
     """An object, and the texts for the HTTP `Warning` header."""
 
@@ -40,7 +43,18 @@ def parse(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise BadRequest(f"the object provided is unrecognized: couldn't get version/kind; {error}") from error
+        why = "unexpected end of JSON input" if error.pos >= len(body) else str(error)
+        why = f"couldn't get version/kind; json parse error: {why}"
+        raise BadRequest(f"the object provided is unrecognized: {why} ({_summary(body)})") from error
+
+
+def _summary(body: bytes) -> str:
+    """How an unreadable body begins: text where it could be JSON, else in hexadecimal digits."""
+    if not body:
+        return "<empty>"
+    more = " ..." if len(body) > SUMMARY_BYTES else ""
+    start = body[:SUMMARY_BYTES]
+    return (start.decode(errors="replace") if body.startswith(b"{") else start.hex()) + more
 
 
 def decode_object(

@@ -50,7 +50,18 @@ _STREAMS = ("container", "stderr", "stdin", "stdout", "tty")
 _CONNECT = {
     "attach": _STREAMS,
     "exec": ("command", *_STREAMS),
-    "log": ("container", "follow", "limitBytes", "previous", "sinceSeconds", "sinceTime", "tailLines", "timestamps"),
+    "log": (
+        "container",
+        "follow",
+        "insecureSkipTLSVerifyBackend",
+        "limitBytes",
+        "previous",
+        "sinceSeconds",
+        "sinceTime",
+        "stream",
+        "tailLines",
+        "timestamps",
+    ),
     "portforward": ("ports",),
     "proxy": ("path",),
 }
@@ -61,6 +72,7 @@ _TYPES = {
     "follow": "boolean",
     "force": "boolean",
     "gracePeriodSeconds": "integer",
+    "insecureSkipTLSVerifyBackend": "boolean",
     "limit": "integer",
     "limitBytes": "integer",
     "orphanDependents": "boolean",

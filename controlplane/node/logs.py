@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from controlplane.server.streams import LogOptions
+from controlplane.server.streams import ALL_STREAMS, LogOptions
 
 BLOCK = 65536
 SAFETY_SECONDS = 5.0
@@ -160,8 +160,10 @@ async def _either(*events: asyncio.Event, seconds: float) -> None:
 
 def _format(line: bytes, options: LogOptions) -> bytes:
     stamp, _, rest = line.partition(b" ")
-    _, _, rest = rest.partition(b" ")
+    stream, _, rest = rest.partition(b" ")
     tag, _, text = rest.partition(b" ")
+    if options.stream != ALL_STREAMS and stream != options.stream.lower().encode():
+        return b""
     if options.since is not None and _seconds(stamp) < options.since:
         return b""
     if tag == b"P":

@@ -1,13 +1,17 @@
-"""Several byte streams over one WebSocket: the subprotocols v5.channel.k8s.io and v4.channel.k8s.io.
+"""Several byte streams over one WebSocket: the subprotocols v5.channel.k8s.io to channel.k8s.io.
 
 The first byte of each binary message is the channel: 0 stdin, 1 stdout, 2 stderr, 3 the final
 `Status`, 4 terminal sizes; in v5 the caller closes a channel with 255 and its number
-(KEP-4006, k8s.io/apimachinery/pkg/util/remotecommand).
+(KEP-4006, k8s.io/apimachinery/pkg/util/remotecommand). In those named base64, for browsers, a message
+is text: the channel's digit and the bytes in base64. Before v4 the end is told only when it is a
+failure, by its message alone; who names no subprotocol gets that of binary messages.
 """
 
 from __future__ import annotations
 
 import asyncio
+import binascii
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 
 import orjson
@@ -18,7 +22,14 @@ from controlplane.api.types import Object
 from controlplane.server.streams import Output, TerminalSize
 
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
-PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
+UNREADABLE = -1
+PROTOCOLS = (
+    "v5.channel.k8s.io",
+    "v4.channel.k8s.io",
+    "v4.base64.channel.k8s.io",
+    "channel.k8s.io",
+    "base64.channel.k8s.io",
+)
 WAITING_BOUND = 64
 """Chunks of input that wait for the process; more hold the caller up."""
 
@@ -34,6 +45,9 @@ class Channels:
         self._stdin: asyncio.Queue[bytes | None] = asyncio.Queue(WAITING_BOUND)
         self._sizes: asyncio.Queue[TerminalSize | None] = asyncio.Queue(WAITING_BOUND)
         self._stdin_open = True
+        protocol = socket.ws_protocol or ""
+        self._in_base64 = "base64" in protocol
+        self._tells_status = protocol.startswith(("v4.", "v5."))
 
     @classmethod
     async def accept(cls, request: web.BaseRequest) -> Channels:
@@ -41,7 +55,7 @@ class Channels:
         asked = [one.strip() for one in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
         if request.headers.get("Upgrade", "").lower() != "websocket":
             raise BadRequest("Upgrade request required")
-        if not set(asked) & set(PROTOCOLS):
+        if asked != [""] and not set(asked) & set(PROTOCOLS):
             raise BadRequest(f"unable to upgrade: none of the subprotocols {asked} is one of {list(PROTOCOLS)}")
         socket = web.WebSocketResponse(protocols=PROTOCOLS, heartbeat=HEARTBEAT_SECONDS, max_msg_size=MESSAGE_BOUND)
         await socket.prepare(request)
@@ -50,9 +64,9 @@ class Channels:
     async def run(self) -> None:
         """Sorts what comes in; returns when the caller has gone."""
         async for message in self._socket:
-            if message.type is not WSMsgType.BINARY or not message.data:
+            if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT) or not message.data:
                 continue
-            channel, data = message.data[0], message.data[1:]
+            channel, data = self._unpacked(message.data)
             if channel == STDIN and self._stdin_open and data:
                 await self._stdin.put(data)
             elif channel == RESIZE:
@@ -76,17 +90,36 @@ class Channels:
 
     def output(self, channel: int) -> Output:
         """Sends to the caller on STDOUT or STDERR."""
-        prefix = bytes([channel])
 
         async def send(data: bytes) -> None:
-            await self._socket.send_bytes(prefix + data)
+            await self._send(channel, data)
 
         return send
 
     async def finish(self, status: Object) -> None:
         """Sends the final status and closes."""
-        await self._socket.send_bytes(bytes([ERROR]) + orjson.dumps(status))
+        if self._tells_status:
+            await self._send(ERROR, orjson.dumps(status))
+        elif status["status"] != "Success":
+            await self._send(ERROR, status["message"].encode())
         await self._socket.close()
+
+    async def _send(self, channel: int, data: bytes) -> None:
+        if self._in_base64:
+            await self._socket.send_str(f"{channel}{b64encode(data).decode()}")
+        else:
+            await self._socket.send_bytes(bytes([channel]) + data)
+
+    def _unpacked(self, message: bytes | str) -> tuple[int, bytes]:
+        """Channel and bytes of a message; a channel that there is not where it cannot be read."""
+        if not self._in_base64:
+            data = message.encode() if isinstance(message, str) else message
+            return data[0], data[1:]
+        text = message if isinstance(message, str) else message.decode(errors="replace")
+        try:
+            return int(text[:1]), b64decode(text[1:])
+        except (ValueError, binascii.Error):
+            return UNREADABLE, b""
 
     @property
     def socket(self) -> web.WebSocketResponse:

@@ -48,6 +48,12 @@ class Documents:
                 return exchange.plain(self._metrics.text().encode(), content_type=CONTENT_TYPE)
             case ["openapi", *rest]:
                 return await self._openapi(exchange, rest)
+            case [".well-known", "openid-configuration"]:
+                return exchange.plain(self._issuer())
+            case ["openid", "v1", "jwks"]:
+                return exchange.plain(
+                    orjson.dumps(self._registry.tokens.key_set()), content_type="application/jwk-set+json"
+                )
             case [""]:
                 return exchange.plain({"paths": self._paths()})
         return None
@@ -115,11 +121,22 @@ class Documents:
             text = f"[+]ping ok\n{store}\n{kind} check {'failed' if failure else 'passed'}\n"
         return exchange.plain(text.encode(), 500 if failure else 200, content_type="text/plain")
 
+    def _issuer(self) -> dict[str, object]:
+        """What OpenID Connect's discovery says of ServiceAccount tokens."""
+        return {
+            "issuer": self._registry.tokens.issuer,
+            "jwks_uri": f"https://{self._address}/openid/v1/jwks",
+            "response_types_supported": ["id_token"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["ES256"],
+        }
+
     def _paths(self) -> list[str]:
         scheme = self._registry.scheme
         groups = [group for group in scheme.groups() if group]
         versions = [f"/apis/{group}/{version}" for group in groups for version in scheme.versions(group)]
         roots = ["/api", "/api/v1", "/apis", "/metrics", "/openapi/v2", "/openapi/v3", "/version"]
+        roots += ["/.well-known/openid-configuration", "/openid/v1/jwks"]
         return sorted([*roots, *(f"/apis/{group}" for group in groups), *versions, *(f"/{kind}" for kind in HEALTH)])
 
 

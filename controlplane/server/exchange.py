@@ -12,7 +12,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from controlplane.api.errors import ApiError
-from controlplane.server.negotiation import JSON, Wanted, wanted
+from controlplane.server.negotiation import JSON, YAML, Wanted, to_yaml, wanted
 from controlplane.server.requests import ANONYMOUS, User
 from controlplane.server.routes import Target
 
@@ -58,6 +58,8 @@ class Exchange:
 
     async def answer(self, body: bytes, status: int = 200) -> web.Response:
         """A JSON body; large ones compressed, outside the loop, for callers who take that."""
+        if self.wanted.yaml:
+            return self.plain(await asyncio.to_thread(to_yaml, body), status, content_type=YAML[0])
         if self._pretty:
             body = _laid_out(body)
         if not self._compresses(body):

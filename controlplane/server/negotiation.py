@@ -1,7 +1,8 @@
 """Which form a caller wants an answer in, and which form a body came in.
 
-The server answers in JSON. Accept can ask for a Table or for metadata only; asking for protobuf, or
-for anything else that is not served, gets JSON, and clients cope. Bodies may be JSON, YAML or protobuf.
+The server answers in JSON, or in YAML where only that is accepted. Accept can ask for a Table or for
+metadata only. Who asks for protobuf or CBOR gets JSON, which clients that know those take; who takes
+nothing of the kind is refused. Bodies may be JSON, YAML or protobuf.
 """
 
 from __future__ import annotations
@@ -11,14 +12,20 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
+import orjson
+
 from controlplane.api import decode as decoding
-from controlplane.api.errors import BadRequest, UnsupportedMediaType
+from controlplane.api.errors import BadRequest, NotAcceptable, UnsupportedMediaType
 from controlplane.server import protobuf
 
 Form = Literal["object", "table", "metadata", "discovery"]
 
 JSON = "application/json"
 YAML = ("application/yaml", "application/x-yaml", "text/yaml")
+
+CBOR = "application/cbor"
+
+ACCEPTED = f"{JSON}, {YAML[0]}, {protobuf.MEDIA_TYPE}"
 
 ALIASED_VALUES = 100_000
 """How many values the aliases of a YAML text may add to those that its length allows."""
@@ -36,26 +43,37 @@ _SERVED_VERSIONS = {"meta.k8s.io": ("v1", "v1beta1"), "apidiscovery.k8s.io": ("v
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A form and, for tables and metadata, the version of meta.k8s.io."""
+    """A form and, for tables and metadata, the version of meta.k8s.io; whether it is to be in YAML."""
 
     form: Form = "object"
     version: str = "v1"
+    yaml: bool = False
+    served: bool = True
+
+    def check(self) -> None:
+        """NotAcceptable where the caller takes nothing that the server has."""
+        if not self.served:
+            raise NotAcceptable(f"only the following media types are accepted: {ACCEPTED}")
 
 
 @lru_cache(maxsize=256)
 def wanted(accept: str) -> Wanted:
     """The first alternative of an Accept header that the server has."""
+    plain = None if accept.strip() else Wanted()
     for alternative in accept.split(","):
         media_type, *rest = (part.strip() for part in alternative.split(";"))
-        if media_type not in (JSON, "application/*", "*/*"):
+        if media_type in (protobuf.MEDIA_TYPE, CBOR):
+            plain = plain or Wanted()
+        if media_type not in (JSON, "application/*", "*/*", *YAML):
             continue
+        yaml = media_type in YAML
         parameters = dict(part.partition("=")[::2] for part in rest)
         if "as" not in parameters:
-            return Wanted()
+            return Wanted(yaml=yaml)
         form, version = _FORMS.get(parameters["as"]), parameters.get("v", "")
         if form is not None and version in _SERVED_VERSIONS.get(parameters.get("g", ""), ()):
-            return Wanted(form, version)
-    return Wanted()
+            return Wanted(form, version, yaml)
+    return plain or Wanted(served=False)
 
 
 def parse_body(body: bytes, content_type: str) -> Any:
@@ -68,8 +86,7 @@ def parse_body(body: bytes, content_type: str) -> Any:
     if media_type in YAML:
         return parse_yaml(body)
     raise UnsupportedMediaType(
-        "the body of the request was in an unknown format - accepted media types include: "
-        "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+        f"the body of the request was in an unknown format - accepted media types include: {ACCEPTED}"
     )
 
 
@@ -82,11 +99,22 @@ async def read_body(body: bytes, content_type: str) -> Any:
 
 def is_json(content_type: str) -> bool:
     """Whether a body is JSON; it is when its sender does not say what it is."""
-    return _media_type(content_type) in ("", JSON, "application/octet-stream", "text/plain")
+    return _media_type(content_type) in ("", JSON)
 
 
 def _media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
+
+
+def to_yaml(data: bytes) -> bytes:
+    """A JSON text as YAML."""
+    import yaml
+
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text: bytes = yaml.dump(
+        orjson.loads(data), Dumper=dumper, encoding="utf-8", allow_unicode=True, default_flow_style=False
+    )
+    return text
 
 
 def parse_yaml(body: bytes) -> Any:

@@ -20,11 +20,13 @@ from controlplane.server.port_forward import forward
 from controlplane.server.registry import Registry
 from controlplane.server.routes import Target
 from controlplane.server.spdy_channels import SpdyChannels, accepted
-from controlplane.server.streams import LogOptions, NodeStreams, ProcessStreams, StreamDirectory
+from controlplane.server.streams import ALL_STREAMS, LogOptions, NodeStreams, ProcessStreams, StreamDirectory
 from controlplane.server.upgrades import Upgraded, wants
 
 FIRST_CHUNK_SECONDS = 0.5
 """How long an answer waits for the first bytes of a log, which may still turn out to be an error."""
+
+LOG_STREAMS = (ALL_STREAMS, "Stdout", "Stderr")
 
 
 class PodStreams:
@@ -196,6 +198,14 @@ def log_options(query: parameters.Query) -> LogOptions:
         errors.append(FieldError("FieldValueForbidden", "", f"Forbidden: {error}"))
     elif seconds is not None and seconds < 1:
         errors.append(_field("sinceSeconds", f"Invalid value: {seconds}: must be greater than 0"))
+    stream = query.get("stream", ALL_STREAMS)
+    if stream not in LOG_STREAMS:
+        supported = ", ".join(f'"{one}"' for one in LOG_STREAMS)
+        body = f'Unsupported value: "{stream}": supported values: {supported}'
+        errors.append(FieldError("FieldValueNotSupported", "stream", body))
+    elif stream != ALL_STREAMS and tail is not None:
+        error = "`tailLines` and specific `stream` are mutually exclusive for now"
+        errors.append(FieldError("FieldValueForbidden", "", f"Forbidden: {error}"))
     if errors:
         raise Invalid.of("", "PodLogOptions", "", errors)
     return LogOptions(
@@ -205,6 +215,7 @@ def log_options(query: parameters.Query) -> LogOptions:
         tail_lines=tail,
         since=time.time() - seconds if seconds is not None else _moment(moment),
         limit_bytes=limit,
+        stream=stream,
     )
 
 

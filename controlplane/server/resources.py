@@ -77,6 +77,7 @@ class Resources:
             return await self._subresource(exchange, target, verb)
         if verb not in target.kind.verbs:
             raise MethodNotAllowed(NOT_ALLOWED)
+        exchange.wanted.check()
         match verb:
             case "get":
                 revision = self._registry.get(target.kind, target.name, target.namespace)

@@ -17,6 +17,8 @@ from typing import Protocol
 from controlplane.api.errors import InternalError
 from controlplane.api.types import Object
 
+ALL_STREAMS = "All"
+
 
 @dataclass(frozen=True, slots=True)
 class LogOptions:
@@ -24,7 +26,7 @@ class LogOptions:
 
     `since` is in epoch seconds (the server has turned sinceSeconds and sinceTime into it);
     `tail_lines` counts from the end, before `since` is applied; `limit_bytes` bounds the whole
-    answer, and may cut a line.
+    answer, and may cut a line. `stream` is "Stdout", "Stderr" or "All", and only "All" where `tail_lines` is set.
     """
 
     follow: bool = False
@@ -33,6 +35,7 @@ class LogOptions:
     tail_lines: int | None = None
     since: float | None = None
     limit_bytes: int | None = None
+    stream: str = ALL_STREAMS
 
 
 @dataclass(frozen=True, slots=True)

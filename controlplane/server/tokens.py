@@ -76,6 +76,13 @@ class TokenIssuer:
             raise Unauthorized("Unauthorized")
         return found
 
+    def key_set(self) -> dict[str, Any]:
+        """The public key as a JSON Web Key Set (RFC 7517), by which others check tokens."""
+        key, key_id = self._key()
+        numbers = key.public_key().public_numbers()
+        x, y = (_encode(number.to_bytes(COORDINATE_BYTES, "big")) for number in (numbers.x, numbers.y))
+        return {"keys": [{"use": "sig", "kty": "EC", "kid": key_id, "crv": "P-256", "alg": "ES256", "x": x, "y": y}]}
+
     def _sign(self, claims: Claims) -> str:
         from cryptography.hazmat.primitives import hashes
         from cryptography.hazmat.primitives.asymmetric import ec

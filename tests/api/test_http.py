@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import aiohttp
 import pytest
 import yaml
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from controlplane.api.errors import StorageError
 from controlplane.api.kinds import CONFIG_MAP, POD, SERVICE_ACCOUNT
@@ -134,6 +138,41 @@ async def test_asking_for_protobuf_gets_json(session: aiohttp.ClientSession, ser
         assert response.content_type == "application/json"
 
 
+async def test_answers_in_yaml_and_in_nothing_else_that_is_asked_for(
+    session: aiohttp.ClientSession, served: Served
+) -> None:
+    await create(served, "a")
+    async with session.get(f"{MAPS}/a", headers={"Accept": "application/yaml"}) as response:
+        assert response.content_type == "application/yaml"
+        assert yaml.safe_load(await response.text())["metadata"]["name"] == "a"
+    for accept, code in (("text/html", 406), ("text/html,*/*;q=0.8", 200), ("application/cbor", 200)):
+        async with session.get(MAPS, headers={"Accept": accept}) as response:
+            assert response.status == code
+            if code == 406:
+                assert "only the following media types are accepted" in await refused(response, 406, "NotAcceptable")
+
+
+async def test_a_body_that_is_no_json_is_told_by_its_beginning(session: aiohttp.ClientSession) -> None:
+    for body, shown in ((b"{", "unexpected end of JSON input ({)"), (b"", "unexpected end of JSON input (<empty>)")):
+        async with session.post(MAPS, data=body, headers={"Content-Type": "application/json"}) as response:
+            assert shown in await refused(response, 400, "BadRequest")
+
+
+async def test_the_issuer_of_tokens_is_known_to_who_checks_them(session: aiohttp.ClientSession, served: Served) -> None:
+    async with session.get("/.well-known/openid-configuration") as response:
+        found = await response.json()
+    async with session.get("/openid/v1/jwks") as response:
+        assert response.content_type == "application/jwk-set+json"
+        key = json.loads(await response.text())["keys"][0]
+    assert (found["issuer"], key["kty"]) == (served.registry.tokens.issuer, "EC")
+    token = served.registry.tokens.issue("system:serviceaccount:default:a", (), 600, {}).token
+    signed, _, signature = token.rpartition(".")
+    x, y, raw = (base64.urlsafe_b64decode(f"{text}==") for text in (key["x"], key["y"], signature))
+    numbers = ec.EllipticCurvePublicNumbers(int.from_bytes(x, "big"), int.from_bytes(y, "big"), ec.SECP256R1())
+    r, s = int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big")
+    numbers.public_key().verify(encode_dss_signature(r, s), signed.encode(), ec.ECDSA(hashes.SHA256()))
+
+
 async def test_yaml_bodies(session: aiohttp.ClientSession) -> None:
     body = yaml.safe_dump(config_map("a", k="v"))
     async with session.post(MAPS, data=body, headers={"Content-Type": "application/yaml"}) as response:
@@ -152,8 +191,9 @@ async def test_bodies_that_are_no_object(session: aiohttp.ClientSession, body: b
 
 
 async def test_unknown_media_types(session: aiohttp.ClientSession) -> None:
-    async with session.post(MAPS, data=b"<a/>", headers={"Content-Type": "text/xml"}) as response:
-        await refused(response, 415, "UnsupportedMediaType")
+    for media_type in ("text/xml", "text/plain", "application/x-www-form-urlencoded"):
+        async with session.post(MAPS, data=b"{}", headers={"Content-Type": media_type}) as response:
+            await refused(response, 415, "UnsupportedMediaType")
     async with session.patch(f"{MAPS}/a", data=b"{}", headers={"Content-Type": "application/json"}) as response:
         await refused(response, 415, "UnsupportedMediaType")
 
@@ -185,7 +225,9 @@ async def test_field_validation(session: aiohttp.ClientSession, served: Served) 
         assert response.headers["Warning"] == '299 - "unknown field \\"dta\\""'
         assert "dta" not in await response.json()
     twice = b'{"metadata": {"name": "b"}, "data": {"k": "1"}, "data": {"k": "2"}}'
-    async with session.post(f"{MAPS}?fieldValidation=Strict", data=twice) as response:
+    async with session.post(
+        f"{MAPS}?fieldValidation=Strict", data=twice, headers={"Content-Type": "application/json"}
+    ) as response:
         assert 'duplicate field "data"' in await refused(response, 400, "BadRequest")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -42,17 +43,15 @@ class HostStreams:
     async def exec(self, pod: Object, container: str, command: list[str], streams: ProcessStreams) -> int:
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
-        assert process.stdin is not None
+        feeding = asyncio.ensure_future(feed(process, streams))
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(copy(process.stdout, streams.stdout))
                 group.create_task(copy(process.stderr, streams.stderr))
-                if streams.stdin is not None:
-                    async for data in streams.stdin:
-                        process.stdin.write(data)
-                process.stdin.close()
             return await process.wait()
         finally:
+            feeding.cancel()
+            await asyncio.gather(feeding, return_exceptions=True)
             if process.returncode is None:
                 process.kill()
                 await process.wait()
@@ -80,6 +79,15 @@ class HostStreams:
             forwarding.cancel()
             await asyncio.gather(forwarding, return_exceptions=True)
             writer.close()
+
+
+async def feed(process: asyncio.subprocess.Process, streams: ProcessStreams) -> None:
+    """Gives the process what the caller types, and the end of that."""
+    assert process.stdin is not None
+    if streams.stdin is not None:
+        async for data in streams.stdin:
+            process.stdin.write(data)
+    process.stdin.close()
 
 
 async def copy(source: asyncio.StreamReader | None, sink: Output | None) -> None:
@@ -163,6 +171,50 @@ async def test_exec_in_a_protocol_that_is_not_spoken(
         assert (await answer.json())["message"] == message
     async with session.get("/version") as answer:
         assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    ("protocols", "status"),
+    [
+        (("v4.channel.k8s.io",), '"reason":"NonZeroExitCode"'),
+        (("v4.base64.channel.k8s.io",), '"reason":"NonZeroExitCode"'),
+        (("base64.channel.k8s.io",), "command terminated with non-zero exit code: exit status 3"),
+        (("channel.k8s.io",), "command terminated with non-zero exit code: exit status 3"),
+        ((), "command terminated with non-zero exit code: exit status 3"),
+    ],
+)
+async def test_exec_over_the_older_protocols(
+    session: aiohttp.ClientSession, host: HostStreams, protocols: tuple[str, ...], status: str
+) -> None:
+    query = "?command=sh&command=-c&command=read+a;+echo+$a;+exit+3&stdin=true&stdout=true&stderr=true"
+    coded = any("base64" in one for one in protocols)
+    got: dict[int, bytes] = {}
+    async with (
+        asyncio.timeout(10),
+        session.ws_connect(f"/api/v1/namespaces/default/pods/one/exec{query}", protocols=protocols) as opened,
+    ):
+        if coded:
+            await opened.send_str("0" + base64.b64encode(b"hello\n").decode())
+        else:
+            await opened.send_bytes(b"\0hello\n")
+        async for message in opened:
+            data = base64.b64decode(message.data[1:]) if coded else message.data[1:]
+            channel = int(message.data[0])
+            got[channel] = got.get(channel, b"") + data
+            if channel == 3:
+                break
+    assert got[1] == b"hello\n"
+    assert status in got[3].decode()
+
+
+async def test_of_a_log_one_stream_can_be_read(session: aiohttp.ClientSession, host: HostStreams) -> None:
+    path = "/api/v1/namespaces/default/pods/one/log"
+    async with session.get(f"{path}?stream=Stderr") as response:
+        assert response.status == 200
+    assert host.options == LogOptions(stream="Stderr")
+    for query in ("stream=Both", "stream=Stdout&tailLines=1"):
+        async with session.get(f"{path}?{query}") as response:
+            assert response.status == 422
 
 
 async def test_exec_over_spdy(kubectl: Kubectl, host: HostStreams, monkeypatch: pytest.MonkeyPatch) -> None:

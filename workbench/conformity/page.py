@@ -20,7 +20,7 @@ Ours = Mapping[tuple[str, str], Mapping[str, Any]]
 
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update")
 PLAIN = {"/.well-known/openid-configuration/", "/logs/", "/logs/{logpath}", "/openid/v1/jwks/", "/version/"}
-SERVED_PLAIN = {"/version/"}
+SERVED_PLAIN = PLAIN - {"/logs/", "/logs/{logpath}"}
 
 HEAD = """# The API
 

@@ -40,6 +40,8 @@ def log_file(tmp_path: Path) -> Path:
         (LogOptions(tail_lines=99), "one\ntwo\nthree\n"),
         (LogOptions(since=SECOND), "two\nthree\n"),
         (LogOptions(limit_bytes=5), "one\nt"),
+        (LogOptions(stream="Stdout"), "one\nthree\n"),
+        (LogOptions(stream="Stderr"), "two\n"),
         (LogOptions(timestamps=True, tail_lines=1), "2026-11-22T05:42:37.400000000Z ee\n"),
     ],
 )
