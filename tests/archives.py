@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from controlplane.node.images.programs import Programs
+
 BUSYBOX = Path("/bin/busybox")
 
 
@@ -84,3 +86,8 @@ def save(
         for info, data in members:
             tar.addfile(info, io.BytesIO(data))
     return path
+
+
+def skopeo_copy(source: str, target: str, scratch: Path, *options: str) -> None:
+    """Copies an image by skopeo, which leaves nothing on this host but in `scratch`."""
+    Programs().run("skopeo", "--insecure-policy", "copy", *options, source, target, scratch=scratch)

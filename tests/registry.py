@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.archives import skopeo_copy
+
 PROGRAM = Path(__file__).parent.parent / ".venv/debian/usr/bin/docker-registry"
 USER, PASSWORD = "alice", "secret"
 _BCRYPT = "$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a"
@@ -27,8 +29,8 @@ class Registry:
     def push(self, archive: Path, name: str, *options: str) -> str:
         """Pushes the image of a docker archive as HOST/NAME, which is returned."""
         target = f"{self.host}/{name}"
-        argv = ["skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", *options]
-        subprocess.run([*argv, f"docker-archive:{archive}:@0", f"docker://{target}"], check=True, capture_output=True)
+        source = f"docker-archive:{archive}:@0"
+        skopeo_copy(source, f"docker://{target}", archive.parent, "--dest-tls-verify=false", *options)
         return target
 
     def credentials(self) -> str:

@@ -20,6 +20,7 @@ Tell = Callable[[str], None]
 LONGEST_SECONDS = 3600.0
 _PACKAGES = {"skopeo": "skopeo", "umoci": "umoci"}
 _FATAL = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
+_NOT_ROOT = "65534"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -35,8 +36,8 @@ class Programs:
     def run(self, name: str, *arguments: str, scratch: Path, tell: Tell | None = None) -> str:
         """What the program prints on standard output; `tell` hears each line as it comes.
 
-        StoreFailure with its own words when it fails, and with the package's name when it is not there. Its temporary
-        files go to `scratch`.
+        StoreFailure with its own words when it fails, and with the package's name when it is not there. What it writes
+        by itself, temporary files and caches, goes to `scratch`.
         """
         program = shutil.which(name)
         if program is None:
@@ -69,7 +70,9 @@ class Programs:
                 child.kill()
 
     def _start(self, argv: Sequence[str], errors: int, scratch: Path) -> subprocess.Popen[str]:
-        environment = {**os.environ, **self._environment, "TMPDIR": str(scratch)}
+        # For root skopeo keeps a cache of what it knows of blobs in /var/lib/containers; for others in XDG_DATA_HOME.
+        places = {"TMPDIR": str(scratch), "XDG_DATA_HOME": str(scratch), "_CONTAINERS_ROOTLESS_UID": _NOT_ROOT}
+        environment = {**os.environ, **self._environment, **places}
         with self._guard:
             if self._closed:
                 raise StoreFailure("it was interrupted")

@@ -25,7 +25,7 @@ from controlplane.node.images.index import Index
 from controlplane.node.images.library import ImageLibrary, PullOptions
 from controlplane.node.images.local import LocalImages
 from controlplane.node.images.reference import parse
-from tests.archives import directory, file, layer, link, save
+from tests.archives import directory, file, layer, link, save, skopeo_copy
 from tests.registry import PROGRAM, Registry, running_registry
 
 needs_registry = pytest.mark.skipif(not PROGRAM.exists(), reason=f"needs {PROGRAM}; make setup unpacks it")
@@ -74,8 +74,7 @@ def test_every_kind_of_archive_gives_the_same_image(library: ImageLibrary, archi
     packed = tmp_path / "app.tar.gz"
     packed.write_bytes(gzip.compress(archive.read_bytes()))
     oci, layout = tmp_path / "oci:1.tar", tmp_path / "layout"
-    copy = ["skopeo", "--insecure-policy", "copy", f"docker-archive:{archive}:@0"]
-    subprocess.run([*copy, f"oci:{layout}:app:2"], check=True, capture_output=True)
+    skopeo_copy(f"docker-archive:{archive}:@0", f"oci:{layout}:app:2", tmp_path)
     with tarfile.open(oci, "w") as tar:
         for name in ("oci-layout", "index.json", "blobs"):
             tar.add(layout / name, f"./{name}")
@@ -91,6 +90,13 @@ def test_every_kind_of_archive_gives_the_same_image(library: ImageLibrary, archi
         "docker.io/library/stdin:1",
     }
     assert list(library.index().images) == [key]
+
+
+def test_what_skopeo_remembers_is_kept_in_its_scratch_directory(archive: Path, tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    skopeo_copy(f"docker-archive:{archive}:@0", f"oci:{tmp_path}/layout:app:1", scratch)
+    assert list(scratch.glob("containers/cache/blob-info-cache*"))
 
 
 def test_what_is_no_archive_is_refused_in_words(library: ImageLibrary, archive: Path, tmp_path: Path) -> None:
@@ -173,8 +179,7 @@ def test_a_hostile_archive_writes_nothing_outside(library: ImageLibrary, tmp_pat
 
 def test_an_oci_archive_gives_only_what_a_layout_has(library: ImageLibrary, archive: Path, tmp_path: Path) -> None:
     layout, evil = tmp_path / "layout", tmp_path / "evil.tar"
-    argv = ["skopeo", "--insecure-policy", "copy", f"docker-archive:{archive}:@0", f"oci:{layout}:app:1"]
-    subprocess.run(argv, check=True, capture_output=True)
+    skopeo_copy(f"docker-archive:{archive}:@0", f"oci:{layout}:app:1", tmp_path)
     with tarfile.open(evil, "w") as tar:
         for info, data in (file("../outside", b"x"), link("blobs", "/"), file("blobs/../../up", b"x")):
             tar.addfile(info, io.BytesIO(data))
