@@ -32,7 +32,7 @@ lint:  ## Format, lint, types, imports and shell scripts: check, change nothing
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	shellcheck scripts/setup .ci/run vagrant/provision.sh
+	shellcheck scripts/setup .ci/run vagrant/provision.sh controlplane/node/standin/*.sh
 
 docs:  ## Write the pages of docs/ that are generated
 	@scripts/setup test

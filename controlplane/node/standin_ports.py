@@ -8,6 +8,7 @@ import shutil
 from controlplane.api.types import Object
 from controlplane.client.informer import Informer
 from controlplane.node.config import NodeConfig
+from controlplane.node.images import applets
 from controlplane.node.images.standin import DEFAULT_PORTS, StandInConfig
 from controlplane.node.runtime.oci import DEFAULT_PATH
 
@@ -26,7 +27,7 @@ def runs_program(container: Object) -> bool:
     arguments = container.get("args") or []
     if container.get("command") or not arguments:
         return bool(container.get("command") or container.get("stdin"))
-    return shutil.which(arguments[0], path=DEFAULT_PATH) is not None
+    return shutil.which(arguments[0], path=DEFAULT_PATH) is not None or arguments[0] in applets.applets()
 
 
 def config_of(pod: Object, container: Object, address: str, config: NodeConfig, services: Informer) -> StandInConfig:

@@ -93,6 +93,9 @@ def test_a_pod_finds_a_service_by_its_names(asker: Asker, web: str, cluster: Clu
     full = f"web.{here}.svc.cluster.local"
     for name in ("web", f"web.{here}", f"web.{here}.svc", full, f"{full}."):
         assert asker.run("getent", "hosts", name).split()[:2] == [web, full], name
+        # As the documentation of Kubernetes has people ask; a host's own nslookup may be bind's.
+        assert web in asker.run("nslookup", name).split(), name
+    assert cluster.kubectl("-n", here, "exec", CLIENT, "--", "nslookup", "wob", check=False).returncode == 1
     assert "image: nginx" in asker.run("curl", "-sS", "--max-time", "5", "http://web/")
     assert cluster.kubectl("-n", here, "exec", CLIENT, "--", "getent", "hosts", "wob", check=False).returncode == 2
 

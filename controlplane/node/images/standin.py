@@ -1,9 +1,9 @@
 """Stand-ins: what runs when an image is not on this machine.
 
 With a `command` in the manifest the container gets the host's own programs: a private root, writable, whose
-/usr is the host's, read-only, or under an overlay where a volume is mounted into it. Without a command a small
-static server (`standin/server.c`) is what runs. Of the host nothing but /usr, the linker's cache, the
-alternatives and the certificates is visible.
+/usr is the host's, read-only, or under an overlay where a volume is mounted into it. What the host lacks and its
+busybox has, such as nslookup, is found last in PATH. Without a command a small static server (`standin/server.c`) is
+what runs. Of the host nothing but /usr, the linker's cache, the alternatives and the certificates is visible.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controlplane.node.errors import NodeError
+from controlplane.node.images import applets
 from controlplane.node.images.overlay import overlay_works
 from controlplane.node.images.store import Image, RootFilesystem
-from controlplane.node.runtime.oci import Mount
+from controlplane.node.runtime.oci import DEFAULT_PATH, Mount
 
 SOURCE = Path(__file__).parent.parent / "standin" / "server.c"
 SERVER = "/.netsim/server"
@@ -30,6 +31,8 @@ RUN = "/.netsim/run"
 CONFIG = f"{RUN}/config"
 PAUSE = "/pause"
 """The same program by another name: it does nothing but reap, as the first process of a pod."""
+APPLETS = "/.netsim/bin"
+"""Links to the host's busybox, one for each of its programs."""
 READY = f"{RUN}/ready"
 """A fifo into which the server writes once all its ports are open."""
 DEFAULT_PORTS = (80, 8080)
@@ -119,6 +122,7 @@ class StandIn:
                 "with a command this machine's own programs, runs in its place"
             ),
             command=(SERVER, CONFIG, READY),
+            environment={"PATH": f"{DEFAULT_PATH}:{APPLETS}"},
             standin=True,
         )
 
@@ -162,9 +166,10 @@ class StandIn:
 
 @functools.cache
 def _skeleton(cache: Path) -> Path:
-    source = SOURCE.read_bytes()
+    source = SOURCE.read_bytes() + applets.SEARCHING.read_bytes()
     shared = [path for path in _SHARED if os.path.exists(path)]
-    stamps = "".join(f"{path}{os.stat(path).st_mtime_ns}" for path in shared)
+    stamped = [*shared, busybox] if (busybox := applets.busybox()) else shared
+    stamps = "".join(f"{path}{os.stat(path).st_mtime_ns}" for path in stamped)
     key = hashlib.sha256(source + stamps.encode() + repr((_FILES, _LINKS, _DIRECTORIES)).encode()).hexdigest()[:16]
     target = cache / f"standin-{key}"
     if target.exists():
@@ -176,6 +181,7 @@ def _skeleton(cache: Path) -> Path:
         _compile(root / SERVER.lstrip("/"))
         for path in shared:
             _copy(Path(path), root / path.lstrip("/"))
+        applets.link(root / APPLETS.lstrip("/"))
         with suppress(OSError):
             # If another process was faster, its skeleton is as good.
             root.rename(target)

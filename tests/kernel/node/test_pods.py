@@ -11,7 +11,9 @@ import time
 import pytest
 
 from controlplane.api.kinds import CONFIG_MAP, NODE, POD, SECRET, SERVICE
+from controlplane.node.images import applets
 from controlplane.node.runtime.concessions import own_oom_score
+from controlplane.node.runtime.oci import DEFAULT_PATH
 from tests.kernel.node.conftest import Node, sandbox_files
 
 SERVER = {"name": "c", "image": "nginx:1.25"}
@@ -174,6 +176,21 @@ async def test_a_failed_pod_says_with_which_status(node: Node) -> None:
     await node.create("failed", shell("exit 4"), restartPolicy="Never")
     await node.until(lambda: node.status("failed").get("phase") == "Failed")
     assert node.container("failed")["state"]["terminated"]["exitCode"] == 4
+
+
+async def test_a_stand_in_has_the_programs_of_busybox_that_the_host_lacks(node: Node) -> None:
+    lacking = [name for name in sorted(applets.applets()) if shutil.which(name, path=DEFAULT_PATH) is None]
+    if not lacking:
+        pytest.skip("there is no busybox, or the host has all of its programs")
+    await node.create("tools", shell(f"command -v {lacking[0]}; ls -L $(command -v {lacking[0]})"))
+    found = f"/.netsim/bin/{lacking[0]}"
+
+    async def said() -> bool:
+        return (await node.log("tools")).split() == [found, found]
+
+    await node.until(lambda: node.container("tools").get("containerID"), "a container")
+    await node.eventually(said)
+    await node.delete("tools")
 
 
 async def test_a_guaranteed_pod_is_spared_as_far_as_the_machine_allows(node: Node) -> None:
