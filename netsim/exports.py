@@ -64,7 +64,8 @@ class Exports:
 
     def find(self, server: str, path: str) -> tuple[Export, str] | None:
         """The nearest export at or above `path`, and what is left of the path below it; None if nothing is."""
-        wanted = posixpath.normpath(path)
+        # Two slashes at the start are one: POSIX lets them stand, and above them there is nothing but them.
+        wanted = "/" + posixpath.normpath(path).lstrip("/")
         for host in (server, ANY_SERVER):
             above = wanted
             while True:

@@ -4,7 +4,7 @@
                                                   -> for a volume of one node only: after the other has let go
 
 A node says in status.volumesInUse what it has mounted; a volume leaves it when it no longer says so, six minutes after
-the last pod has gone, or at once when the node is out of service or no longer exists, as upstream.
+the last pod has gone if the node is not ready, or at once when it is out of service or no longer exists, as upstream.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class AttachDetach:
     def _node_changed(self, old: Object | None, new: Object | None) -> None:
         node = new or old
         assert node is not None
-        if old is not None and new is not None and _is_out(old) == _is_out(new):
+        if old is not None and new is not None and _holds_on(old) == _holds_on(new):
             released = set(_in_use(old)) - set(_in_use(new))
             if not released:
                 return
@@ -168,8 +168,9 @@ class AttachDetach:
         if node is not None and self._is_mounted(volume, node) and not _is_out(node):
             since = self._unused_since.setdefault(key, self._clock())
             left = since + FORCE_DETACH_SECONDS - self._clock()
-            if left > 0:
-                return left
+            # A node that is well lets go in its time, and is asked again when it says something.
+            if left > 0 or is_ready(node):
+                return max(left, RETRY_SECONDS)
         self._unused_since.pop(key, None)
         try:
             await self._client.delete(
@@ -224,6 +225,10 @@ def _in_use(node: Object) -> list[str]:
 
 def _is_out(node: Object) -> bool:
     return any(taint["key"] == OUT_OF_SERVICE for taint in (node.get("spec") or {}).get("taints") or ())
+
+
+def _holds_on(node: Object) -> tuple[bool, bool]:
+    return _is_out(node), is_ready(node)
 
 
 def _counts(pod: Object) -> tuple[str, bool]:

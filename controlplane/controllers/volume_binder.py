@@ -53,7 +53,7 @@ class VolumeBinder:
         self._volumes.add_index(_NAMED, _named_claim)
         self._volumes.add_index(_FREE, _free_class)
         self._recorder = EventRecorder(client, "persistentvolume-controller")
-        self._driver = EventRecorder(client, claims.DISK_DRIVER)
+        self._drivers = {name: EventRecorder(client, name) for name in (claims.DISK_DRIVER, claims.NFS_PROVISIONER)}
         self._claim_work: Reconciler[ObjectKey] = Reconciler("claim-binder", self._sync_claim)
         self._volume_work: Reconciler[str] = Reconciler("volume-binder", self._sync_volume)
         self._claims.add_handler(self._claim_changed)
@@ -68,7 +68,8 @@ class VolumeBinder:
         await self._provisioner.sweep(self._volumes.list(), self._claims.list())
         async with asyncio.TaskGroup() as group:
             group.create_task(self._recorder.run(), name="volume-events")
-            group.create_task(self._driver.run(), name="driver-events")
+            for driver in self._drivers.values():
+                group.create_task(driver.run(), name="driver-events")
             group.create_task(self._claim_work.run(), name="claim-binder")
             group.create_task(self._volume_work.run(), name="volume-binder")
 
@@ -213,23 +214,28 @@ class VolumeBinder:
             await self._leave_to_others(claim, provisioner)
             return None
         where = f"{claim['metadata']['namespace']}/{claim['metadata']['name']}"
+        driver = self._told_by(provisioner)
         try:
             volume = await self._provisioner.create(claim, storage_class)
         except ProvisionFailure as failure:
             said = f'failed to provision volume with StorageClass "{name}": {failure}'
-            self._driver.event(claim, "Warning", "ProvisioningFailed", said)
+            driver.event(claim, "Warning", "ProvisioningFailed", said)
             await self._stay_pending(claim)
             await self._give_back_node(claim)
             return RETRY_SECONDS
         if not names_claim(volume, claim):
             return RETRY_SECONDS
-        self._driver.event(
+        driver.event(
             claim, "Normal", "Provisioning", f'External provisioner is provisioning volume for claim "{where}"'
         )
         said = f"Successfully provisioned volume {volume['metadata']['name']}"
-        self._driver.event(claim, "Normal", "ProvisioningSucceeded", said)
+        driver.event(claim, "Normal", "ProvisioningSucceeded", said)
         await self._bind(volume, claim, provisioner=provisioner)
         return None
+
+    def _told_by(self, provisioner: str) -> EventRecorder:
+        """Who says what becomes of a provisioner's volumes: the old name of GCE's disks is its driver's too."""
+        return self._drivers.get(provisioner, self._drivers[claims.DISK_DRIVER])
 
     async def _leave_to_others(self, claim: Object, provisioner: str) -> None:
         if annotation(claim, claims.PROVISIONER) != provisioner:
@@ -372,7 +378,7 @@ class VolumeBinder:
         try:
             await self._provisioner.delete(volume)
         except ProvisionFailure as failure:
-            self._driver.event(volume, "Warning", "VolumeFailedDelete", str(failure))
+            self._told_by(driver or claims.DISK_DRIVER).event(volume, "Warning", "VolumeFailedDelete", str(failure))
             return 1.0
         return None
 

@@ -13,7 +13,7 @@ from controlplane.node.volumes.atomic import File
 from controlplane.node.volumes.context import VolumeContext
 
 DEFAULT_MODE = 0o644
-TOKEN_MODE = 0o644
+_KEY_OF = {CONFIG_MAP.singular: "config", SECRET.singular: "secret"}
 
 
 async def config_map(volume: Object, context: VolumeContext) -> Path:
@@ -54,7 +54,7 @@ async def _source(source: Object, context: VolumeContext, mode: int) -> dict[str
     if "serviceAccountToken" in source:
         part = source["serviceAccountToken"]
         token = await context.tokens(context.pod, part)
-        return {part["path"]: File(token.encode(), TOKEN_MODE)}
+        return {part["path"]: File(token.encode(), mode)}
     raise VolumeFailure(f"projected volume source {', '.join(sorted(source))} is not supported")
 
 
@@ -71,7 +71,7 @@ async def _object(kind: Kind, part: Object, name: str, context: VolumeContext, o
         return {key: File(value, mode) for key, value in data.items()}
     missing = [item["key"] for item in items if item["key"] not in data]
     if missing and not optional:
-        raise VolumeFailure(f"references non-existent {kind.singular} key: {missing[0]}")
+        raise VolumeFailure(f"references non-existent {_KEY_OF[kind.singular]} key: {missing[0]}")
     return {item["path"]: File(data[item["key"]], item.get("mode", mode)) for item in items if item["key"] in data}
 
 

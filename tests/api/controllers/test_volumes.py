@@ -10,6 +10,7 @@ import pytest
 
 from controlplane.api.claims import DISK_DRIVER
 from controlplane.api.kinds import (
+    EVENT,
     NODE,
     PERSISTENT_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
@@ -17,6 +18,7 @@ from controlplane.api.kinds import (
     STORAGE_CLASS,
     VOLUME_ATTACHMENT,
 )
+from controlplane.api.meta import timestamp
 from controlplane.api.types import Object
 from controlplane.controllers.attach_detach import AttachDetach
 from controlplane.controllers.volume_binder import VolumeBinder
@@ -123,6 +125,43 @@ async def test_a_node_out_of_service_keeps_nothing(running: World) -> None:
     taint = {"key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"}
     await running.client.patch(NODE, "node-1", body={"spec": {"taints": [taint]}})
     await running.until(lambda: is_attached_to(running, "node-2"))
+
+
+async def test_a_node_that_does_not_answer_keeps_a_volume_for_six_minutes(world: World, disks: Disks) -> None:
+    now = [1000.0]
+    attacher = AttachDetach(world.client, world.informers, clock=lambda: now[0])
+    provisioner = Provisioner(world.client, world.informers, disks, Exports(Disks(disks.root.parent / "exports")))
+    world.run(world.kubelet, VolumeBinder(world.client, world.informers, provisioner), attacher)
+    await storage_class(world, "now", "Immediate")
+    await on_two_nodes(world)
+    now[0] += 350
+    await heard_of(world, "node-1", "Unknown")
+    assert await attached_to(world) == ["node-1"], "not six minutes yet"
+    now[0] += 50
+    await heard_of(world, "node-1", "True")
+    assert await attached_to(world) == ["node-1"], "a node that is well is waited for"
+    await ready(world, "node-1", "Unknown")
+    await world.until(lambda: is_attached_to(world, "node-2"))
+
+
+async def ready(world: World, node: str, status: str) -> None:
+    body = {"status": {"conditions": [{"type": "Ready", "status": status, "lastTransitionTime": timestamp()}]}}
+    await world.client.patch(NODE, node, body=body, subresource="status")
+
+
+async def heard_of(world: World, node: str, status: str) -> None:
+    """Has the volumes of a node looked at, and returns after that."""
+
+    async def refusals() -> int:
+        return sum(one.get("count", 1) for one in await world.items(EVENT) if one["reason"] == "FailedAttachVolume")
+
+    before = await refusals()
+    await ready(world, node, status)
+
+    async def again() -> bool:
+        return await refusals() > before
+
+    await world.until(again)
 
 
 async def test_a_node_that_is_gone_keeps_nothing(running: World) -> None:

@@ -32,6 +32,13 @@ def test_the_nearest_export_is_found(exports: Exports) -> None:
     assert found(exports, "other", "/") is None
 
 
+@pytest.mark.parametrize("path", ["//", "//data", "///data//www/../x"])
+def test_slashes_too_many_are_no_other_path(exports: Exports, path: str) -> None:
+    assert found(exports, "s", path) is None
+    exports.add("s", "/data")
+    assert (found(exports, "s", path) is None) == (path == "//")
+
+
 def test_the_root_of_a_server(exports: Exports) -> None:
     exports.add("s", "/")
     assert found(exports, "s", "/") == ("s:/", "")
