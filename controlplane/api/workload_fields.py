@@ -28,6 +28,7 @@ REPLICATION_CONTROLLER = "api/controllers/test_replicationcontroller.py"
 DAEMON_SET = "api/controllers/test_daemonset.py"
 STATEFUL_SET = "api/controllers/test_statefulset.py"
 JOB = "api/controllers/test_job.py"
+JOB_INDEXES = "api/controllers/test_job_indexes.py"
 CRON_JOB = "api/controllers/test_cronjob.py"
 
 PROGRAM = f"{POD}::test_what_a_manifest_gives_its_program"
@@ -265,18 +266,18 @@ FIELDS: dict[str, dict[str, str]] = {
     "io.k8s.api.batch.v1.JobSpec": {
         "activeDeadlineSeconds": f"{JOB}::test_the_deadline_ends_what_runs",
         "backoffLimit": f"{JOB}::test_failures_are_retried_until_the_limit",
-        "backoffLimitPerIndex": JOB_FORBIDS,
+        "backoffLimitPerIndex": f"{JOB_INDEXES}::test_an_index_that_fails_too_often_fails_alone",
         "completionMode": f"{JOB}::test_each_index_succeeds_once",
         "completions": f"{JOB}::test_completions_in_parallel",
         "managedBy": "upstream: a Job that another controller manages is left to it",
         "manualSelector": f"{JOB}::test_defaults_and_the_selector_of_its_own",
-        "maxFailedIndexes": JOB_FORBIDS,
+        "maxFailedIndexes": f"{JOB_INDEXES}::test_too_many_failed_indexes_end_the_job",
         "parallelism": f"{JOB}::test_completions_in_parallel",
         "podFailurePolicy": f"{JOB}::test_rules_for_failures",
         "podReplacementPolicy": f"{JOB}::test_defaults_and_the_selector_of_its_own",
         "selector": f"{JOB}::test_defaults_and_the_selector_of_its_own",
         "scheduling": JOB_FORBIDS,
-        "successPolicy": JOB_FORBIDS,
+        "successPolicy": f"{JOB_INDEXES}::test_a_job_succeeds_by_the_rule_of_its_own",
         "suspend": f"{JOB}::test_suspend_and_resume",
         "template": f"{JOB}::test_completions_in_parallel",
         "ttlSecondsAfterFinished": f"{JOB}::test_ttl_deletes_the_job_with_its_pods",

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from controlplane.api.definitions import read_definitions
-from controlplane.api.workload_fields import FIELDS
+from controlplane.api.rules.job import NOT_YET
+from controlplane.api.workload_fields import FIELDS, JOB_FORBIDS
 from workbench.conformity.workloads import render, warnings_of
 
 ROOT = Path(__file__).parents[3]
@@ -29,6 +30,11 @@ def test_every_test_that_is_named_is_there() -> None:
         path, _, name = test.partition("::")
         text = (ROOT / "tests" / path).read_text()
         assert re.search(rf"def {re.escape(name)}\(", text), f"{test} is not there"
+
+
+def test_what_is_said_to_be_refused_of_a_job_is_refused() -> None:
+    said = {field for field, verdict in FIELDS["io.k8s.api.batch.v1.JobSpec"].items() if verdict == JOB_FORBIDS}
+    assert said == set(NOT_YET)
 
 
 def test_the_page_is_the_generated_one() -> None:
