@@ -16,9 +16,12 @@ from controlplane.api.kinds import BINDING, EVICTION, NODE, POD, SERVICE_ACCOUNT
 from controlplane.api.meta import timestamp
 from controlplane.api.types import Kind, Object
 from controlplane.server import metadata, wording
+from controlplane.server.admission import Attributes
+from controlplane.server.admission.node_restriction import check_posting
 from controlplane.server.eviction import evict as eviction_of
 from controlplane.server.registry import Registry
 from controlplane.server.requests import WriteOptions
+from controlplane.store import Key
 
 SHORTEST_TOKEN_SECONDS = 600
 LONGEST_TOKEN_SECONDS = 1 << 32
@@ -47,9 +50,20 @@ async def post(
     obj, warnings = decoding.decode_object(body_kind, body, options.field_validation, duplicates=options.duplicates)
     for text in warnings:
         options.warn(text)
+    request = Attributes("CREATE", kind, namespace, name, obj, None, subresource, options)
+    check_posting(request, _pod_of(registry, request))
     if registry.writer.admission.hooks.active:
         await registry.consult("CREATE", kind, name, namespace, obj, subresource, options)
     return await handler(registry, name, namespace, obj, options)
+
+
+def _pod_of(registry: Registry, request: Attributes) -> Object | None:
+    """The pod that a posting is about."""
+    name = request.name
+    if request.kind is not POD:
+        name = (request.obj.get("spec", {}).get("boundObjectRef") or {}).get("name", "")
+    found = registry.store.latest(Key(POD.resource, request.namespace, name))
+    return found.document if found is not None else None
 
 
 async def bind(registry: Registry, name: str, namespace: str, binding: Object, options: WriteOptions) -> Object:

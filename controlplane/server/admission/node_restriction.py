@@ -1,11 +1,11 @@
-"""NodeRestriction: a node writes its own Node and Lease, and its own pods' status; nothing of another node's.
+"""NodeRestriction: a node writes its own Node, CSINode and Lease, and its own pods' status; nothing of another node's.
 
 The half of `rbac.nodes` that has to see the object. Texts are upstream's.
 """
 
 from __future__ import annotations
 
-from controlplane.api.kinds import LEASE, NODE, POD
+from controlplane.api.kinds import CSI_NODE, LEASE, NODE, POD
 from controlplane.api.types import Object
 from controlplane.server import wording
 from controlplane.server.admission import Attributes
@@ -28,6 +28,31 @@ class NodeRestriction:
             raise wording.forbidden(request.kind, request.name, why)
 
 
+def check_posting(request: Attributes, pod: Object | None) -> None:
+    """Refuses what a node posts to a subresource; `pod` is the pod that this is about, if there is one.
+
+    A node evicts its own pods, and asks for tokens that are bound to those.
+    """
+    user = request.options.user
+    if not is_node(user):
+        return
+    node = user.name.removeprefix(PREFIX)
+    its_own = pod is not None and pod.get("spec", {}).get("nodeName", "") == node
+    why = ""
+    if request.subresource == "eviction" and not its_own:
+        why = f'node "{node}" can only evict pods with spec.nodeName set to itself'
+    elif request.subresource == "token":
+        bound = request.obj.get("spec", {}).get("boundObjectRef") or {}
+        if (bound.get("apiVersion"), bound.get("kind")) != (POD.api_version, POD.name) or not bound.get("name"):
+            why = "node requested token not bound to a pod"
+        elif not bound.get("uid"):
+            why = "node requested token with a pod binding without a uid"
+        elif not its_own:
+            why = "node requested token bound to a pod scheduled on a different node"
+    if why:
+        raise wording.forbidden(request.kind, request.name, why)
+
+
 def _node(node: str, request: Attributes) -> str:
     if request.name != node:
         return f'node "{node}" is not allowed to modify node "{request.name}"'
@@ -48,6 +73,10 @@ def _lease(node: str, request: Attributes) -> str:
     if request.namespace != LEASES:
         return f'can only access leases in the "{LEASES}" system namespace'
     return "" if request.name == node else "can only access node lease with the same name as the requesting node"
+
+
+def _csi_node(node: str, request: Attributes) -> str:
+    return "" if request.name == node else "can only access CSINode with the same name as the requesting node"
 
 
 def _pod(node: str, request: Attributes) -> str:
@@ -86,4 +115,4 @@ def _labels(node: Object) -> dict[str, str]:
     return labels
 
 
-_CHECKS = {NODE.resource: _node, LEASE.resource: _lease, POD.resource: _pod}
+_CHECKS = {NODE.resource: _node, CSI_NODE.resource: _csi_node, LEASE.resource: _lease, POD.resource: _pod}

@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from controlplane.api.kinds import CONFIG_MAP, LEASE, NODE, POD, SECRET, SERVICE_ACCOUNT
+from controlplane.api.kinds import (
+    CONFIG_MAP,
+    CSI_NODE,
+    LEASE,
+    NODE,
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    SECRET,
+    SERVICE_ACCOUNT,
+    VOLUME_ATTACHMENT,
+)
 from controlplane.api.types import Object
 from controlplane.server.authorization import Action, Decision
 from controlplane.server.rbac.defaults import node_rules
@@ -18,7 +29,7 @@ from controlplane.store import Key, Store
 GROUP, PREFIX = "system:nodes", "system:node:"
 LEASES = "kube-node-lease"
 READS = ("get", "list", "watch")
-LEASE_VERBS = ("get", "create", "update", "patch", "delete")
+OWN_VERBS = ("get", "create", "update", "patch", "delete")
 
 ALLOWED, DENIED = Decision(True), Decision(False)
 
@@ -40,6 +51,10 @@ class NodeAuthorizer:
             LEASE.resource: _lease,
             NODE.resource: _node,
             POD.resource: self._pod,
+            PERSISTENT_VOLUME_CLAIM.resource: self._claim,
+            PERSISTENT_VOLUME.resource: self._volume,
+            VOLUME_ATTACHMENT.resource: self._attachment,
+            CSI_NODE.resource: _csi_node,
         }
 
     def decide(self, user: User, action: Action) -> Decision:
@@ -86,24 +101,69 @@ class NodeAuthorizer:
             return Decision(False, "can only list/watch pods with spec.nodeName field selector")
         return DENIED
 
+    def _claim(self, node: str, action: Action) -> Decision:
+        if action.subresource == "status":
+            if action.verb not in ("update", "patch"):
+                return Decision(False, "can only get/update/patch this type")
+            return self._related(node, action)
+        return _not_one(action) or self._related(node, action)
+
+    def _volume(self, node: str, action: Action) -> Decision:
+        if refused := _not_one(action):
+            return refused
+        volume = self._store.latest(Key(PERSISTENT_VOLUME.resource, "", action.name))
+        claim = volume.document["spec"].get("claimRef", {}) if volume is not None else {}
+        if not claim:
+            return _unrelated(node)
+        return self._refers(node, claim.get("namespace", ""), PERSISTENT_VOLUME_CLAIM.plural, claim.get("name", ""))
+
+    def _attachment(self, node: str, action: Action) -> Decision:
+        if refused := _not_one(action):
+            return refused
+        found = self._store.latest(Key(VOLUME_ATTACHMENT.resource, "", action.name))
+        return ALLOWED if found is not None and _node_of(found.document) == node else _unrelated(node)
+
     def _related(self, node: str, action: Action) -> Decision:
         """Allowed when a pod of the node refers to the object."""
-        wanted = (action.resource, action.name)
-        for revision in self._store.objects(POD.resource, action.namespace):
+        return self._refers(node, action.namespace, action.resource, action.name)
+
+    def _refers(self, node: str, namespace: str, plural: str, name: str) -> Decision:
+        for revision in self._store.objects(POD.resource, namespace):
             pod = revision.document
-            if _node_of(pod) == node and wanted in references(pod["spec"]):
+            if _node_of(pod) != node:
+                continue
+            if (plural, name) in references(pod["spec"], pod["metadata"]["name"]):
                 return ALLOWED
         return _unrelated(node)
 
 
 def _lease(node: str, action: Action) -> Decision:
-    if action.verb not in LEASE_VERBS:
+    if action.verb not in OWN_VERBS:
         return Decision(False, "can only get, create, update, patch, or delete a node lease")
     if action.namespace != LEASES:
         return Decision(False, f'can only access leases in the "{LEASES}" system namespace')
     if action.verb != "create" and action.name != node:
         return Decision(False, "can only access node lease with the same name as the requesting node")
     return ALLOWED
+
+
+def _csi_node(node: str, action: Action) -> Decision:
+    if action.verb not in OWN_VERBS:
+        return Decision(False, "can only get, create, update, patch, or delete a CSINode")
+    if action.subresource:
+        return Decision(False, "cannot authorize CSINode subresources")
+    if action.verb != "create" and action.name != node:
+        return Decision(False, "can only access CSINode with the same name as the requesting node")
+    return ALLOWED
+
+
+def _not_one(action: Action) -> Decision | None:
+    """The refusal of whatever is not a read of one object."""
+    if action.verb != "get":
+        return Decision(False, "can only get individual resources of this type")
+    if action.subresource:
+        return Decision(False, "cannot get subresource")
+    return None if action.name else Decision(False, "No Object name found")
 
 
 def _node(node: str, action: Action) -> Decision:
@@ -126,8 +186,8 @@ def _node_of(pod: Object) -> str:
     return name
 
 
-def references(spec: Object) -> set[tuple[str, str]]:
-    """The secrets, config maps and the account that a pod cannot do without, as resource and name."""
+def references(spec: Object, pod: str = "") -> set[tuple[str, str]]:
+    """What the pod called `pod` cannot do without, as resource and name: secrets, config maps, claims, the account."""
     account = spec.get("serviceAccountName", "")
     found = {(SERVICE_ACCOUNT.plural, account)} if account else set()
     found |= {(SECRET.plural, one.get("name", "")) for one in spec.get("imagePullSecrets", ())}
@@ -136,6 +196,10 @@ def references(spec: Object) -> set[tuple[str, str]]:
             reference = source.get(field)
             if reference:
                 found.add((plural, reference.get("secretName") or reference.get("name", "")))
+        if claim := source.get("persistentVolumeClaim"):
+            found.add((PERSISTENT_VOLUME_CLAIM.plural, claim.get("claimName", "")))
+        if "ephemeral" in source:
+            found.add((PERSISTENT_VOLUME_CLAIM.plural, f"{pod}-{source['name']}"))
     return found
 
 

@@ -18,14 +18,18 @@ from controlplane.api.kinds import (
     CLUSTER_ROLE_BINDING,
     LEASE,
     NODE,
+    PERSISTENT_VOLUME,
     POD,
     ROLE,
     ROLE_BINDING,
+    SERVICE_ACCOUNT,
+    VOLUME_ATTACHMENT,
 )
 from controlplane.api.selectors import parse_fields
 from controlplane.api.types import Kind, Object
 from controlplane.server.assembly import open_registry
 from controlplane.server.authorization import Action, authorize
+from controlplane.server.postings import post
 from controlplane.server.rbac.authorizer import RoleAuthorizer
 from controlplane.server.rbac.rules import Rule, compact, missing
 from controlplane.server.registry import Registry
@@ -354,6 +358,72 @@ async def test_a_node_reads_what_its_pods_refer_to(registry: Registry) -> None:
     assert not may(registry, NODE_1, "get", "nodes", namespace="", name="node-2")
     assert may(registry, NODE_1, "list", "services", namespace="")
     assert not may(registry, NODE_1, "create", "services")
+
+
+async def test_a_node_reads_the_volumes_of_its_pods(registry: Registry) -> None:
+    options = WriteOptions()
+    wanted = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    claimed = [
+        {"name": "v", "persistentVolumeClaim": {"claimName": "data"}},
+        {"name": "own", "ephemeral": {"volumeClaimTemplate": {"spec": wanted}}},
+    ]
+    await registry.create(POD, "default", pod_on("node-1", "a", volumes=claimed), options)
+    for name, claim in (("mine", "data"), ("other", "else")):
+        spec = {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "hostPath": {"path": "/x"},
+            "claimRef": {"namespace": "default", "name": claim},
+        }
+        await registry.create(PERSISTENT_VOLUME, "", {"metadata": {"name": name}, "spec": spec}, options)
+    for node in ("node-1", "node-2"):
+        spec = {"attacher": "d", "nodeName": node, "source": {"persistentVolumeName": "mine"}}
+        await registry.create(VOLUME_ATTACHMENT, "", {"metadata": {"name": node}, "spec": spec}, options)
+    for resource, name, namespace, allowed in (
+        ("persistentvolumeclaims", "data", "default", True),
+        ("persistentvolumeclaims", "a-own", "default", True),
+        ("persistentvolumeclaims", "else", "default", False),
+        ("persistentvolumes", "mine", "", True),
+        ("persistentvolumes", "other", "", False),
+    ):
+        assert may(registry, NODE_1, "get", resource, namespace=namespace, name=name) == allowed
+        assert not may(registry, NODE_1, "list", resource, namespace=namespace)
+    assert may(registry, NODE_1, "patch", "persistentvolumeclaims/status", name="data")
+    assert not may(registry, NODE_1, "patch", "persistentvolumeclaims/status", name="else")
+    for resource, verb in (("volumeattachments", "get"), ("csinodes", "update")):
+        for node in ("node-1", "node-2"):
+            action = Action(verb, "storage.k8s.io", resource, name=node)
+            assert registry.authorizer.decide(NODE_1, action).allowed == (node == "node-1")
+
+
+async def test_a_node_evicts_its_own_pods_and_asks_for_tokens_of_those(registry: Registry) -> None:
+    as_node, options = WriteOptions(user=NODE_1), WriteOptions()
+    await registry.create(SERVICE_ACCOUNT, "default", {"metadata": {"name": "robot"}}, options)
+    uids = {}
+    for node in ("node-1", "node-2"):
+        pod = await registry.create(POD, "default", pod_on(node, node, serviceAccountName="robot"), options)
+        uids[node] = pod.document["metadata"]["uid"]
+
+    async def token(**reference: str) -> Object:
+        spec = {"boundObjectRef": {"apiVersion": "v1", "kind": "Pod"} | reference} if reference else {}
+        return await post(registry, SERVICE_ACCOUNT, "robot", "default", "token", {"spec": spec}, as_node)
+
+    for reference, why in (
+        ({}, "node requested token not bound to a pod"),
+        ({"name": "node-1"}, "node requested token with a pod binding without a uid"),
+        (
+            {"name": "node-2", "uid": uids["node-2"]},
+            "node requested token bound to a pod scheduled on a different node",
+        ),
+    ):
+        with pytest.raises(Forbidden, match=why):
+            await token(**reference)
+    assert (await token(name="node-1", uid=uids["node-1"]))["status"]["token"]
+    why = 'node "node-1" can only evict pods with spec.nodeName set to itself'
+    with pytest.raises(Forbidden, match=why):
+        await post(registry, POD, "node-2", "default", "eviction", {"metadata": {"name": "node-2"}}, as_node)
+    assert "conditions" not in registry.get(POD, "node-2", "default").document["status"]
+    await post(registry, POD, "node-1", "default", "eviction", {"metadata": {"name": "node-1"}}, as_node)
 
 
 async def test_a_node_writes_only_what_is_its_own(registry: Registry) -> None:
