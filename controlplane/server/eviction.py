@@ -6,14 +6,16 @@ the same one; the controller counts anew when the pod has gone.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from controlplane.api.errors import ApiError, BadRequest, Forbidden, InternalError, TooManyRequests
 from controlplane.api.kinds import POD, POD_DISRUPTION_BUDGET
 from controlplane.api.meta import timestamp
 from controlplane.api.selectors import compile_selector
 from controlplane.api.types import Object
-from controlplane.server import wording
+from controlplane.server import deletion, wording
 from controlplane.server.registry import Registry
-from controlplane.server.requests import DeleteOptions, WriteOptions
+from controlplane.server.requests import DeleteOptions, User, WriteOptions
 
 RETRY_SECONDS = 10
 MOST_DISRUPTED = 2000
@@ -30,16 +32,9 @@ async def evict(registry: Registry, pod: Object, eviction: Object, options: Writ
     name, namespace = metadata["name"], metadata["namespace"]
     if eviction.get("metadata", {}).get("name", name) != name:
         raise BadRequest("name in URL does not match name in Eviction object")
-    preconditions = wanted.get("preconditions", {})
     dry_run = options.dry_run or bool(wanted.get("dryRun"))
-    delete = DeleteOptions(
-        user=options.user,
-        dry_run=dry_run,
-        grace_period_seconds=wanted.get("gracePeriodSeconds"),
-        propagation_policy=wanted.get("propagationPolicy"),
-        uid=preconditions.get("uid"),
-        resource_version=preconditions.get("resourceVersion"),
-    )
+    delete = _delete_options(wanted, options.user, dry_run=dry_run)
+    deletion.check_preconditions(POD, pod, delete)
     budget = _budget(registry, pod)
     write = WriteOptions(user=options.user, dry_run=dry_run)
     if budget is not None and not _is_free(pod, budget):
@@ -51,8 +46,22 @@ async def evict(registry: Registry, pod: Object, eviction: Object, options: Writ
             write,
         )
     if not dry_run:
-        await registry.modify(POD, name, namespace, _mark, write)
+        marked = await registry.modify(POD, name, namespace, lambda latest: _mark(latest, delete), write)
+        # What was asked for has been checked, and the mark has made another version of the pod.
+        delete = replace(delete, resource_version=delete.resource_version and str(marked.number))
     await registry.delete(POD, name, namespace, delete)
+
+
+def _delete_options(wanted: Object, user: User, *, dry_run: bool) -> DeleteOptions:
+    preconditions = wanted.get("preconditions", {})
+    return DeleteOptions(
+        user=user,
+        dry_run=dry_run,
+        grace_period_seconds=wanted.get("gracePeriodSeconds"),
+        propagation_policy=wanted.get("propagationPolicy"),
+        uid=preconditions.get("uid"),
+        resource_version=preconditions.get("resourceVersion"),
+    )
 
 
 def _budget(registry: Registry, pod: Object) -> Object | None:
@@ -118,8 +127,9 @@ def _forbidden(name: str, why: str) -> Forbidden:
     return wording.forbidden(POD_DISRUPTION_BUDGET, name, why)
 
 
-def _mark(pod: Object) -> None:
-    """Says in the pod's status why it goes."""
+def _mark(pod: Object, delete: DeleteOptions) -> None:
+    """Says in the pod's status why it goes, if it is still the pod that was meant."""
+    deletion.check_preconditions(POD, pod, delete)
     condition = {
         "type": "DisruptionTarget",
         "status": "True",

@@ -115,14 +115,14 @@ class ApiServer:
         try:
             return await self._answer(exchange)
         except ApiError as error:
-            return exchange.refuse(error)
+            return _refused(exchange, error)
         except web.HTTPRequestEntityTooLarge:
-            return exchange.refuse(RequestTooLarge(f"Request entity too large: limit is {BODY_BOUND}"))
+            return _refused(exchange, RequestTooLarge(f"Request entity too large: limit is {BODY_BOUND}"))
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception as error:  # the boundary: a bug is a 500 and a log line
             log.error("request failed", exc_info=error, extra={"method": request.method, "path": request.path})
-            return exchange.refuse(InternalError(f"Internal error occurred: {type(error).__name__}: {error}"))
+            return _refused(exchange, InternalError(f"Internal error occurred: {type(error).__name__}: {error}"))
 
     async def _answer(self, exchange: Exchange) -> web.StreamResponse:
         request = exchange.request
@@ -145,6 +145,13 @@ class ApiServer:
         if request.method not in ("GET", "HEAD"):
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         return document
+
+
+def _refused(exchange: Exchange, error: ApiError) -> web.Response:
+    """The Status; ConnectionResetError where an answer has begun, which must not end as if it were whole."""
+    if exchange.request.writer.output_size:
+        raise ConnectionResetError("the answer has begun already") from error
+    return exchange.refuse(error)
 
 
 def _request(

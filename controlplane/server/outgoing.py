@@ -27,6 +27,8 @@ from controlplane.server.registry import Registry
 
 CONTEXTS = 64
 IDLE_SECONDS = 30.0
+BODY_BOUND = 64 << 20
+"""Bytes of an answer: a conversion's holds hundreds of objects."""
 
 Resolve = Callable[[str, str, int], tuple[str, int]]
 """Address and port of an endpoint of a Service, given its namespace, name and port; ApiError when there is none."""
@@ -104,7 +106,7 @@ class Outgoing:
                     method, url, data=body, headers=headers, ssl=self.context(peer), allow_redirects=False
                 ) as response,
             ):
-                return response.status, await response.read()
+                return response.status, await _body(response)
         except TimeoutError as error:
             raise CallFailed(f'{verb} "{url}": context deadline exceeded') from error
         except ssl.SSLCertVerificationError as error:
@@ -168,6 +170,16 @@ class _ServiceConnector(aiohttp.BaseConnector):
             partial(ResponseHandler, loop=loop), sock=connected, ssl=context, server_hostname=host if context else None
         )
         return protocol
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """The whole body; ValueError where it is too much to be kept."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > BODY_BOUND:
+            raise ValueError(f"the answer is longer than {BODY_BOUND} bytes")
+    return bytes(body)
 
 
 def _said(error: Exception) -> str:

@@ -20,6 +20,7 @@ from controlplane.server.requests import ListOptions
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 KUBELET_PORT = 10250
+HIGHEST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ def _node(node: Object, scheme: str, port: str) -> Location:
     addresses = {one["type"]: one["address"] for one in node.get("status", {}).get("addresses", ())}
     if "InternalIP" not in addresses:
         raise InternalError(f"no preferred addresses found; known addresses: {sorted(addresses)}")
+    if not _is_usable(addresses["InternalIP"]):
+        raise BadRequest("address not allowed")
     return Location(scheme or "http", addresses["InternalIP"], _number(port, 0, scheme))
 
 
@@ -89,20 +92,22 @@ def _service(registry: Registry, service: Object, scheme: str, port: str) -> Loc
 
 
 def _endpoints(slices: Iterable[Object], port: str) -> Iterator[tuple[str, int]]:
-    """Addresses and port numbers of ready endpoints whose port has the name `port`."""
+    """Addresses and port numbers of ready endpoints whose port has the name `port`, of those that may be proxied to."""
     for one in slices:
-        numbers = [item["port"] for item in one.get("ports") or () if (item.get("name") or "") == port]
+        named = (item.get("port", 0) for item in one.get("ports") or () if (item.get("name") or "") == port)
+        numbers = [number for number in named if 0 < number <= HIGHEST_PORT]
         for endpoint in one.get("endpoints") or ():
             if (endpoint.get("conditions") or {}).get("ready", True) is False:
                 continue
-            yield from ((address, number) for address in endpoint["addresses"] for number in numbers)
+            usable = [address for address in endpoint["addresses"] if _is_usable(address)]
+            yield from ((address, number) for address in usable for number in numbers)
 
 
 def _number(text: str, default: int, scheme: str) -> int:
     number = int(text) if text.isdecimal() else default
     if text and not text.isdecimal():
         raise BadRequest(f'invalid port "{text}"')
-    if number > 65535:
+    if number > HIGHEST_PORT:
         raise BadRequest(f"invalid port {number}")
     return number or (443 if scheme == "https" else 80)
 

@@ -116,6 +116,8 @@ def _names(asked: CertificateSigningRequest) -> SubjectAlternativeName | None:
         return asked.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return None
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise NotAcceptable(f"unable to parse csr: {error}") from error
 
 
 def _key_usage(usages: Collection[str]) -> KeyUsage:

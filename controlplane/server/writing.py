@@ -70,6 +70,7 @@ class Writer:
             obj = applying.tracked_create(kind, obj, options)
         request = _request("CREATE", kind, obj, None, "", options)
         obj = await self.admission.change(request)
+        metadata.settle_namespace(kind, obj, namespace)
         meta.prepare_create(obj)
         kind.strategy.prepare_create(obj)
         self.check(kind, obj, kind.strategy.validate(obj), options)

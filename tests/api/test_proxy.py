@@ -29,6 +29,13 @@ def own_address() -> str:
 
 
 async def answer(request: web.BaseRequest) -> web.StreamResponse:
+    if request.path == "/cut":
+        begun = web.StreamResponse(headers={"Content-Length": "2000"})
+        await begun.prepare(request)
+        await begun.write(b"half" * 100)
+        assert request.transport is not None
+        request.transport.close()
+        return begun
     if request.path == "/page":
         return web.Response(body=PAGE, content_type="text/html")
     if request.path == "/moved":
@@ -94,6 +101,29 @@ async def test_requests_of_every_method_arrive(session: aiohttp.ClientSession, b
     big = "x" * 900_000
     async with session.post(f"{PODS}/one/proxy/", data=io.BytesIO(big.encode())) as response:
         assert len((await response.json())["body"]) == len(big)
+
+
+async def test_an_answer_that_breaks_off_is_not_filled_up(
+    session: aiohttp.ClientSession, backend: tuple[str, int]
+) -> None:
+    async with session.get(f"{PODS}/one/proxy/cut") as response:
+        assert response.status == 200
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+
+
+async def test_addresses_of_the_server_itself_are_not_proxied_to(
+    served: Served, session: aiohttp.ClientSession, backend: tuple[str, int]
+) -> None:
+    status = {"status": {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}]}}
+    await served.local.create(NODE, {"metadata": {"name": "self"}})
+    await served.local.patch(NODE, "self", body=status, subresource="status")
+    async with session.get(f"/api/v1/nodes/self:{backend[1]}/proxy/x") as response:
+        assert (response.status, (await response.json())["message"]) == (400, "address not allowed")
+    slice_ = {"ports": [{"name": "http"}], "endpoints": [{"addresses": [backend[0]]}]}
+    await served.local.patch(ENDPOINT_SLICE, "web", "default", body=slice_)
+    async with session.get(f"{SERVICES}/web:http/proxy/x") as response:
+        assert response.status == 503
 
 
 @pytest.mark.parametrize("name", ["web:http", "web:8000", "http:web:http", "plain", "plain:8000", "http:plain:"])

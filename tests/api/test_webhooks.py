@@ -364,3 +364,10 @@ async def test_pod_security_and_quotas_see_what_webhooks_have_made(
     code, message = await make("b")
     assert code == 403
     assert "exceeded quota: small, requested: requests.cpu=100m, used: requests.cpu=100m" in message
+
+
+async def test_a_webhook_cannot_move_an_object(served: Served, session: aiohttp.ClientSession, hooks: Hooks) -> None:
+    hooks.answers = {"/move": patching({"op": "replace", "path": "/metadata/namespace", "value": "kube-system"})}
+    await configure(served, MUTATING_WEBHOOK_CONFIGURATION, "a", hooks.webhook("/move"))
+    code, refused, _ = await create(session, "m")
+    assert (code, refused["reason"]) == (400, "BadRequest")

@@ -70,6 +70,22 @@ async def _ask(outgoing: Outgoing, peer: Peer, spec: Object) -> Verdict:
         resources = orjson.loads(body)
     except orjson.JSONDecodeError:
         resources = None
-    if not isinstance(resources, dict):
+    if not _is_list(resources):
         return Verdict("False", "FailedDiscoveryCheck", f"{failed}: no APIResourceList")
     return Verdict("True", "Passed", "all checks passed", resources)
+
+
+def _is_list(document: Any) -> bool:
+    """Whether it is an APIResourceList that discovery can show: it is shown to everybody, beside this server's own."""
+    if not isinstance(document, dict):
+        return False
+    resources = document.get("resources") or []
+    return isinstance(resources, list) and all(_is_resource(one) for one in resources)
+
+
+def _is_resource(resource: Any) -> bool:
+    if not isinstance(resource, dict):
+        return False
+    texts = (resource.get(field) for field in ("name", "kind"))
+    lists = (resource.get(field) or [] for field in ("verbs", "shortNames", "categories"))
+    return all(isinstance(one, str) for one in texts) and all(isinstance(one, list) for one in lists)

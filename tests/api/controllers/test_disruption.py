@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from controlplane.api.errors import ApiError, InternalError, TooManyRequests
+from controlplane.api.errors import ApiError, Conflict, InternalError, TooManyRequests
 from controlplane.api.kinds import DEPLOYMENT, POD, POD_DISRUPTION_BUDGET, REPLICA_SET
 from controlplane.api.types import Object
 from controlplane.controllers.deployment import DeploymentController
@@ -107,6 +107,22 @@ async def test_evictions_are_counted(running: World) -> None:
     assert (target["reason"], target["message"]) == ("EvictionByEvictionAPI", "Eviction API: evicting")
     await until_counts(running, 3, 2, 3, 1)  # its successor is ready
     await evict(running, second)
+
+
+async def test_an_eviction_is_of_the_pod_that_was_meant(running: World) -> None:
+    running.kubelet.ends = False
+    await running.client.create(DEPLOYMENT, deployment("web", 3), "default")
+    await budget(running, maxUnavailable=1)
+    await until_counts(running, 3, 2, 3, 1)
+    pod = await running.client.get(POD, (await pods(running))[0], "default")
+    name, version = pod["metadata"]["name"], pod["metadata"]["resourceVersion"]
+    for wrong in ({"uid": "another"}, {"resourceVersion": "1"}):
+        with pytest.raises(Conflict):
+            await evict(running, name, preconditions=wrong)
+    assert await running.client.get(POD, name, "default") == pod
+    assert await counts(running) == (3, 2, 3, 1)
+    await evict(running, name, preconditions={"uid": pod["metadata"]["uid"], "resourceVersion": version})
+    assert name not in await pods(running)
 
 
 async def test_the_refusal_names_the_budget(running: World) -> None:
