@@ -184,8 +184,9 @@ class FaultController:
             for node in left if spec.type == "nodeFreeze" else ():
                 await self._machines.thaw(node)
             if spec.type == "nodeCrash":
+                again = await self._crash(fault, nodes, read_time(ends) if ends else None)
                 await self._told(fault, spec, active, places)
-                return await self._crash(fault, nodes, read_time(ends) if ends else None)
+                return again
         half = spec.period / 2
         down = int((now - begins) / half) % 2 == 0
         effects = Effects(self._machines.config, self._config.cgroup)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from netsim import firewall, namespace
 
-_TABLE = re.compile(r"table ip ([\w-]+) \{")
+_TABLE = re.compile(r"table ip ([\w.-]+) \{")
 _CHAIN = re.compile(r"\tchain ([\w-]+) \{")
 _RULE = re.compile(r"\t\t(.+) # handle (\d+)$")
 _HOOK = re.compile(r"\t\ttype \w+ hook (\w+) priority ([\w+\- ]+);")

@@ -1,6 +1,6 @@
 """Reading a cluster's API from outside, with nothing but the standard library.
 
-It is for `status`, which makes five requests and must start fast; components use `controlplane.client`.
+It is for commands that make a few requests and must start fast; components use `controlplane.client`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
@@ -28,8 +28,16 @@ class ApiUnreachable(UserError):
     """The API server does not answer, or not with what was asked for."""
 
 
+class ApiRefused(UserError):
+    """The API server does not do what it was asked to; the text is its own. `status` is that of HTTP."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class ApiReader:
-    """GET requests over one connection, authenticated by a kubeconfig's client certificate or token."""
+    """Requests over one connection, authenticated by a kubeconfig's client certificate or token."""
 
     def __init__(self, kubeconfig: Path) -> None:
         config = under_one_name(yaml.safe_load(kubeconfig.read_text()), "it")
@@ -55,6 +63,14 @@ class ApiReader:
         items: list[dict[str, Any]] = self.get(path)["items"]
         return items
 
+    def send(self, method: Literal["POST", "DELETE"], path: str, body: object = None) -> Any:
+        """The decoded answer to a change. Raises `ApiRefused`, `ApiUnreachable`."""
+        status, answer = self._request(path, method, None if body is None else json.dumps(body))
+        document = json.loads(answer)
+        if status >= 400:
+            raise ApiRefused(document.get("message", f"the API server answered {status}"), status)
+        return document
+
     def check(self, path: str) -> str:
         """Empty if a health endpoint answers 200, else what it says."""
         status, body = self._request(path)
@@ -64,9 +80,10 @@ class ApiReader:
         """Close the connection."""
         self._connection.close()
 
-    def _request(self, path: str) -> tuple[int, bytes]:
+    def _request(self, path: str, method: str = "GET", body: str | None = None) -> tuple[int, bytes]:
+        headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}
         try:
-            self._connection.request("GET", path, headers=self._headers)
+            self._connection.request(method, path, body, headers)
             response = self._connection.getresponse()
             return response.status, response.read()
         except (OSError, http.client.HTTPException) as error:

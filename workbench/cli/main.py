@@ -26,6 +26,7 @@ SUBCOMMANDS = {
     "capture": "Capture packets at pods, nodes and the router.",
     "scapy": "Open scapy inside a pod or node.",
     "trace": "Send a packet and tell its whole way.",
+    "fault": "Break something on purpose, and heal it.",
     "lab": "Take a lab: a cluster with a question in it.",
     "doctor": "Check what this host needs to carry a cluster.",
     "image": "Load, pull, list and remove container images.",

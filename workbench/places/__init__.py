@@ -4,8 +4,19 @@ What captures, traces, faults and tests take as `pod/web`, `deploy/api` or `node
 """
 
 from workbench.places.addresses import AddressBook
+from workbench.places.described import describe
 from workbench.places.filters import with_names
 from workbench.places.points import PLACES, points_of
 from workbench.places.selection import NoSuchPlace, Selection, place_name, select
 
-__all__ = ["PLACES", "AddressBook", "NoSuchPlace", "Selection", "place_name", "points_of", "select", "with_names"]
+__all__ = [
+    "PLACES",
+    "AddressBook",
+    "NoSuchPlace",
+    "Selection",
+    "describe",
+    "place_name",
+    "points_of",
+    "select",
+    "with_names",
+]

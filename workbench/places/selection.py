@@ -26,13 +26,17 @@ class NoSuchPlace(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What was meant: pods that have a network, nodes by name, the router. `text` is how it was said."""
+    """What was meant: pods that have a network, nodes by name, the router. `text` is how it was said.
+
+    `pods_by` are namespace ("" for all) and `LabelSelector` where labels say which pods; it holds for later ones too.
+    """
 
     text: str
     pods: tuple[Object, ...] = ()
     nodes: tuple[str, ...] = ()
     router: bool = False
     service: Object | None = None
+    pods_by: tuple[str, dict[str, Any]] | None = None
 
 
 _OWNERS: tuple[Kind, ...] = (
@@ -51,7 +55,7 @@ def select(world: World, cluster: ResolvedCluster, text: str, namespace: str = D
     if text == ROUTER:
         return Selection(text, router=True)
     if text == "all":
-        return Selection(text, tuple(_networked(world)))
+        return Selection(text, tuple(_networked(world)), pods_by=("", {}))
     if "=" in text or " " in text:
         return _by_labels(world, text, namespace)
     namespace, word, name = _parts(text, namespace)
@@ -66,14 +70,16 @@ def select(world: World, cluster: ResolvedCluster, text: str, namespace: str = D
         return Selection(text, _matching(world, namespace, service["spec"].get("selector")), service=service)
     if word in ("policy", *_words(kinds.NETWORK_POLICY)):
         policy = _find(world, kinds.NETWORK_POLICY, namespace, name)
-        matches = selectors.compile_selector(policy["spec"].get("podSelector") or {})
-        return Selection(text, _labelled(world, namespace, matches))
+        chosen = policy["spec"].get("podSelector") or {}
+        pods = _labelled(world, namespace, selectors.compile_selector(chosen))
+        return Selection(text, pods, pods_by=(namespace, chosen))
     if word in _words(kinds.NAMESPACE):
         _find(world, kinds.NAMESPACE, "", name)
-        return Selection(text, tuple(pod for pod in _networked(world) if pod["metadata"]["namespace"] == name))
+        return Selection(text, tuple(_in(_networked(world), name)), pods_by=(name, {}))
     for kind in _OWNERS:
         if word in _words(kind):
-            return Selection(text, _owned(world, _find(world, kind, namespace, name)))
+            owner = _find(world, kind, namespace, name)
+            return Selection(text, _owned(world, owner), pods_by=_selector_of(owner, namespace))
     raise NoSuchPlace(
         f"{text!r}: {word!r} is no kind that has a place; there are pod, deploy, rs, sts, ds, job, cronjob, rc, "
         "service, policy, namespace, node, subnet, router and all"
@@ -126,7 +132,26 @@ def _by_labels(world: World, text: str, namespace: str) -> Selection:
         matches = selectors.compile_labels(text)
     except ValueError as error:
         raise NoSuchPlace(f"{text!r} is no label selector: {error}") from error
-    return Selection(text, _labelled(world, namespace, matches))
+    return Selection(text, _labelled(world, namespace, matches), pods_by=(namespace, _as_object(text)))
+
+
+def _as_object(text: str) -> dict[str, Any]:
+    """A label selector's text as a `LabelSelector`."""
+    operators = {"=": "In", "!=": "NotIn", "exists": "Exists", "!": "DoesNotExist"}
+    terms = []
+    for one in selectors.parse_labels(text):
+        if one.operator not in operators:
+            raise NoSuchPlace(f"{text!r}: {one.operator} is for nodes only")
+        values = {"values": sorted(one.values)} if one.operator in ("=", "!=") else {}
+        terms.append({"key": one.key, "operator": operators[one.operator], **values})
+    return {"matchExpressions": terms}
+
+
+def _selector_of(owner: Object, namespace: str) -> tuple[str, dict[str, Any]] | None:
+    selector = owner["spec"].get("selector")
+    if not selector:
+        return None
+    return namespace, {"matchLabels": selector} if owner["kind"] == kinds.REPLICATION_CONTROLLER.name else selector
 
 
 def _nodes(world: World, cluster: ResolvedCluster, text: str, name: str) -> Selection:

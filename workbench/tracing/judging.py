@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from netsim import link, namespace
 from netsim.errors import NotFound
+from netsim.faults import TABLE_PREFIX
 from netsim.netlink import Netlink
 from workbench.places import AddressBook
 from workbench.tracing.ends import Source, Target
@@ -78,6 +79,14 @@ def _by_rule(visit: Visit, step: Step) -> tuple[str, str, str]:
         return "policy", f"NetworkPolicy {', '.join(data['policies'])} does not allow it", visit.place
     if "no endpoints" in rule:
         return "no-endpoints", f"Service {data.get('service')} has no endpoint: {data.get('reason')}", visit.place
+    if data["table"].startswith(TABLE_PREFIX):
+        # What a rule of a fault is for, its comment says: fault NAME: TYPE.
+        kind = rule.rpartition(": ")[2].strip('"')
+        return (
+            "partition" if kind == "partition" else "fault",
+            f"fault {data['table'].removeprefix(TABLE_PREFIX)} drops it",
+            visit.place,
+        )
     if data["table"] == "vpc":
         return "firewall", f"firewall rule {data.get('reason') or rule} denies it", visit.place
     result = "rejected" if "REJECT" in rule or "reject" in rule else "dropped"
