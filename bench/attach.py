@@ -7,7 +7,6 @@ kept on disk. One more figure is the same through the executables.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 import time
@@ -19,7 +18,7 @@ from typing import Any
 from bench import harness
 from cni.install import ensure_executables
 from cni.runtime import Attachment, Runtime
-from netsim import inventory, namespace
+from netsim import inventory, namespace, programs
 from netsim.mark import Mark
 from netsim.namespace import NamespaceExecutor, namespace_path
 
@@ -33,7 +32,7 @@ UPSTREAM = Path("/usr/lib/cni")
 def run(session: harness.Session) -> None:
     """Reports the figures."""
     with tempfile.TemporaryDirectory() as scratch:
-        floor = _compile(Path(scratch))
+        floor = programs.ensure_built(Path(__file__).with_name("netfloor.c"), Path(scratch))
         ours, reference = [], []
         for _ in range(session.runs):
             reference.append(float(subprocess.check_output([str(floor), str(PODS), str(NODES)])))
@@ -113,17 +112,6 @@ def _conflist(data: Path, number: int, execute: bool) -> dict[str, Any]:
         },
     }
     return {"cniVersion": "1.0.0", "name": "bench", "plugins": [plugin]}
-
-
-def _compile(directory: Path) -> Path:
-    compiler = shutil.which("cc")
-    if compiler is None:
-        raise RuntimeError("no program cc; install the package gcc")
-    program = directory / "netfloor"
-    subprocess.run(
-        [compiler, "-O2", "-Wall", "-o", str(program), str(Path(__file__).with_name("netfloor.c"))], check=True
-    )
-    return program
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import floor, harness
-from bench.cluster import DEPLOYMENTS, PODS, _deploy, _kube, _netsim, _pid, _pod_spec
+from bench.cluster import DEPLOYMENTS, PODS, connect, daemon_pid, deploy, netsim, pod_spec
 from bench.harness import Session
 from bench.kube import Kube, is_ready
 from bench.scale import traces
@@ -31,19 +31,19 @@ EVENTS = "/api/v1/namespaces/default/events"
 
 def run(session: Session) -> None:
     """The latency of a pod under churn, and the growth under rolling updates."""
-    _netsim("down")
+    netsim("down")
     try:
-        _netsim("up", "--nodes", "3")
+        netsim("up", "--nodes", "3")
         _latency(session)
         _growth(session)
     finally:
-        _netsim("down")
+        netsim("down")
 
 
 def _latency(session: Session) -> None:
     made: dict[str, float] = {}
     taken: list[float] = []
-    kube, watcher = _kube(), _kube()
+    kube, watcher = connect(), connect()
     version = watcher.get(PODS)["metadata"]["resourceVersion"]
     done = threading.Event()
 
@@ -84,12 +84,12 @@ def _churn(kube: Kube, made: dict[str, float]) -> None:
 
 
 def _named(name: str) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": _pod_spec()}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": pod_spec()}
 
 
 def _growth(session: Session) -> None:
-    kube = _kube()
-    _deploy(kube, REPLICAS)
+    kube = connect()
+    deploy(kube, REPLICAS)
     # First until caches are full and the history of the store has its length.
     _roll(kube, WARM_SECONDS)
     before = _figures()
@@ -125,7 +125,7 @@ def _roll(kube: Kube, seconds: float) -> int:
 
 
 def _figures() -> dict[str, int]:
-    pid = _pid()
+    pid = daemon_pid()
     files = sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
     return {"memory": int(floor.resident(pid)), "open files": files, **traces()}
 

@@ -6,23 +6,21 @@ daemon could take to start, and weigh), and bare `crun` containers (the least th
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import bare, floor, harness
+from bench import bare, commands, floor, harness
 from bench.harness import Session
 from bench.kube import Kube, is_ready
 from controlplane.directories import Directories
 
 NAME = "bench"
-COMMAND_SECONDS = 120
 REPLICAS = 100
 PODS_AT_DOWN = 30
 SINGLE_PODS = 20
@@ -31,30 +29,31 @@ MIB = 1024
 
 PODS = "/api/v1/namespaces/default/pods"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
+netsim = functools.partial(commands.netsim, NAME)
 IMAGE = "in28min/hello-world-rest-api:0.0.1.RELEASE"
 
 
 def run(session: Session) -> None:
     """Every figure of a whole cluster."""
-    _netsim("down")
+    netsim("down")
     try:
         containers = bare.measure(REPLICAS)
         floors = [floor.measure() for _ in range(session.runs)]
         _up_and_down(session, floors)
         _down_with_pods(session)
-        _netsim("up", "--nodes", "3")
+        netsim("up", "--nodes", "3")
         _pods(session, containers, floors)
     finally:
-        _netsim("down")
+        netsim("down")
 
 
 def _up_and_down(session: Session, floors: list[floor.Floor]) -> None:
     ups, downs = [], []
-    _netsim("up", "--nodes", "3")
-    _netsim("down")
+    netsim("up", "--nodes", "3")
+    netsim("down")
     for _ in range(session.runs):
-        ups.append(_timed(lambda: _netsim("up", "--nodes", "3")))
-        downs.append(_timed(lambda: _netsim("down")))
+        ups.append(timed(lambda: netsim("up", "--nodes", "3")))
+        downs.append(timed(lambda: netsim("down")))
     starts = [one.start for one in floors]
     server = "bare TLS server"
     session.report("netsim up, 3 nodes Ready", ups, starts, "s", "<= 1.5", reference_is=server)
@@ -65,9 +64,9 @@ def _down_with_pods(session: Session) -> None:
     reference = bare.measure(PODS_AT_DOWN)
     times = []
     for _ in range(session.runs):
-        _netsim("up", "--nodes", "3")
-        _deploy(_kube(), PODS_AT_DOWN)
-        times.append(_timed(lambda: _netsim("down")))
+        netsim("up", "--nodes", "3")
+        deploy(connect(), PODS_AT_DOWN)
+        times.append(timed(lambda: netsim("down")))
     session.report(
         f"netsim down, {PODS_AT_DOWN} pods",
         times,
@@ -79,7 +78,7 @@ def _down_with_pods(session: Session) -> None:
 
 
 def _pods(session: Session, containers: bare.Bare, floors: list[floor.Floor]) -> None:
-    kube, pid = _kube(), _pid()
+    kube, pid = connect(), daemon_pid()
     weight = [one.rss / MIB for one in floors]
     server = "bare TLS server"
     time.sleep(SETTLE_SECONDS)
@@ -91,7 +90,7 @@ def _pods(session: Session, containers: bare.Bare, floors: list[floor.Floor]) ->
     times = []
     for _ in range(session.runs):
         _empty(kube)
-        times.append(_deploy(kube, REPLICAS))
+        times.append(deploy(kube, REPLICAS))
     reference = f"crun run of {REPLICAS}"
     session.report(
         f"Deployment of {REPLICAS}, created to all Ready", times, containers.all, "s", "<= 3", reference_is=reference
@@ -124,7 +123,7 @@ def _memory_per_pod(session: Session, containers: bare.Bare) -> None:
     session.report("the same, shared pages divided", pss, containers.pss, "KiB", reference_is="busybox sleep")
 
 
-def _deploy(kube: Kube, replicas: int) -> float:
+def deploy(kube: Kube, replicas: int) -> float:
     """Seconds from the Deployment's creation until all its pods are Ready, seen by a watch."""
     began = time.monotonic()
     kube.until(
@@ -143,7 +142,7 @@ def _empty(kube: Kube) -> None:
 
 
 def _single(kube: Kube, name: str) -> float:
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": _pod_spec()}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": pod_spec()}
     began = time.monotonic()
     kube.until(PODS, lambda pods: is_ready(pods.get(name, {})), lambda: kube.post(PODS, pod))
     took = time.monotonic() - began
@@ -151,7 +150,7 @@ def _single(kube: Kube, name: str) -> float:
     return took
 
 
-def _pod_spec() -> dict[str, Any]:
+def pod_spec() -> dict[str, Any]:
     return {"containers": [{"name": "web", "image": IMAGE}], "terminationGracePeriodSeconds": 1}
 
 
@@ -164,29 +163,20 @@ def _deployment(replicas: int) -> dict[str, Any]:
         "spec": {
             "replicas": replicas,
             "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": _pod_spec()},
+            "template": {"metadata": {"labels": labels}, "spec": pod_spec()},
         },
     }
 
 
-def _kube() -> Kube:
+def connect() -> Kube:
     return Kube(Directories(NAME).admin_kubeconfig)
 
 
-def _pid() -> int:
-    return int(json.loads(_netsim("status", "-o", "json"))["daemon"]["pid"])
+def daemon_pid() -> int:
+    return int(json.loads(netsim("status", "-o", "json"))["daemon"]["pid"])
 
 
-def _netsim(*arguments: str) -> str:
-    """What the command prints. Raises RuntimeError when it fails; `down` of nothing is no failure."""
-    argv = [str(Path(sys.executable).with_name("netsim")), arguments[0], "--name", NAME, *arguments[1:]]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"`{' '.join(argv)}` exited with status {done.returncode}:\n{done.stderr}{done.stdout}")
-    return done.stdout
-
-
-def _timed(work: Callable[[], object]) -> float:
+def timed(work: Callable[[], object]) -> float:
     began = time.monotonic()
     work()
     return time.monotonic() - began

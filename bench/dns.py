@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,18 +16,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench import harness
+from bench import commands, harness
 from bench.harness import Session
 from bench.kube import Kube, is_ready
 from controlplane.config import ResolvedCluster
 from controlplane.directories import Directories
 from controlplane.dns import message
 from controlplane.dns.records import Type
-from netsim import namespace
+from netsim import namespace, programs
 
 NAME = "bench-dns"
 PORT = 53
-COMMAND_SECONDS = 120
 LOAD_SECONDS = 2.0
 CHANGES = 50
 DNSMASQ = "dnsmasq"
@@ -41,9 +39,9 @@ DB = "db.default.svc.cluster.local"
 
 def run(session: Session) -> None:
     """Both figures."""
-    _netsim("down")
+    commands.netsim(NAME, "down")
     try:
-        _netsim("up")
+        commands.netsim(NAME, "up")
         kube = Kube(Directories(NAME).admin_kubeconfig)
         pods = f"{CORE}/pods"
         kube.until(pods, lambda found: any(map(is_ready, found.values())), lambda: kube.post(pods, _pod()))
@@ -53,13 +51,13 @@ def run(session: Session) -> None:
         session.report("an endpoint changes, until DNS says so, p50", changes, None, "ms")
         session.report("the same, worst", max(changes), None, "ms", "<= 50")
     finally:
-        _netsim("down")
+        commands.netsim(NAME, "down")
 
 
 def _rates(session: Session, kube: Kube, scratch: Path) -> None:
     server = kube.get("/api/v1/namespaces/kube-system/services/kube-dns")["spec"]["clusterIP"]
     web = _service(kube, "web", {"ports": [{"port": 80}]})
-    load = _compiled(scratch)
+    load = programs.ensure_built(Path(__file__).with_name("dnsload.c"), scratch)
     with _dnsmasq(kube, web) as reference:
         if not reference:
             session.note("no dnsmasq here, so nothing runs beside it; Debian has it as dnsmasq-base")
@@ -116,17 +114,7 @@ def _dnsmasq(kube: Kube, address: str) -> Iterator[str]:
 
 def _load(program: Path, server: str, window: int) -> float:
     argv = ["ip", "netns", "exec", _pod_namespace().name, str(program), server, WEB, str(window), str(LOAD_SECONDS)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"`{' '.join(argv)}` exited with status {done.returncode}: {done.stderr}")
-    return float(done.stdout)
-
-
-def _compiled(directory: Path) -> Path:
-    program = directory / "dnsload"
-    source = Path(__file__).with_name("dnsload.c")
-    subprocess.run(["cc", "-O2", "-Wall", "-o", str(program), str(source)], check=True)
-    return program
+    return float(commands.output(*argv))
 
 
 def _pod_namespace() -> Path:
@@ -155,13 +143,6 @@ def _slice(service: str, address: str) -> dict[str, Any]:
 def _pod() -> dict[str, Any]:
     spec = {"containers": [{"name": "c", "image": "busybox"}]}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client"}, "spec": spec}
-
-
-def _netsim(command: str) -> None:
-    argv = [str(Path(sys.executable).with_name("netsim")), command, "--name", NAME]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"`{' '.join(argv)}` exited with status {done.returncode}:\n{done.stderr}{done.stdout}")
 
 
 if __name__ == "__main__":

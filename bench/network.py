@@ -7,17 +7,16 @@ is the pod's own. Each runs in turns with what it is beside.
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench import harness
+from bench import commands, harness
 from bench.harness import Session
 from bench.kube import Kube, is_ready
 from controlplane.directories import Directories
-from netsim import firewall, namespace
+from netsim import firewall, namespace, programs
 from netsim.mark import Mark
 
 NAME = "bench-network"
@@ -25,19 +24,18 @@ BARE = ("bench-bare-1", "bench-bare-2")
 BARE_ADDRESSES = ("192.0.2.1", "192.0.2.2")
 PORT = 5001
 SECONDS = 1.5
-COMMAND_SECONDS = 120
 CORE = "/api/v1/namespaces/default"
 PLACES = {"client": "node-1", "near": "node-1", "far": "node-2"}
 
 
 def run(session: Session) -> None:
     """All four figures."""
-    _netsim("down")
+    commands.netsim(NAME, "down")
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-network-")))
-        program = _compiled(scratch)
-        stack.callback(_netsim, "down")
-        _netsim("up", "--nodes", "2")
+        program = programs.ensure_built(Path(__file__).with_name("netload.c"), scratch)
+        stack.callback(commands.netsim, NAME, "down")
+        commands.netsim(NAME, "up", "--nodes", "2")
         kube = Kube(Directories(NAME).admin_kubeconfig)
         addresses = _pods(kube)
         services = {name: _service(kube, name) for name in ("near", "far")}
@@ -122,30 +120,12 @@ def _serving(program: Path, netns: str) -> Iterator[None]:
 
 def _load(program: Path, netns: str, what: str, address: str) -> float:
     argv = ["ip", "netns", "exec", netns, str(program), what, address, str(PORT), str(SECONDS)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"`{' '.join(argv)}` exited with status {done.returncode}: {done.stderr}")
-    return float(done.stdout)
-
-
-def _compiled(directory: Path) -> Path:
-    program = directory / "netload"
-    source = Path(__file__).with_name("netload.c")
-    subprocess.run(["cc", "-O2", "-Wall", "-pthread", "-o", str(program), str(source)], check=True)
-    return program
+    return float(commands.output(*argv))
 
 
 def _netns(pod: str) -> str:
     (path,) = Path("/run/netns").glob(f"{NAME}-default-{pod}-*")
     return path.name
-
-
-def _netsim(*arguments: str) -> None:
-    command, *options = arguments
-    argv = [str(Path(sys.executable).with_name("netsim")), command, "--name", NAME, *options]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"`{' '.join(argv)}` exited with status {done.returncode}:\n{done.stderr}{done.stdout}")
 
 
 if __name__ == "__main__":

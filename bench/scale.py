@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from bench import bare, floor, harness
-from bench.cluster import DEPLOYMENTS, NAME, PODS, _deploy, _kube, _netsim, _pid
+from bench.cluster import DEPLOYMENTS, NAME, PODS, connect, daemon_pid, deploy, netsim
 from bench.harness import Session
 from bench.kube import Kube
 from netsim import inventory
@@ -23,17 +23,17 @@ TRACE_SECONDS = 10.0
 
 def run(session: Session) -> None:
     """Every figure of a thousand pods; once, for it takes a minute."""
-    _netsim("down")
+    netsim("down")
     try:
-        _netsim("up", "--nodes", str(NODES))
+        netsim("up", "--nodes", str(NODES))
         containers = bare.measure(REFERENCE)
         times = REPLICAS / REFERENCE
-        kube = _kube()
+        kube = connect()
         # What a cluster makes once, with its first pod, is there before.
-        _deploy(kube, 1)
+        deploy(kube, 1)
         _delete(kube)
         before = traces()
-        took = _deploy(kube, REPLICAS)
+        took = deploy(kube, REPLICAS)
         reference = f"{times:.0f} times crun run of {REFERENCE}"
         session.report(
             f"Deployment of {REPLICAS} on {NODES} nodes, created to all Ready",
@@ -55,12 +55,12 @@ def run(session: Session) -> None:
         )
         _look_for_traces(session, before)
     finally:
-        _netsim("down")
+        netsim("down")
 
 
 def _weigh(session: Session, containers: bare.Bare) -> None:
     pods = sum(bare.memory(pid)[1] for pid in processes_of_pods())
-    daemon = floor.resident(_pid())
+    daemon = floor.resident(daemon_pid())
     session.report("daemon memory, 1000 pods", daemon / MIB, None, "MiB")
     reference = containers.pss * REPLICAS / GIB
     total = (pods + daemon) / GIB

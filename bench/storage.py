@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from bench import harness
-from bench.cluster import IMAGE, PODS, _kube, _netsim, _timed
+from bench.cluster import IMAGE, NAME, PODS, connect, netsim, timed
 from bench.harness import Session
 from bench.kube import Kube, is_ready
 from controlplane.directories import Directories
 from netsim import inventory
 
-NAME = "bench"
 REPLICAS = 200
 DISKS = 20
 SECONDS = 60
@@ -28,15 +27,15 @@ SETS = "/apis/apps/v1/namespaces/default/statefulsets"
 
 def run(session: Session) -> None:
     """Every figure of storage."""
-    _netsim("down")
+    netsim("down")
     try:
         one = _disk_by_hand()
         plain, full, down = [], [], []
         for _ in range(session.runs):
             for volumes, times in ((0, plain), (2, full)):
-                _netsim("up", "--nodes", "3")
-                times.append(_deploy(_kube(), volumes))
-                took = _timed(lambda: _netsim("down"))
+                netsim("up", "--nodes", "3")
+                times.append(_deploy(connect(), volumes))
+                took = timed(lambda: netsim("down"))
                 if volumes:
                     down.append(took)
                 left = inventory.find(NAME)
@@ -49,7 +48,7 @@ def run(session: Session) -> None:
         disks = f"making and mounting {2 * REPLICAS} disks by hand"
         session.report(f"{what}, down with nothing left", down, 2 * REPLICAS * one, "s", reference_is=disks)
     finally:
-        _netsim("down")
+        netsim("down")
 
 
 def _disk_by_hand() -> float:

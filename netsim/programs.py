@@ -13,24 +13,29 @@ from netsim.errors import CommandFailed, MissingRequirement
 _LIMIT_SECONDS = 60
 
 
-def ensure_built(source: Path, cache: Path) -> Path:
-    """The program of a C file, built into `cache` if that very text was not built before.
+def build(source: Path, target: Path, *options: str) -> None:
+    """Compiles a C file.
 
     Raises `MissingRequirement` without a compiler, `CommandFailed` with its words.
     """
     compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        raise MissingRequirement("no C compiler", "install the packages gcc and libc6-dev")
+    argv = [compiler, "-O2", *options, "-o", str(target), str(source)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=_LIMIT_SECONDS, check=False)
+    if done.returncode != 0:
+        raise CommandFailed(argv, done.returncode, stderr=done.stderr)
+
+
+def ensure_built(source: Path, cache: Path) -> Path:
+    """The program of a C file, built into `cache` if that very text was not built before. Raises as `build`."""
     key = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
     target = cache / f"{source.stem}-{key}"
     if target.exists():
         return target
-    if compiler is None:
-        raise MissingRequirement("no C compiler", "install the packages gcc and libc6-dev")
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as scratch:
         built = Path(scratch) / source.stem
-        argv = [compiler, "-O2", "-o", str(built), str(source)]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=_LIMIT_SECONDS, check=False)
-        if done.returncode != 0:
-            raise CommandFailed(argv, done.returncode, stderr=done.stderr)
+        build(source, built)
         built.rename(target)
     return target

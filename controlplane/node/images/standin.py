@@ -12,7 +12,6 @@ import functools
 import hashlib
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Collection, Iterable
 from contextlib import suppress
@@ -24,6 +23,8 @@ from controlplane.node.images import applets
 from controlplane.node.images.overlay import overlay_works
 from controlplane.node.images.store import Image, RootFilesystem
 from controlplane.node.runtime.oci import DEFAULT_PATH, Mount
+from netsim import programs
+from netsim.errors import NetsimError
 
 SOURCE = Path(__file__).parent.parent / "standin" / "server.c"
 SERVER = "/.netsim/server"
@@ -189,16 +190,10 @@ def _skeleton(cache: Path) -> Path:
 
 
 def _compile(target: Path) -> None:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        raise NodeError("no C compiler to build the stand-in server: install the Debian packages gcc and libc6-dev")
-    argv = [compiler, "-O2", "-static", "-s", "-o", str(target), str(SOURCE)]
-    result = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
-    if result.returncode:
-        raise NodeError(
-            f"{' '.join(argv)} ended with status {result.returncode}: {result.stderr.strip()}; "
-            "the Debian packages needed are gcc and libc6-dev"
-        )
+    try:
+        programs.build(SOURCE, target, "-static", "-s")
+    except NetsimError as error:
+        raise NodeError(f"the stand-in server cannot be built: {error}") from error
 
 
 def _copy(source: Path, target: Path) -> None:
