@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from netsim import inventory
 from tests.conftest import Eventually
 from tests.e2e.conftest import BIN, Cluster, cluster_name, run
 
@@ -110,6 +111,64 @@ def test_pods_outlive_a_killed_daemon_and_up_adopts_them(own: Cluster, eventuall
     assert own.out("exec", first, "--", "echo", "alive") == "alive\n"
     own.out("delete", "pod", first)
     eventually(lambda: len(pods_of(own)) == 3 and first not in pods_of(own))
+
+
+CLAIM = """
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 8Mi}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: keeper}
+spec:
+  terminationGracePeriodSeconds: 0
+  volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
+  containers:
+  - name: c
+    image: busybox
+    command: [sh, -c, "date +%N >> /data/starts; sync; exec sleep 1000000"]
+    volumeMounts: [{name: data, mountPath: /data}]
+"""
+
+
+def addresses(cluster: Cluster) -> dict[str, object]:
+    """What has to be the same after the host was started again."""
+    nodes, services = (cluster.json("get", kind)["items"] for kind in ("nodes", "services"))
+    return {
+        **{node["metadata"]["uid"]: (node["status"]["addresses"], node["spec"]["podCIDR"]) for node in nodes},
+        **{each["metadata"]["uid"]: (each["spec"]["clusterIPs"], each["status"]) for each in services},
+    }
+
+
+def reboot(cluster: Cluster, aside: Path) -> None:
+    """What a start of the host leaves of a cluster: the files of /var, and nothing of the kernel or of /run."""
+    os.kill(cluster.status()["daemon"]["pid"], signal.SIGKILL)
+    state = Path(f"/var/lib/netsim/clusters/{cluster.name}")
+    run("cp", "-a", str(state), str(aside))
+    assert inventory.remove(cluster.name)
+    run("cp", "-a", str(aside / cluster.name), str(state))
+    assert not Path(f"/run/netsim/{cluster.name}").exists()
+
+
+def test_after_a_reboot_the_same_cluster_comes_back(own: Cluster, tmp_path: Path, eventually: Eventually) -> None:
+    own.netsim("up")
+    start_pods(own, 3)
+    own.out("expose", "deployment", "web", "--type=LoadBalancer", "--port=80")
+    own.out("apply", "-f", "-", stdin=CLAIM)
+    own.out("wait", "--for=condition=Ready", "pod/keeper", "--timeout=30s")
+    path = ("get", "service", "web", "-o", "jsonpath={.status.loadBalancer.ingress[0].ip}")
+    balancer = eventually(lambda: own.out(*path))
+    before, pods = addresses(own), {name: restarts for name, (_, restarts) in pods_of(own).items()}
+    reboot(own, tmp_path)
+    own.netsim("up")
+    eventually(lambda: {name: restarts - 1 for name, (_, restarts) in pods_of(own).items()} == pods)
+    own.out("wait", "--for=condition=Ready", "pods", "--all", "--timeout=30s")
+    assert addresses(own) == before
+    eventually(lambda: run("curl", "-sS", "--fail", "--max-time", "3", f"http://{balancer}/", check=False).stdout)
+    assert len(own.out("exec", "keeper", "--", "cat", "/data/starts").split()) == 2
+    assert own.out("get", "events", "--field-selector=reason=Rebooted", "-o", "name").count("event/") == 3
 
 
 def test_down_removes_everything_after_the_daemon_was_killed(own: Cluster) -> None:
