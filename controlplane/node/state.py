@@ -75,7 +75,8 @@ class ContainerState:
 class PodState:
     """One pod of this node, by uid. `pod` is the newest object seen; `gone` once it left the API; `failure` is the
     reason and message for which the node ends it;
-    `volumes_due` when what its volumes show may have changed, `standins_due` likewise for the ports of stand-ins."""
+    `volumes_due` when what its volumes show may have changed, `standins_due` likewise for the ports of stand-ins;
+    `mounting_since` when the wait for volumes that are not there began, 0 while there is none."""
 
     pod: Object
     containers: dict[str, ContainerState]
@@ -89,6 +90,7 @@ class PodState:
     ended: bool = False
     volumes: dict[str, Mounted] = field(default_factory=dict)
     volumes_due: bool = True
+    mounting_since: float = 0.0
     standins_due: bool = False
     written: Object | None = None
     written_version: int = 0

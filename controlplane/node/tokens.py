@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from controlplane.api.errors import ApiError
 from controlplane.api.kinds import SERVICE_ACCOUNT, TOKEN_REQUEST
@@ -17,8 +18,9 @@ RENEW_FRACTION = 0.8
 class Tokens:
     """One token per pod and projection, kept until most of its life has passed."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, clock: Callable[[], float] = time.time) -> None:
         self._client = client
+        self._clock = clock
         self._kept: dict[tuple[str, str, str], tuple[str, float]] = {}
 
     async def get(self, pod: Object, projection: Object) -> str:
@@ -27,10 +29,10 @@ class Tokens:
         seconds = int(projection.get("expirationSeconds") or DEFAULT_SECONDS)
         key = (uid, audience, str(seconds))
         token, renew = self._kept.get(key, ("", 0.0))
-        if token and time.time() < renew:
+        if token and self._clock() < renew:
             return token
         token = await self._request(pod, audience, seconds)
-        self._kept[key] = (token, time.time() + seconds * RENEW_FRACTION)
+        self._kept[key] = (token, self._clock() + seconds * RENEW_FRACTION)
         return token
 
     def forget(self, uid: str) -> None:

@@ -17,9 +17,9 @@ from cni.errors import CniError
 from controlplane.api.errors import Conflict, NotFound
 from controlplane.api.kinds import POD
 from controlplane.api.types import Object
-from controlplane.node import logs, pause, podfiles, pulls, resize, security, standins, volumes
+from controlplane.node import logs, mounting, pause, podfiles, pulls, resize, security, standins
 from controlplane.node import status as pod_status
-from controlplane.node.errors import ConfigFailure, NodeError, RuntimeFailure, VolumeFailure, VolumeWait
+from controlplane.node.errors import ConfigFailure, NodeError, RuntimeFailure
 from controlplane.node.hooks import HOOK_FAILURES, Hooks
 from controlplane.node.launch import Launcher
 from controlplane.node.limits import Limits
@@ -143,14 +143,12 @@ class PodWorker:
         try:
             await self._ensure_sandbox(state)
             await pause.ensure(state, self._parts)
-            await self._ensure_volumes(state)
+            mounted = not state.volumes_due or await self._mount(state)
         except (NetsimError, CniError, ConfigFailure, RuntimeFailure) as error:
             message = f"Failed to create pod sandbox: {error}"
             self._parts.recorder.event(state.pod, "Warning", "FailedCreatePodSandBox", message)
             return RETRY_SECONDS
-        except VolumeFailure as error:
-            if not isinstance(error, VolumeWait):
-                self._parts.recorder.event(state.pod, "Warning", "FailedMount", str(error))
+        if not mounted:
             return RETRY_SECONDS
         dues = [await self._ensure_ephemeral(state, container) for container in state.of_role("ephemeral")]
         policy = state.pod["spec"].get("restartPolicy", "Always")
@@ -179,25 +177,8 @@ class PodWorker:
         await self._parts.spawner.files(podfiles.ensure, state.pod, state.sandbox, self._parts.config)
         state.files_written = True
 
-    async def _ensure_volumes(self, state: PodState) -> None:
-        if not state.volumes_due:
-            return
-        # Cleared first: what changes while this works makes it due again.
-        state.volumes_due = False
-        for volume in state.pod["spec"].get("volumes") or []:
-            name = volume["name"]
-            try:
-                state.volumes[name] = await volumes.setup(volume, self._volume_context(state))
-            except VolumeFailure as error:
-                if name in state.volumes:
-                    # It was there once: what has gone since does not stop a running pod.
-                    continue
-                state.volumes_due = True
-                if error.whole or isinstance(error, VolumeWait):
-                    raise
-                raise VolumeFailure(
-                    f'MountVolume.SetUp failed for volume "{error.volume or name}" : {error}'
-                ) from error
+    async def _mount(self, state: PodState) -> bool:
+        return await mounting.ensure(state, self._volume_context(state), self._parts.recorder, time.time())
 
     def _volume_context(self, state: PodState) -> VolumeContext:
         parts = self._parts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,18 @@ from typing import Any
 import pytest
 
 from controlplane.api.claims import DISK_DRIVER
-from controlplane.api.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, VOLUME_ATTACHMENT
+from controlplane.api.kinds import (
+    CONFIG_MAP,
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    SECRET,
+    SERVICE_ACCOUNT,
+    VOLUME_ATTACHMENT,
+)
 from controlplane.api.types import Object
 from controlplane.directories import export_disks, volume_disks
+from controlplane.node import mounting
 from controlplane.node.runtime.spawner import shared_spawner
 from netsim import loop
 from netsim.errors import Busy
@@ -236,6 +246,70 @@ async def test_a_claim_that_is_not_there_or_not_bound_is_said(node: Node) -> Non
     said = 'error processing PVC default/absent: persistentvolumeclaim "absent" not found'
     await node.until_event("none", "FailedMount", said)
     await node.delete("none")
+
+
+async def test_each_volume_that_fails_is_said_and_in_the_end_that_it_took_too_long(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mounting, "MOUNT_SECONDS", 0.1)
+    await claim(node, "data", disk("data"), attached=False)
+    volumes = [
+        *volume("data"),
+        {"name": "a", "configMap": {"name": "absent"}},
+        {"name": "b", "persistentVolumeClaim": {"claimName": "absent"}},
+        {"name": "c", "hostPath": {"path": "/nowhere", "type": "Directory"}},
+        {"name": "d", "emptyDir": {}},
+    ]
+    await node.create("fails", shell(), volumes=volumes)
+    setup = "MountVolume.SetUp failed for volume"
+    for said in (
+        f'{setup} "a" : configmap "absent" not found',
+        'error processing PVC default/absent: persistentvolumeclaim "absent" not found',
+        f'{setup} "c" : hostPath type check failed: /nowhere is not a directory',
+        "Unable to attach or mount volumes: unmounted volumes=[a b c v], unattached volumes=[v], "
+        "failed to process volumes=[b]: context deadline exceeded",
+    ):
+        await node.until_event("fails", "FailedMount", said)
+    await node.delete("fails")
+
+
+async def test_a_key_that_is_not_there_is_said(node: Node) -> None:
+    for kind, body in ((CONFIG_MAP, {"data": {"a": "1"}}), (SECRET, {"stringData": {"a": "1"}})):
+        await node.client.create(kind, {"metadata": {"name": "has"}, **body}, "default")
+    wrong = [{"key": "b", "path": "b"}]
+    volumes = [
+        {"name": "v", "configMap": {"name": "has", "items": wrong}},
+        {"name": "w", "secret": {"secretName": "has", "items": wrong}},
+    ]
+    await node.create("fails", shell(), volumes=volumes)
+    for name, what in (("v", "config"), ("w", "secret")):
+        said = f'MountVolume.SetUp failed for volume "{name}" : references non-existent {what} key: b'
+        await node.until_event("fails", "FailedMount", said)
+    await node.delete("fails")
+
+
+async def test_a_token_has_the_mode_of_its_volume_and_is_renewed(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [time.time()]
+    tokens = node.agent._parts.tokens
+    monkeypatch.setattr(tokens, "_clock", lambda: now[0])
+    await node.client.create(SERVICE_ACCOUNT, {"metadata": {"name": "vault"}}, "default")
+    source = {"serviceAccountToken": {"path": "token", "audience": "vault", "expirationSeconds": 600}}
+    projected = {"name": "v", "projected": {"defaultMode": 0o440, "sources": [source]}}
+    await node.create("named", shell(), volumes=[projected], serviceAccountName="vault")
+    await node.until_ready("named")
+    assert await output(node, "named", "stat -Lc %a /v/token") == "440\n"
+    first = await output(node, "named", "cat /v/token")
+    now[0] += 479
+    assert await tokens.get(node.pod("named"), source["serviceAccountToken"]) == first
+    now[0] += 2
+    # What changes of a pod has its volumes looked at, as the clock does.
+    await node.client.patch(POD, "named", "default", body={"metadata": {"labels": {"a": "b"}}})
+
+    async def is_renewed() -> bool:
+        return await output(node, "named", "cat /v/token") != first
+
+    await node.eventually(is_renewed)
+    await node.delete("named")
 
 
 async def test_a_disk_removed_behind_the_back_is_said_and_never_made_anew(node: Node) -> None:
