@@ -123,7 +123,8 @@ class Kind:
     deletion grace in seconds, None for kinds that are deleted at once. `conversion` is set where
     objects are not kept as they are shown: defaults and checks of such a kind are made on the shown
     form, then those of `storage` on the kept one. `schema` is set for kinds made at run time.
-    `deprecation` is said to whoever uses the kind, reading or writing.
+    `deprecation` is said to whoever uses the kind, reading or writing. `put_creates` is whether an
+    update of an object that there is not makes it.
     """
 
     group: str
@@ -143,6 +144,7 @@ class Kind:
     singular_name: str = ""
     scale: ScalePaths = DEFAULT_SCALE
     deprecation: str = ""
+    put_creates: bool = False
 
     @property
     def storage(self) -> Kind:

@@ -117,10 +117,19 @@ class Registry:
     async def update(
         self, kind: Kind, name: str, namespace: str, body: Object, options: WriteOptions, *, subresource: str = ""
     ) -> Revision:
-        """Replaces the object, or its part; Conflict when `body` names a resourceVersion that is not current."""
+        """Replaces the object, or its part; Conflict when `body` names a resourceVersion that is not current.
+
+        Makes the object where there is none, if it is of a kind that `is_made_by_update`.
+        """
         return await self.writer.until_settled(
             kind, lambda body: self._update(kind, name, namespace, body, options, subresource), body
         )
+
+    def is_made_by_update(self, kind: Kind, name: str, namespace: str, subresource: str = "") -> bool:
+        """Whether there is no such object, and an update would make it."""
+        if not kind.put_creates or subresource:
+            return False
+        return self.store.latest(Key(kind.storage.resource, namespace, name)) is None
 
     async def _update(
         self, kind: Kind, name: str, namespace: str, body: Object, options: WriteOptions, subresource: str
@@ -129,6 +138,9 @@ class Registry:
         part = self._decode(view.body(kind), body, options)
         metadata.match(kind, part, name, namespace)
         _check_part(kind, view.body(kind), name, part)
+        if self.is_made_by_update(kind, name, namespace, subresource):
+            part["metadata"].pop("resourceVersion", None)
+            return await self._create_shown(kind, namespace, part, options)
         previous = self._latest(kind, name, namespace)
         return await self._replace(kind, previous, part, view, subresource, options)
 

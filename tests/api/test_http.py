@@ -410,3 +410,15 @@ async def test_a_list_goes_on_after_its_snapshot_is_forgotten(served: Served, se
     rest = await page(**{"continue": expired["metadata"]["continue"]})
     assert "c" in [one["metadata"]["name"] for one in rest["items"]]
     assert "b" not in [one["metadata"]["name"] for one in rest["items"]]
+
+
+async def test_an_update_makes_some_kinds_of_objects(session: aiohttp.ClientSession, served: Served) -> None:
+    path = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+    for name, version, code in (("a", {}, 201), ("b", {"resourceVersion": "7"}, 201), ("a", {}, 200)):
+        body = {"metadata": {"name": name} | version, "spec": {"holderIdentity": "x"}}
+        async with session.put(f"{path}/{name}", json=body) as response:
+            assert response.status == code
+    async with session.put(f"{path}/c", json={"metadata": {"name": "d"}}) as response:
+        await refused(response, 400, "BadRequest")
+    async with session.put(f"{MAPS}/c", json=config_map("c")) as response:
+        await refused(response, 404, "NotFound")

@@ -62,6 +62,7 @@ ENDPOINTS = Kind(
     definition="io.k8s.api.core.v1.Endpoints",
     short_names=("ep",),
     deprecation="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+    put_creates=True,
     strategy=Strategy(
         default=_default,
         validate=_validate,

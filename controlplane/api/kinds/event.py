@@ -59,6 +59,7 @@ EVENT = Kind(
     plural="events",
     definition="io.k8s.api.core.v1.Event",
     short_names=("ev",),
+    put_creates=True,
     strategy=Strategy(
         validate=_validate,
         validate_update=meta.validate_update,

@@ -60,6 +60,7 @@ EVENTS_EVENT = Kind(
     plural="events",
     definition="io.k8s.api.events.v1.Event",
     short_names=("ev",),
+    put_creates=True,
     strategy=Strategy(
         validate=_validate,
         validate_update=meta.validate_update,

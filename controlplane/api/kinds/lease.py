@@ -39,6 +39,7 @@ LEASE = Kind(
     name="Lease",
     plural="leases",
     definition="io.k8s.api.coordination.v1.Lease",
+    put_creates=True,
     strategy=Strategy(
         default=_default,
         validate=_validate,

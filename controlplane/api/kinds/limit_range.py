@@ -145,6 +145,7 @@ LIMIT_RANGE = Kind(
     plural="limitranges",
     definition="io.k8s.api.core.v1.LimitRange",
     short_names=("limits",),
+    put_creates=True,
     strategy=Strategy(
         default=_default,
         validate=lifecycle.checked(names.dns1123_subdomain, _rules),

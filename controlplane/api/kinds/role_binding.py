@@ -14,6 +14,7 @@ ROLE_BINDING = Kind(
     name="RoleBinding",
     plural="rolebindings",
     definition="io.k8s.api.rbac.v1.RoleBinding",
+    put_creates=True,
     strategy=Strategy(
         default=default_binding,
         validate=partial(validate_binding, namespaced=True),
@@ -30,6 +31,7 @@ CLUSTER_ROLE_BINDING = Kind(
     plural="clusterrolebindings",
     definition="io.k8s.api.rbac.v1.ClusterRoleBinding",
     namespaced=False,
+    put_creates=True,
     strategy=Strategy(
         default=default_binding,
         validate=partial(validate_binding, namespaced=False),

@@ -37,6 +37,7 @@ RUNTIME_CLASS = Kind(
     plural="runtimeclasses",
     definition="io.k8s.api.node.v1.RuntimeClass",
     namespaced=False,
+    put_creates=True,
     strategy=Strategy(
         validate=lifecycle.checked(names.dns1123_subdomain, _rules, namespaced=False),
         validate_update=_validate_update,

@@ -164,6 +164,7 @@ SERVICE = Kind(
     short_names=("svc",),
     categories=("all",),
     subresources=("proxy", "status"),
+    put_creates=True,
     strategy=Strategy(
         default=_default,
         prepare_create=_prepare_create,
