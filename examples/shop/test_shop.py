@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from workbench.testing import (
     Captured,
     Cluster,
+    CommandRefused,
     assert_dropped_by,
     assert_packets,
     assert_reachable,
@@ -60,3 +62,15 @@ def test_what_a_capture_holds_is_kept_when_a_test_fails(
     capture("pod/visitor", namespace=shop)
     assert_reachable(netsim_cluster, "pod/visitor", "service/web:80", namespace=shop)
     assert "visitor" in kubectl("-n", shop, "get", "pods")
+
+
+def test_the_database_can_be_out_of_reach(
+    netsim_cluster: Cluster, shop: str, fault: Callable[..., dict[str, Any]]
+) -> None:
+    made = fault("partition", "deploy/web", "pod/db", namespace=shop)
+    assert_dropped_by(netsim_cluster, "deploy/web", "pod/db:5432", made["metadata"]["name"], namespace=shop)
+    with (
+        netsim_cluster.fault("dns-failure", "pod/visitor", dns_name=["web"], namespace=shop),
+        pytest.raises(CommandRefused),
+    ):
+        netsim_cluster.pod("visitor", shop).run("timeout", "1", "nslookup", f"web.{shop}.svc.cluster.local")

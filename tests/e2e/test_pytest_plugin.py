@@ -55,7 +55,7 @@ def left() -> list[str]:
 def test_the_examples_pass_and_leave_nothing(tmp_path: Path) -> None:
     done = run(str(ROOT / "examples" / "shop"), "--rootdir", str(tmp_path), cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "5 passed" in done.stdout
+    assert "6 passed" in done.stdout
     assert left() == []
 
 

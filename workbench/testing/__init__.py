@@ -4,12 +4,13 @@
 """
 
 from workbench.testing.assertions import assert_dropped_by, assert_packets, assert_reachable, assert_unreachable
-from workbench.testing.cluster import Captured, Cluster, Node, Pod
+from workbench.testing.cluster import Captured, Cluster, CommandRefused, Node, Pod
 from workbench.testing.crafted import Crafting
 
 __all__ = [
     "Captured",
     "Cluster",
+    "CommandRefused",
     "Crafting",
     "Node",
     "Pod",

@@ -7,7 +7,7 @@ from netsim.trace.probe import Protocol
 from workbench.testing.cluster import Captured, Cluster
 from workbench.tracing import read_ends
 
-_REFUSED = ("policy", "firewall", "no-endpoints", "dropped", "rejected")
+_REFUSED = ("policy", "firewall", "no-endpoints", "dropped", "rejected", "partition", "fault")
 
 
 def assert_reachable(
@@ -30,7 +30,7 @@ def assert_unreachable(
 def assert_dropped_by(
     cluster: Cluster, source: str, target: str, name: str, protocol: Protocol = "tcp", *, namespace: str = "default"
 ) -> None:
-    """A rule ends the packet, one of a policy, a firewall rule or a Service without endpoints that `name` names."""
+    """A rule ends the packet: of a policy, the firewall, a fault or a Service without endpoints; `name` names it."""
     story = cluster.trace(source, target, protocol, namespace=namespace)
     if story.result not in _REFUSED or name not in story.reason:
         raise AssertionError(f"{source} to {target} is not dropped by {name}: {story.reason} ({story.result})")

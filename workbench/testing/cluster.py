@@ -120,6 +120,21 @@ class Cluster:
             os.close(descriptor)
 
     @contextmanager
+    def fault(self, kind: str, *places: str, namespace: str = "default", **options: object) -> Iterator[Object]:
+        """A fault inside the block, as `netsim fault add KIND PLACE...` makes it, healed behind it; yields its object.
+
+        Options are those of the command: `fault("rate", "pod/web", rate="1Mbit")`, a list for one that is repeated.
+        """
+        given = [(f"--{key.replace('_', '-')}", value) for key, value in options.items() if value is not None]
+        words = [(key, str(each)) for key, value in given for each in (value if isinstance(value, list) else [value])]
+        flat = [word for pair in words for word in pair]
+        made = json.loads(self.netsim("fault", "add", kind, *places, "-n", namespace, "-o", "json", *flat))
+        try:
+            yield made
+        finally:
+            self.kubectl("delete", "fault", made["metadata"]["name"], "--ignore-not-found")
+
+    @contextmanager
     def world(self) -> Iterator[LiveWorld]:
         """The cluster at this moment, for what asks of many objects."""
         world = LiveWorld(self.directories)

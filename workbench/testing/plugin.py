@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from controlplane.api.types import Object
 from netsim.inventory import clusters
 from workbench.testing.cluster import Captured, Cluster, CommandRefused
 from workbench.testing.evidence import collect
@@ -140,6 +141,18 @@ def capture(
                 targets, tmp_path / f"capture-{number}.pcapng", **options
             )
             return running.enter_context(begun)
+
+        yield start
+
+
+@pytest.fixture
+def fault(netsim_cluster: Cluster) -> Iterator[Callable[..., Object]]:
+    """`fault("partition", "pod/a", "pod/b")` breaks something until the test's end, or for its `duration`."""
+    with ExitStack() as broken:
+
+        def start(kind: str, *places: str, **options: Any) -> Object:
+            begun: AbstractContextManager[Object] = netsim_cluster.fault(kind, *places, **options)
+            return broken.enter_context(begun)
 
         yield start
 
