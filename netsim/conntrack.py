@@ -1,26 +1,38 @@
-"""Connections that the kernel tracks, in the calling thread's namespace."""
+"""Connections that the kernel tracks, in the calling thread's namespace, by the program conntrack."""
 
 from __future__ import annotations
 
 import shutil
 
 from netsim import firewall
-from netsim.errors import CommandFailed
+from netsim.errors import CommandFailed, MissingRequirement
 
-_NOTHING_DELETED = 1
+_NOTHING_DELETED = "0 flow entries"
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def delete_udp_flows(port: int) -> None:
-    """Forgets UDP flows to that port, so that their next packet meets the rules again; none is no error.
+def list_udp_flows() -> str:
+    """What `conntrack -L -p udp` prints. Raises `MissingRequirement` without the program."""
+    return firewall.run([_program(), "-L", "-p", "udp"])
 
-    Without the program conntrack they go when they have been silent for their time-out.
+
+def delete_udp_flows(*selection: str) -> bool:
+    """Forgets UDP flows, so that their next packet meets the rules again; False if there were none.
+
+    `selection` is in conntrack's own options, such as `--orig-port-dst 53`. Raises `MissingRequirement` without the
+    program.
     """
+    try:
+        firewall.run([_program(), "-D", "-p", "udp", *selection])
+    except CommandFailed as error:
+        if _NOTHING_DELETED not in error.stderr:
+            raise
+        return False
+    return True
+
+
+def _program() -> str:
     program = shutil.which("conntrack", path=_PATH)
     if program is None:
-        return
-    try:
-        firewall.run([program, "-D", "-p", "udp", "--orig-port-dst", str(port)])
-    except CommandFailed as error:
-        if error.status != _NOTHING_DELETED:
-            raise
+        raise MissingRequirement("no program conntrack", "install the package conntrack")
+    return program

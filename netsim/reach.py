@@ -9,7 +9,6 @@ import errno
 import os
 import select
 import socket
-import struct
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from netsim import namespace
+from netsim import echo, namespace
 
 Protocol = Literal["tcp", "udp", "icmp"]
 Result = Literal["ok", "refused", "timed out", "no route", "failed"]
@@ -25,7 +24,7 @@ Result = Literal["ok", "refused", "timed out", "no route", "failed"]
 AT_ONCE = 200
 """Attempts under way at the same time from one namespace."""
 _NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH)
-_ECHO_REQUEST, _ECHO_REPLY = 8, 0
+_DATA = b"netsim reach"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ def _open(attempt: Attempt, number: int) -> socket.socket:
         if attempt.protocol == "udp":
             opened.send(b"\n")
         elif attempt.protocol == "icmp":
-            opened.send(_echo(number))
+            opened.send(echo.request(*_numbers(number), _DATA))
     except BaseException:
         opened.close()
         raise
@@ -114,7 +113,7 @@ def _outcome(attempt: Attempt, opened: socket.socket, number: int, began: float)
             return None
         except OSError as error:
             return _failed(error, began)
-        if attempt.protocol == "icmp" and not _is_reply(answer, number):
+        if attempt.protocol == "icmp" and not echo.is_reply(answer, *_numbers(number)):
             return None
     return Outcome("ok", time.monotonic() - began)
 
@@ -130,23 +129,6 @@ def _failed(error: OSError, began: float) -> Outcome:
     return Outcome("failed", took, error.strerror or str(error))
 
 
-def _echo(number: int) -> bytes:
-    body = b"netsim reach"
-    identifier = (os.getpid() + number) & 0xFFFF
-    head = struct.pack(">BBHHH", _ECHO_REQUEST, 0, 0, identifier, number & 0xFFFF)
-    return struct.pack(">BBHHH", _ECHO_REQUEST, 0, _checksum(head + body), identifier, number & 0xFFFF) + body
-
-
-def _is_reply(packet: bytes, number: int) -> bool:
-    head = (packet[0] & 0xF) * 4
-    if len(packet) < head + 8:
-        return False
-    kind, _, _, identifier, sequence = struct.unpack_from(">BBHHH", packet, head)
-    wanted = ((os.getpid() + number) & 0xFFFF, number & 0xFFFF)
-    return kind == _ECHO_REPLY and (identifier, sequence) == wanted
-
-
-def _checksum(data: bytes) -> int:
-    total: int = sum(struct.unpack(f">{len(data) // 2}H", data))
-    total = (total >> 16) + (total & 0xFFFF)
-    return ~(total + (total >> 16)) & 0xFFFF
+def _numbers(number: int) -> tuple[int, int]:
+    """Identifier and sequence of the echo request of an attempt."""
+    return (os.getpid() + number) & 0xFFFF, number & 0xFFFF

@@ -16,6 +16,7 @@ Example: {"type": "portmap", "capabilities": {"portMappings": true}}
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from ipaddress import AddressValueError, IPv4Address
 from typing import Any
 
@@ -26,6 +27,7 @@ from cni.host_ports import Owner, PortMapping
 from cni.plugins.interface import differs, flag, number
 from cni.spec import VALID_ATTACHMENTS, Result
 from netsim import conntrack, sysctl
+from netsim.errors import MissingRequirement
 
 _REFUSED = ("masqAll", "conditionsV4", "conditionsV6", "externalSetMarkChain")
 _PROTOCOLS = ("tcp", "udp", "sctp")
@@ -132,9 +134,11 @@ def _let_loopback_be_translated(previous: Result) -> None:
 
 def _forget_flows(mappings: list[PortMapping]) -> None:
     """UDP that went elsewhere, or nowhere, before the rules were there would go on doing so."""
-    for mapping in mappings:
-        if mapping.protocol == "udp":
-            conntrack.delete_udp_flows(mapping.host_port)
+    # Without the program conntrack until such a flow has been silent for its time-out.
+    with suppress(MissingRequirement):
+        for mapping in mappings:
+            if mapping.protocol == "udp":
+                conntrack.delete_udp_flows("--orig-port-dst", str(mapping.host_port))
 
 
 PLUGIN = PortMap()

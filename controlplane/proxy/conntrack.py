@@ -8,12 +8,10 @@ be, and what is stale is deleted, as kube-proxy does (pkg/proxy/conntrack).
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from netsim import firewall
-from netsim.errors import CommandFailed, MissingRequirement
+from netsim import conntrack
 
 Frontend = tuple[str, int]
 """Address and port that clients send to; the address is "" for a node port, which is on every local address."""
@@ -67,18 +65,10 @@ def stale(entries: Iterable[Entry], wanted: Mapping[Frontend, frozenset[tuple[st
 
 def forget_stale(wanted: Mapping[Frontend, frozenset[tuple[str, int]]]) -> int:
     """Deletes the stale entries and says how many. Raises `MissingRequirement` without the program conntrack."""
-    program = shutil.which("conntrack", path="/usr/sbin:/usr/bin:/sbin:/bin")
-    if program is None:
-        raise MissingRequirement("no program conntrack", "install the package conntrack")
     gone = 0
-    for entry in stale(parse(firewall.run([program, "-L", "-p", "udp"])), wanted):
-        argv = [program, "-D", "-p", "udp", "--orig-src", entry.source, "--orig-dst", entry.destination]
-        argv += ["--sport", str(entry.source_port), "--dport", str(entry.destination_port)]
-        try:
-            firewall.run(argv)
-        except CommandFailed as error:
-            if "0 flow entries" not in error.stderr:
-                raise
-            continue  # it timed out by itself meanwhile
-        gone += 1
+    for entry in stale(parse(conntrack.list_udp_flows()), wanted):
+        ends = ["--orig-src", entry.source, "--orig-dst", entry.destination]
+        ends += ["--sport", str(entry.source_port), "--dport", str(entry.destination_port)]
+        # One that timed out by itself meanwhile is not counted.
+        gone += conntrack.delete_udp_flows(*ends)
     return gone

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from netsim import namespace
+from netsim import echo, namespace
 from netsim.errors import translated
 
 PROBE_DSCP = 0x2D
@@ -29,7 +29,6 @@ _NEVER_FRAGMENT = 2
 _SOL_IP = 0
 _ERROR = struct.Struct("=IBBBxII")
 _ORIGIN_LOCAL, _ORIGIN_ICMP = 1, 2
-_ECHO = struct.Struct("!BBHHH")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +90,7 @@ class Probe:
         body = _PAYLOAD.ljust(self.size, b".")
         if self.protocol == "udp":
             return body
-        number = os.getpid() & 0xFFFF
-        return _ECHO.pack(8, 0, _checksum(_ECHO.pack(8, 0, 0, number, 1) + body), number, 1) + body
+        return echo.request(os.getpid() & 0xFFFF, 1, body)
 
     def _connected(self, opened: socket.socket) -> Outcome:
         _readable, writable, _ = select.select([], [opened], [], self.timeout)
@@ -111,8 +109,7 @@ class Probe:
             data = opened.recv(4096)
             if self.protocol == "udp":
                 return Outcome("answered", f"{len(data)} bytes came back")
-            header = (data[0] & 15) * 4
-            if data[header] == 0:
+            if echo.is_reply(data, os.getpid() & 0xFFFF, 1):
                 return Outcome("answered", "an echo reply came back")
         return Outcome("silence", f"no answer within {self.timeout:g} s")
 
@@ -133,13 +130,6 @@ def _failed(opened: socket.socket, status: int) -> Outcome:
                 return Outcome("unreachable", os.strerror(status), (icmp_type, code), offender, info)
     if status == errno.ECONNREFUSED:
         return Outcome("refused", os.strerror(status))
-    if status in (errno.ETIMEDOUT,):
+    if status == errno.ETIMEDOUT:
         return Outcome("silence", os.strerror(status))
     return Outcome("unsent" if status in (errno.EPERM, errno.EMSGSIZE) else "unreachable", os.strerror(status))
-
-
-def _checksum(data: bytes) -> int:
-    data += b"\0" * (len(data) % 2)
-    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    total = (total & 0xFFFF) + (total >> 16)
-    return ~(total + (total >> 16)) & 0xFFFF
