@@ -46,12 +46,15 @@ class Fact:
 
 
 def looking(values: Mapping[str, str], facts: Mapping[str, Any], ground: Ground) -> Look:
-    """Looks up a value, or asks for a fact; what was asked once is kept for as long as this is used."""
-    known = dict(values)
+    """Looks up a value, which may have facts in it, or asks for a fact; each only once."""
+    known: dict[str, str] = {}
 
     def look(name: str) -> str:
         if name not in known:
-            known[name] = build(Fact, fill(facts[name], look), f"facts.{name}").value(ground)
+            known[name] = fill(values[name], look) if name in values else asked(name)
         return known[name]
+
+    def asked(name: str) -> str:
+        return build(Fact, fill(facts[name], look), f"facts.{name}").value(ground)
 
     return look

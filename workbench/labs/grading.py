@@ -60,10 +60,11 @@ class Grade:
 def grade(files: Sequence[Path], key: str = "", *, rerun: bool = False) -> list[Grade]:
     """One grade a file. With `rerun` the checks of the last passed stage are asked again where its cluster is here."""
     grades = [_graded(file, key) for file in files]
-    same = Counter((each.document.get("lab"), each.document.get("seed")) for each in grades if each.document)
-    for each in grades:
-        shared = same[each.document.get("lab"), each.document.get("seed")] > 1
-        if each.verdict == VERIFIED and shared:
+    genuine = [each for each in grades if each.verdict == VERIFIED]
+    takers = {(each.document["lab"], each.document["seed"], each.document["student"] or each.file) for each in genuine}
+    same = Counter((lab, seed) for lab, seed, _taker in takers)
+    for each in genuine:
+        if same[each.document["lab"], each.document["seed"]] > 1:
             each.verdict = "the same seed as another"
         if each.verdict == VERIFIED and rerun:
             each.rerun = _asked_again(each.document)

@@ -141,7 +141,8 @@ def _check_values(lab: Lab, document: _LabDocument) -> None:
     ]
     _refuse(holes(shown) - variables, f"{lab.folder / LAB_FILE}: texts, hints and what checks say")
     _refuse(
-        holes([lab.facts, document.start, document.stages]) - variables - set(lab.facts), str(lab.folder / LAB_FILE)
+        holes([lab.variables, lab.facts, document.start, document.stages]) - variables - set(lab.facts),
+        str(lab.folder / LAB_FILE),
     )
     for file in sorted(lab.folder.glob("*.yaml")):
         if file.name != LAB_FILE:
