@@ -13,7 +13,7 @@ from netsim import files
 _SCRIPT = """#!/bin/sh
 exec {python} -IS -c {code} {name}
 """
-_CODE = "import sys; sys.path.insert(0, {path!r}); from cni.plugins.runner import main; sys.exit(main(sys.argv[1]))"
+_CODE = "import sys; sys.path.insert(0, {path!r}); from cni.plugins.runner import main; main(sys.argv[1])"
 
 
 def ensure_executables(directory: Path) -> list[Path]:

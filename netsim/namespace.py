@@ -11,17 +11,19 @@ import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from netsim import link, pins, syscalls
 from netsim.errors import AlreadyExists, NotFound, translated
 from netsim.mark import Mark
 from netsim.netlink import Netlink
 from netsim.pins import NETNS_DIR, namespace_path
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -137,6 +139,9 @@ class NamespaceExecutor:
         self.name = name
         self._inside = False
         self._netlink: Netlink | None = None
+        # Not for the many who only enter namespaces: with logging, which it brings, it takes 8 ms to load.
+        from concurrent.futures import ThreadPoolExecutor
+
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:

