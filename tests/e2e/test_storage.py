@@ -328,6 +328,10 @@ def test_a_shared_volume_is_seen_from_every_node(storage: Storage) -> None:
     assert "No space left" in storage.sh("two", "head -c 20000000 /dev/zero > /v/big")
     name = storage.get("pvc", "shared")["spec"]["volumeName"]
     assert storage.get("pv", name)["spec"]["nfs"]["server"] == "nfs.netsim.internal"
+    said = storage.out(
+        "get", "events", "-o", "jsonpath={.items[?(@.reason=='ProvisioningSucceeded')].source.component}"
+    )
+    assert said == "netsim.io/nfs"
     storage.delete("pod", "one", "two")
     storage.delete("pvc", "shared")
     storage.eventually(lambda: not storage.find("pv", name))
@@ -472,3 +476,61 @@ def test_a_retained_volume_is_there_for_another_claim(storage: Storage) -> None:
     storage.out("patch", "pv", kept, "--type=merge", "-p", '{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}')
     storage.eventually(lambda: not storage.find("pv", kept))
     storage.delete("storageclass", name)
+
+
+def test_a_changed_config_map_is_seen_and_parts_of_it_stay(storage: Storage) -> None:
+    storage.out("create", "configmap", "settings", "--from-literal=colour=red")
+    made = pod("reads", source={"configMap": {"name": "settings"}})
+    mounts = made["spec"]["containers"][0]["volumeMounts"]
+    mounts.append({"name": "v", "mountPath": "/part", "subPath": "colour"})
+    storage.apply(made)
+    storage.ready("reads")
+    look = "cat /v/colour; echo; cat /part; readlink /v/colour"
+    assert storage.sh("reads", look) == "red\nred..data/colour\n"
+    first = storage.sh("reads", "readlink /v/..data")
+    storage.out("patch", "configmap", "settings", "-p", '{"data":{"colour":"blue","new":"x"}}')
+    storage.eventually(lambda: storage.sh("reads", look) == "blue\nred..data/colour\n")
+    assert storage.sh("reads", "ls /v") == "colour\nnew\n"
+    assert storage.sh("reads", "readlink /v/..data") != first
+    storage.delete("pod", "reads")
+
+
+def test_a_drained_node_lets_go_of_its_volumes(storage: Storage) -> None:
+    one = {**STATEFUL, "spec": {**STATEFUL["spec"], "replicas": 1}}
+    storage.apply(one)
+    storage.out("rollout", "status", "statefulset/db", "--timeout=30s")
+    storage.sh("db-0", "echo kept > /v/own")
+    node = storage.get("pod", "db-0")["spec"]["nodeName"]
+    selector = "--pod-selector=statefulset.kubernetes.io/pod-name=db-0"
+    try:
+        storage.cluster.out("drain", node, "--ignore-daemonsets", selector, "--timeout=30s")
+        storage.eventually(lambda: storage.find("pod", "db-0"))
+        storage.ready("db-0")
+        assert storage.get("pod", "db-0")["spec"]["nodeName"] != node
+        assert storage.sh("db-0", "cat /v/own") == "kept\n"
+    finally:
+        storage.cluster.out("uncordon", node)
+    storage.delete("statefulset", "db")
+
+
+def test_a_stopped_node_keeps_its_volume_until_it_is_out_of_service(storage: Storage) -> None:
+    storage.apply(claim("data"), pod("first", "data", node="node-3"))
+    storage.ready("first")
+    storage.sh("first", "echo kept > /v/kept; sync /v/kept")
+    out_of_service = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"
+    storage.cluster.netsim("node", "stop", "node-3")
+    try:
+        storage.out("delete", "pod", "first", "--force", "--grace-period=0")
+        storage.apply(pod("second", "data", node="node-1"))
+        said = "Volume is already exclusively attached to one node and can't be attached to another"
+        storage.until_event("second", "Warning", "FailedAttachVolume", said)
+        storage.cluster.out("taint", "node", "node-3", out_of_service)
+        storage.ready("second")
+        assert storage.sh("second", "cat /v/kept") == "kept\n"
+    finally:
+        storage.cluster.netsim("node", "start", "node-3")
+        storage.cluster.out("taint", "node", "node-3", f"{out_of_service}-")
+        storage.cluster.out("wait", "--for=condition=Ready", "node/node-3", "--timeout=30s")
+    assert "volumesInUse" not in storage.get("node", "node-3")["status"]
+    storage.delete("pod", "second")
+    storage.delete("pvc", "data")
