@@ -6,25 +6,17 @@ first fault of a link and goes with the last.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
 
-from netsim import firewall
+from netsim import firewall, htb
 from netsim.errors import CommandFailed, NetsimError
 from netsim.probe import require_netem
 
 Memory = dict[str, Any]
-_UNLIMITED = 100_000_000_000
-_BURST_SECONDS = 0.002
-_SMALLEST_BURST = 16_000
-_QUEUE_SECONDS = 0.1
-_SMALLEST_QUEUE = 262_144
-_NETEM_PACKETS = 100_000
-_NUMBERS = 0xFFFE
 _ROOT = re.compile(r"^qdisc (\S+) ([0-9a-f]+): (?:dev \S+ )?root", re.MULTILINE)
 
 
@@ -64,14 +56,14 @@ class Shape:
         found = _ROOT.search(_tc("qdisc", "show", "dev", self.ifname))
         if found is not None and found[2] != "0" and (found[1], found[2]) != ("htb", "1"):
             raise NetsimError(f"link {self.ifname} has a queue of its own, {found[1]}, that a fault would displace")
-        if f"class htb 1:{number_of(fault):x} " in _tc("class", "show", "dev", self.ifname):
+        if f"class htb 1:{htb.number_of(fault):x} " in _tc("class", "show", "dev", self.ifname):
             return
         rooted = found is not None and found[1] == "htb"
         lines = [] if rooted else [f"qdisc add dev {self.ifname} root handle 1: htb default 0"]
-        _batch([*lines, *self._class(number_of(fault)), *self._filters(number_of(fault))])
+        _batch([*lines, *self._class(htb.number_of(fault)), *self._filters(htb.number_of(fault))])
 
     def undo(self, fault: str, memory: Memory) -> None:
-        number = number_of(fault)
+        number = htb.number_of(fault)
         try:
             classes = _tc("class", "show", "dev", self.ifname)
         except CommandFailed:
@@ -88,35 +80,21 @@ class Shape:
         _batch(lines)
 
     def _class(self, number: int) -> list[str]:
-        rate = self.rate or _UNLIMITED
-        burst = max(int(rate / 8 * _BURST_SECONDS), _SMALLEST_BURST)
-        limits = f"rate {rate}bit burst {burst} cburst {burst}"
+        queue = htb.queue(rate=self.rate, delay=self.delay, jitter=self.jitter, loss=self.loss)
         return [
-            f"class add dev {self.ifname} parent 1: classid 1:{number:x} htb {limits}",
-            f"qdisc add dev {self.ifname} parent 1:{number:x} {self._queue()}",
+            f"class add dev {self.ifname} parent 1: classid 1:{number:x} htb {htb.limits(self.rate)}",
+            f"qdisc add dev {self.ifname} parent 1:{number:x} {queue}",
         ]
 
     def _filters(self, number: int) -> list[str]:
         begin = f"filter add dev {self.ifname} parent 1: protocol ip pref {number} u32"
         return [f"{begin} {_terms(match)} flowid 1:{number:x}" for match in self.matches]
 
-    def _queue(self) -> str:
-        if not (self.delay or self.jitter or self.loss):
-            return f"bfifo limit {max(int(self.rate / 8 * _QUEUE_SECONDS), _SMALLEST_QUEUE)}"
-        jitter = f" {self.jitter}us" if self.jitter else ""
-        delay = f" delay {self.delay}us{jitter}" if self.delay or self.jitter else ""
-        return f"netem limit {_NETEM_PACKETS}{delay}" + (f" loss {self.loss:g}%" if self.loss else "")
-
 
 def require_shape(what: str, *, delay: int = 0, jitter: int = 0, loss: float = 0.0) -> None:
     """Raises `MissingRequirement`, which names the module, where such a fault is not to be had from this kernel."""
     if delay or jitter or loss:
         require_netem(what)
-
-
-def number_of(fault: str) -> int:
-    """The number of a fault's class and filters, the same on every link."""
-    return int.from_bytes(hashlib.sha256(fault.encode()).digest()[:4]) % _NUMBERS + 1
 
 
 def _terms(match: Match) -> str:

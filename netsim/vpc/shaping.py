@@ -8,24 +8,17 @@ name, and is changed in place: other classes, and what waits in them, do not not
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from netsim import firewall as netfilter
+from netsim import htb
 from netsim.probe import require_netem
 from netsim.vpc.plan import NodePlan, VpcPlan
 from netsim.vpc.policy import PathRule
 
 TABLE = "paths"
-_UNLIMITED = 100_000_000_000
-_BURST_SECONDS = 0.002
-_SMALLEST_BURST = 16_000
-_QUEUE_SECONDS = 0.1
-_SMALLEST_QUEUE = 262_144
-_NETEM_PACKETS = 100_000
-_CLASSES = 0xFFFE
 _LEAF = re.compile(r"^qdisc (\S+) [0-9a-f]+: parent 1:([0-9a-f]+) ", re.MULTILINE)
 _CLASS = re.compile(r"^class htb 1:([0-9a-f]+) root", re.MULTILINE)
 
@@ -46,9 +39,9 @@ def ways(rules: Sequence[PathRule]) -> list[Way]:
     made: list[Way] = []
     taken: set[int] = set()
     for (origin, target), rule in sorted(found.items(), key=lambda item: item[0]):
-        minor = int.from_bytes(hashlib.sha256(f"{origin}>{target}".encode()).digest()[:4]) % _CLASSES + 1
+        minor = htb.number_of(f"{origin}>{target}")
         while minor in taken:
-            minor = minor % _CLASSES + 1
+            minor = minor % htb.CLASSES + 1
         taken.add(minor)
         made.append(Way(origin, target, rule, minor))
     return made
@@ -117,25 +110,13 @@ def _apply_to_bridge(bridge: str, wanted: Mapping[str, PathRule]) -> None:
 
 def _class_lines(bridge: str, minor: str, rule: PathRule, *, before: str) -> list[str]:
     """`before` is the kind of the queue that the class has: one of another kind cannot be put in its place."""
-    rate = rule.rate or _UNLIMITED
-    burst = max(int(rate / 8 * _BURST_SECONDS), _SMALLEST_BURST)
-    queue = _netem(rule) if rule.impaired else _fifo(rule)
+    queue = htb.queue(rate=rule.rate, delay=rule.delay, jitter=rule.jitter, loss=rule.loss)
     other = before and before != queue.split()[0]
     return [
-        f"class replace dev {bridge} parent 1: classid 1:{minor} htb rate {rate}bit burst {burst} cburst {burst}",
+        f"class replace dev {bridge} parent 1: classid 1:{minor} htb {htb.limits(rule.rate)}",
         *([f"qdisc del dev {bridge} parent 1:{minor}"] if other else []),
         f"qdisc replace dev {bridge} parent 1:{minor} handle {minor}: {queue}",
     ]
-
-
-def _netem(rule: PathRule) -> str:
-    delay = f" delay {rule.delay}us" + (f" {rule.jitter}us" if rule.jitter else "") if rule.delay or rule.jitter else ""
-    loss = f" loss {rule.loss:g}%" if rule.loss else ""
-    return f"netem limit {_NETEM_PACKETS}{delay}{loss}"
-
-
-def _fifo(rule: PathRule) -> str:
-    return f"bfifo limit {max(int(rule.rate / 8 * _QUEUE_SECONDS), _SMALLEST_QUEUE)}"
 
 
 def _ranges(nodes: Iterable[NodePlan]) -> list[str]:
