@@ -22,6 +22,8 @@ Key = TypeVar("Key", bound=Hashable)
 
 FIRST_RETRY_SECONDS = 0.005
 LONGEST_RETRY_SECONDS = 60.0
+MOST_DOUBLINGS = 20
+"""More than enough; a key may fail for days, and there is a largest number."""
 
 
 class WorkQueue(Generic[Key]):
@@ -133,7 +135,7 @@ class Reconciler(Generic[Key]):
             return
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        delay = min(FIRST_RETRY_SECONDS * 2**failures, LONGEST_RETRY_SECONDS)
+        delay = min(FIRST_RETRY_SECONDS * 2 ** min(failures, MOST_DOUBLINGS), LONGEST_RETRY_SECONDS)
         level = logging.DEBUG if isinstance(error, Conflict) else logging.WARNING
         log.log(
             level, "reconcile failed", exc_info=error, extra={"reconciler": self.name, "key": str(key), "retry": delay}

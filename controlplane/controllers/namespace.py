@@ -24,6 +24,7 @@ from controlplane.controllers.meta import Clock, is_deleting
 FINALIZER = "kubernetes"
 FIRST_RETRY_SECONDS = 0.05
 LONGEST_RETRY_SECONDS = 1.0
+MOST_DOUBLINGS = 10
 
 _CONTENT_REMAINING = "NamespaceContentRemaining"
 _FINALIZERS_REMAINING = "NamespaceFinalizersRemaining"
@@ -59,7 +60,7 @@ class NamespaceController:
         if remaining:
             await self._report(namespace, remaining)
             tries = self._tries[key] = self._tries.get(key, 0) + 1
-            return float(min(FIRST_RETRY_SECONDS * 2 ** (tries - 1), LONGEST_RETRY_SECONDS))
+            return float(min(FIRST_RETRY_SECONDS * 2 ** min(tries - 1, MOST_DOUBLINGS), LONGEST_RETRY_SECONDS))
         self._tries.pop(key, None)
         await self._finalize(namespace)
         return None

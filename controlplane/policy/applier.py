@@ -170,10 +170,10 @@ class NodePolicies:
         try:
             if before is None:
                 found = await self._inside(kernel.adopt, wanted)
-                self._tell(None if found is not None else NodePolicy(), wanted)
+                await self._tell(None if found is not None else NodePolicy(), wanted)
             elif before != wanted:
                 await self._inside(kernel.change, before, wanted)
-                self._tell(before, wanted)
+                await self._tell(before, wanted)
         except RulesRejected as error:
             self._do_without(error)
             return
@@ -226,9 +226,10 @@ class NodePolicies:
             executor, self._executor = self._executor, None
             await asyncio.to_thread(executor.close)
 
-    def _tell(self, before: NodePolicy | None, wanted: NodePolicy) -> None:
+    async def _tell(self, before: NodePolicy | None, wanted: NodePolicy) -> None:
         old = before if before is not None else NodePolicy()
-        changes.record(
+        await self._inside(
+            changes.record,
             self.config.run_directory / CHANGES_FILE,
             {TABLE: old.chains} if before is not None else None,
             {TABLE: wanted.chains},

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controlplane.api import claims
-from controlplane.api.errors import ApiError, Conflict
+from controlplane.api.errors import ApiError
 from controlplane.api.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, STORAGE_CLASS
 from controlplane.api.types import Object
 from controlplane.api.volume_matching import best, is_free, names_claim, reaches, suits
@@ -147,8 +147,6 @@ class Claims:
                     await self._until_bound(one)
         except TimeoutError as error:
             raise BindingFailed("binding volumes: context deadline exceeded") from error
-        except Conflict as error:
-            raise BindingFailed(f"binding volumes: {error.message}") from error
         except ApiError as error:
             raise BindingFailed(f"binding volumes: {error.message}") from error
         finally:

@@ -17,6 +17,7 @@ from controlplane.scheduler.pod_info import PodInfo
 
 FIRST_BACKOFF_SECONDS = 0.25
 LONGEST_BACKOFF_SECONDS = 10.0
+MOST_DOUBLINGS = 16
 LONGEST_PARK_SECONDS = 60.0
 
 
@@ -78,7 +79,7 @@ class SchedulingQueue:
         loop = asyncio.get_running_loop()
         waiting.parked = True
         waiting.refused_by = frozenset(plugins)
-        backoff = min(FIRST_BACKOFF_SECONDS * 2 ** (waiting.attempts - 1), LONGEST_BACKOFF_SECONDS)
+        backoff = min(FIRST_BACKOFF_SECONDS * 2 ** min(waiting.attempts - 1, MOST_DOUBLINGS), LONGEST_BACKOFF_SECONDS)
         waiting.not_before = loop.time() + backoff
         loop.call_later(LONGEST_PARK_SECONDS, self._park_is_over, pod.uid, waiting.attempts)
 

@@ -10,6 +10,7 @@ import pytest
 
 from controlplane.api.errors import ApiError, Forbidden
 from controlplane.api.kinds import ENDPOINTS, NAMESPACE
+from controlplane.client import workqueue
 from controlplane.client.workqueue import Reconciler
 from controlplane.server.assembly import open_registry
 from controlplane.server.requests import DeleteOptions, WriteOptions
@@ -69,3 +70,26 @@ async def test_a_namespace_that_goes_is_no_failure(
 async def test_other_failures_are_logged_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     assert len(await attempts(Forbidden("no"), 3)) == 3
     assert "reconcile failed" in caplog.messages
+
+
+async def test_a_key_may_fail_for_days(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(workqueue, "LONGEST_RETRY_SECONDS", 0.0)
+    caplog.set_level(logging.ERROR)
+    made, enough = 0, asyncio.Event()
+
+    async def reconcile(_key: str) -> None:
+        nonlocal made
+        made += 1
+        if made == 1100:
+            enough.set()
+        await asyncio.sleep(0)
+        raise OSError
+
+    reconciler = Reconciler("test", reconcile)
+    reconciler.queue.add("a")
+    running = asyncio.ensure_future(reconciler.run())
+    waiting = asyncio.ensure_future(enough.wait())
+    done, _ = await asyncio.wait((running, waiting), timeout=10.0, return_when=asyncio.FIRST_COMPLETED)
+    assert done == {waiting}
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from controlplane.api.types import Object
+from controlplane.scheduler import queue as queue_module
 from controlplane.scheduler.cache import Cache
 from controlplane.scheduler.framework import ClusterEvent
 from controlplane.scheduler.plugins.node_resources_fit import NodeResourcesFit
@@ -127,3 +128,13 @@ async def test_a_changed_spec_is_worth_a_try() -> None:
     changed = {**one.pod, "spec": {**one.spec, "tolerations": [{"operator": "Exists"}]}}
     queue.set(type(one).of(changed))
     assert await next_of(queue) == "a"
+
+
+async def test_a_pod_may_wait_for_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_module, "LONGEST_BACKOFF_SECONDS", 0.0)
+    queue = SchedulingQueue()
+    waiting = pod("a")
+    queue.set(waiting)
+    for _ in range(1100):
+        assert (await queue.get()).uid == waiting.uid
+        queue.failed(waiting)
