@@ -22,7 +22,8 @@ def command(name: str | None, output: str) -> None:
     session = Session.resume(name)
     if output == "json":
         stages = [stage.name for stage in session.lab.stages]
-        click.echo(json.dumps({**asdict(session.progress), "stageNames": stages}, indent=2))
+        document = {name: value for name, value in asdict(session.progress).items() if name != "values"}
+        click.echo(json.dumps({**document, "stageNames": stages}, indent=2))
         return
     tell_lab(session)
     for stage, done in zip(session.lab.stages, session.progress.stages, strict=True):

@@ -30,7 +30,7 @@ class StageProgress:
 
 @dataclass(slots=True)
 class Progress:
-    """`folder` is the lab's; `stage` is an index, the number of stages when all are passed."""
+    """`folder` is the lab's; `values` are its names and addresses; `stage` is an index, past the last when all are passed."""
 
     cluster: str
     lab: str
@@ -39,6 +39,7 @@ class Progress:
     seed: int
     student: str
     started: float
+    values: dict[str, str]
     stages: list[StageProgress]
     stage: int = 0
 
@@ -55,10 +56,10 @@ class Progress:
         return self.stages[self.stage]
 
 
-def begin(cluster: str, lab: Lab, seed: int, student: str) -> Progress:
+def begin(cluster: str, lab: Lab, seed: int, student: str, values: dict[str, str]) -> Progress:
     """The first moment of a lab; not saved yet."""
     stages = [StageProgress() for _ in lab.stages]
-    return Progress(cluster, lab.name, str(lab.folder), lab.digest, seed, student, time.time(), stages)
+    return Progress(cluster, lab.name, str(lab.folder), lab.digest, seed, student, time.time(), values, stages)
 
 
 def read(cluster: str) -> Progress:

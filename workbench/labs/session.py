@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from controlplane.config.host import taken_by_clusters, taken_by_host
 from workbench.cli import exports
 from workbench.cli.files import Owner
 from workbench.labs import progress as progresses
@@ -33,7 +34,7 @@ class Session:
     def __init__(self, lab: Lab, progress: Progress) -> None:
         self.lab, self.progress = lab, progress
         self.cluster = Cluster(progress.cluster)
-        self.values = choose(lab.name, progress.seed, lab.variables) | {NAME_OF_CLUSTER: progress.cluster}
+        self.values = progress.values | {NAME_OF_CLUSTER: progress.cluster}
         self.namespace = self.text(lab.namespace)
         self.ground = Ground(self.cluster, self.namespace)
 
@@ -44,7 +45,9 @@ class Session:
         if Cluster(name).directories.state.is_dir():
             remedy = f"go on with it: netsim lab status; or end it: netsim lab finish; or: netsim down --name {name}"
             raise LabError(f"cluster {name} is there already", remedy)
-        session = cls(lab, progresses.begin(name, lab, seed, student))
+        taken = [claim.network for claim in (*taken_by_clusters(name), *taken_by_host())]
+        values = choose(lab.name, seed, lab.variables, taken)
+        session = cls(lab, progresses.begin(name, lab, seed, student, values))
         session._set_up()
         return session
 

@@ -11,7 +11,7 @@ from ipaddress import IPv4Network
 from random import Random
 from typing import Any
 
-from workbench.labs.errors import BrokenLab
+from workbench.labs.errors import BrokenLab, LabError
 
 _HOLE = re.compile(r"\$\{([a-z][a-z0-9_.-]*)\}")
 SEEDS = 2**31
@@ -20,15 +20,23 @@ Look = Callable[[str], str]
 """From the name of a value to the value; KeyError if there is none."""
 
 
-def choose(lab: str, seed: int, variables: Mapping[str, Any]) -> dict[str, str]:
-    """The value of each variable. One that picks among mappings is several: `where.node`, `where.table`."""
+def choose(lab: str, seed: int, variables: Mapping[str, Any], taken: Sequence[IPv4Network] = ()) -> dict[str, str]:
+    """The value of each variable. One that picks among mappings is several: `where.node`, `where.table`.
+
+    Networks overlap neither each other nor what is `taken`; so where something is, the seed alone does not decide.
+    """
     chosen: dict[str, Any] = {}
+    networks = list(taken)
     for name, spec in variables.items():
         random = Random(f"{lab}/{seed}/{name}")
-        others = [chosen[other] for other in _several(spec.get("not", ()))] if isinstance(spec, dict) else []
         try:
-            chosen[name] = _drawn(random, spec, others)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+            if "network" in spec:
+                drawn = _free(random, IPv4Network(spec["network"]), spec["prefix"], networks)
+                networks.append(drawn)
+                chosen[name] = drawn
+            else:
+                chosen[name] = _drawn(random, spec, [chosen[other] for other in _several(spec.get("not", ()))])
+        except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
             raise BrokenLab(f"lab {lab}: variable {name}: {spec!r} cannot be drawn from: {error}") from error
     return dict(_flat(chosen))
 
@@ -58,18 +66,19 @@ def fill(document: Any, look: Look) -> Any:
 def _drawn(random: Random, spec: Any, others: Sequence[Any]) -> Any:
     if "pick" in spec:
         return random.choice([each for each in spec["pick"] if each not in others])
-    if "number" in spec:
-        low, high = spec["number"]
-        return random.choice([number for number in range(low, high + 1) if str(number) not in map(str, others)])
-    whole, prefix = IPv4Network(spec["network"]), spec["prefix"]
+    low, high = spec["number"]
+    return random.choice([number for number in range(low, high + 1) if str(number) not in map(str, others)])
+
+
+def _free(random: Random, whole: IPv4Network, prefix: int, taken: Sequence[IPv4Network]) -> IPv4Network:
     size = 1 << (32 - prefix)
-    taken = set(map(str, others))
-    while (
-        str(drawn := IPv4Network((int(whole[0]) + size * random.randrange(1 << (prefix - whole.prefixlen)), prefix)))
-        in taken
-    ):
-        pass
-    return str(drawn)
+    for number in random.sample(range(1 << (prefix - whole.prefixlen)), k=1 << (prefix - whole.prefixlen)):
+        drawn = IPv4Network((int(whole[0]) + size * number, prefix))
+        if not any(drawn.overlaps(other) for other in taken):
+            return drawn
+    raise LabError(
+        f"no /{prefix} of {whole} is free on this host", "remove another cluster: netsim status, netsim down"
+    )
 
 
 def _several(said: Any) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import xml.etree.ElementTree as ElementTree
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,16 @@ def test_a_variable_can_be_another_than_one_before_it() -> None:
         chosen = choose("lab", seed, {"d": {"number": [1, 3]}, **spec})
         assert chosen["a"] != chosen["b"]
         assert chosen["c"] != chosen["d"]
+
+
+def test_networks_are_free_and_apart() -> None:
+    spec = {name: {"network": "10.0.0.0/8", "prefix": 10} for name in ("a", "b", "c")}
+    taken = [IPv4Network("10.64.0.0/16")]
+    for seed in range(10):
+        drawn = sorted(choose("lab", seed, spec, taken).values())
+        assert drawn == ["10.0.0.0/10", "10.128.0.0/10", "10.192.0.0/10"]
+    with pytest.raises(LabError, match=r"no /10 of 10\.0\.0\.0/8 is free"):
+        choose("lab", 1, {**spec, "d": {"network": "10.0.0.0/8", "prefix": 10}}, taken)
 
 
 def test_a_pick_among_mappings_is_several_values() -> None:
@@ -168,7 +179,7 @@ def test_a_solution_is_shown_as_commands(tmp_path: Path) -> None:
 
 
 def progress(student: str = "", seed: int = 3) -> Progress:
-    made = begin("lab-x", find("pod-address"), seed_of(student) if student else seed, student)
+    made = begin("lab-x", find("pod-address"), seed_of(student) if student else seed, student, {})
     made.stages[0].begun, made.stages[0].passed, made.stages[0].hints = 100.0, 160.0, 2
     made.stages[1].checks = {"there": True, "seen": False}
     return made
