@@ -110,9 +110,7 @@ class Provisioner:
             if disk is not None:
                 await self._work(lambda: self._disks.grow(disk, size))
             elif "nfs" in spec:
-                found = self._exports.find(spec["nfs"].get("server", ""), spec["nfs"].get("path", ""))
-                if found is not None:
-                    await self._work(lambda: self._exports.disks.grow(found[0].disk, size))
+                await self._work(lambda: self._grow_export(spec["nfs"], size))
         except NetsimError as error:
             raise ProvisionFailure(str(error)) from error
         return render(size * NANO, "binary")
@@ -136,6 +134,11 @@ class Provisioner:
             await self._client.delete(PERSISTENT_VOLUME, name, uid=volume["metadata"]["uid"])
         except NotFound:
             return
+
+    def _grow_export(self, source: Mapping[str, Any], size: int) -> None:
+        found = self._exports.find(source.get("server", ""), source.get("path", ""))
+        if found is not None:
+            self._exports.disks.grow(found[0].disk, size)
 
     def _delete_export(self, source: Mapping[str, Any]) -> None:
         found = self._exports.find(source["server"], source["path"])

@@ -147,7 +147,7 @@ class NodeAgent(Streams):
                 group.create_task(
                     log_rotation.run(self._running_containers, self._parts.spawner), name=f"logs-{self._config.name}"
                 )
-                static = StaticPods(self._parts.client, self._config, self._pods, BY_NODE)
+                static = StaticPods(self._parts.client, self._config, self._parts.spawner, self._pods, BY_NODE)
                 group.create_task(static.run(), name=f"static-pods-{self._config.name}")
                 group.create_task(self._parts.recorder.run(), name=f"events-{self._config.name}")
                 group.create_task(self._parts.registration.run(), name=f"lease-{self._config.name}")

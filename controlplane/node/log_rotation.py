@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import logging
 import os
 import shutil
 import time
@@ -17,6 +18,8 @@ from pathlib import Path
 
 from controlplane.node.runtime.container import LOG_BYTES, Container
 from controlplane.node.runtime.spawner import Spawner
+
+log = logging.getLogger(__name__)
 
 MONITOR_SECONDS = 10.0
 MOST_FILES = 5
@@ -29,8 +32,13 @@ async def run(containers: Callable[[], Iterable[Container]], spawner: Spawner) -
     while True:
         await asyncio.sleep(MONITOR_SECONDS)
         for container in list(containers()):
-            if container.running:
+            if not container.running:
+                continue
+            try:
                 await spawner.files(rotate, container)
+            except OSError as error:
+                # A full disk, for one: the containers go on, and so do the other logs.
+                log.warning("log not rotated", extra={"path": container.record.log_path, "error": str(error)})
 
 
 def rotate(container: Container) -> bool:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from controlplane.api.errors import ApiError
 from controlplane.api.kinds import SECRET
 from controlplane.api.types import Object
 from controlplane.node.errors import ImageFailure, StoreFailure
@@ -93,6 +94,8 @@ class ImagePulls:
                 raise StoreFailure("the image was removed again at once")
         except StoreFailure as failure:
             self._failed(state, container, wait, failure)
+        except (ApiError, OSError) as error:
+            self._failed(state, container, wait, StoreFailure(str(error)))
         else:
             self._event(state, container, "Pulled", _told(wait.reference, pulled))
             container.retry_at = 0.0

@@ -23,6 +23,7 @@ from controlplane.api.types import Object
 from controlplane.client.informer import Informer
 from controlplane.client.interface import Client
 from controlplane.node.config import NodeConfig
+from controlplane.node.runtime.spawner import Spawner
 
 log = logging.getLogger(__name__)
 
@@ -37,39 +38,43 @@ Manifests = dict[tuple[str, str], Object]
 class StaticPods:
     """Keeps the mirror pods of one node as its manifests are; `index` names the informer's index by node."""
 
-    def __init__(self, client: Client, config: NodeConfig, pods: Informer, index: str) -> None:
+    def __init__(self, client: Client, config: NodeConfig, spawner: Spawner, pods: Informer, index: str) -> None:
         self._client = client
         self._config = config
+        self._spawner = spawner
         self._pods = pods
         self._index = index
         self._directory = config.own / "manifests"
         self._stamps: dict[str, tuple[int, int]] = {}
         self._wanted: Manifests = {}
+        self._refused: dict[tuple[str, str], str] = {}
 
     async def run(self) -> None:
         """Works until cancelled."""
         self._directory.mkdir(parents=True, exist_ok=True)
         while True:
-            self._look()
             try:
+                await self._spawner.files(self._look)
                 await self._ensure()
             except (ApiError, OSError) as error:
                 log.warning("static pods", extra={"node": self._config.name, "error": str(error)})
             await asyncio.sleep(CHECK_SECONDS)
 
     def _look(self) -> None:
-        stamps = {
-            path.name: (path.stat().st_mtime_ns, path.stat().st_size)
-            for path in sorted(self._directory.iterdir())
-            if path.suffix in SUFFIXES and not path.name.startswith(".")
-        }
+        stamps = {}
+        for path in sorted(self._directory.iterdir()):
+            if path.suffix in SUFFIXES and not path.name.startswith("."):
+                found = path.stat()
+                stamps[path.name] = found.st_mtime_ns, found.st_size
         if stamps == self._stamps:
             return
-        self._stamps, self._wanted = stamps, {}
+        wanted: Manifests = {}
         for name in stamps:
             for manifest in _read(self._directory / name):
                 pod = mirror(manifest, self._config.name)
-                self._wanted[pod["metadata"]["namespace"], pod["metadata"]["name"]] = pod
+                wanted[pod["metadata"]["namespace"], pod["metadata"]["name"]] = pod
+        self._stamps, self._wanted = stamps, wanted
+        self._refused.clear()
 
     async def _ensure(self) -> None:
         found: Manifests = {}
@@ -83,7 +88,16 @@ class StaticPods:
                 await self._delete(pod)
         for place, pod in self._wanted.items():
             if place not in found:
-                await self._create(pod)
+                try:
+                    await self._create(pod)
+                except ApiError as error:
+                    self._refuse(place, error.message)
+
+    def _refuse(self, place: tuple[str, str], why: str) -> None:
+        """Says once why there is no mirror; it is tried again, and the others are tried all the same."""
+        if self._refused.get(place) != why:
+            self._refused[place] = why
+            log.warning("a static pod is refused", extra={"pod": "/".join(place), "error": why})
 
     async def _create(self, pod: Object) -> None:
         node = await self._client.get(NODE, self._config.name)
@@ -145,7 +159,24 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         log.warning("a static pod's manifest cannot be read", extra={"path": str(path), "error": str(error)})
         return
-    if isinstance(manifest, dict) and manifest.get("kind") == "Pod":
+    if _is_pod(manifest):
         yield manifest
     else:
         log.warning("a manifest of static pods is no Pod", extra={"path": str(path)})
+
+
+def _is_pod(manifest: Any) -> bool:
+    """Whether it is near enough to a Pod for a mirror to be made of it; the API judges the rest."""
+    if not isinstance(manifest, dict) or manifest.get("kind") != "Pod":
+        return False
+    metadata, spec = manifest.get("metadata") or {}, manifest.get("spec") or {}
+    if not isinstance(metadata, dict) or not isinstance(spec, dict):
+        return False
+    maps = (metadata.get(field) or {} for field in ("labels", "annotations"))
+    if not all(isinstance(one, dict) for one in maps) or not isinstance(spec.get("tolerations") or [], list):
+        return False
+    try:
+        orjson.dumps(manifest)
+    except orjson.JSONEncodeError:
+        return False
+    return True

@@ -6,6 +6,7 @@ of it: pods write to exports.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ from netsim.exports import Exports
 from netsim.mountspace import is_mount_point
 from netsim.namespace import entered
 
+_SERVER = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9.:\[\]_-]*")
+"""It goes into a path and to a program: no separator in it, and no dash at its beginning."""
 _PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
 
 
@@ -64,6 +67,8 @@ async def _mount_real(server: str, path: str, context: VolumeContext, options: S
         remedy = f"netsim storage export add {server}:{path}"
         said = f"no such export in this cluster, and this host has no NFS client; to make one: {remedy}"
         raise VolumeFailure(_refused(server, path, said))
+    if not _SERVER.fullmatch(server):
+        raise VolumeFailure(_refused(server, path, "no name or address of a server"))
     target = context.memory / "nfs" / f"{server}-{path.strip('/').replace('/', '-')}"
     network = context.storage.network
 

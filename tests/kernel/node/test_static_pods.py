@@ -47,3 +47,17 @@ async def test_a_manifest_in_the_directory_is_a_pod(node: Node, monkeypatch: pyt
     await node.until_ready("web-node-1")
     manifest.unlink()
     await node.until(lambda: not node.pod("web-node-1"), "the end")
+
+
+async def test_a_manifest_that_is_wrong_does_not_keep_others_from_running(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(static_pods, "CHECK_SECONDS", 0.05)
+    directory = node.config.state_directory / "nodes/node-1/manifests"
+    await node.until(directory.is_dir, "the directory")
+    (directory / "a-list.yaml").write_text("kind: Pod\nmetadata: [1]\n")
+    (directory / "a-number.yaml").write_text("kind: Pod\nmetadata: {name: big}\nspec: {x: 99999999999999999999999}\n")
+    (directory / "a-refused.yaml").write_text("kind: Pod\nmetadata: {name: bare}\nspec: {containers: []}\n")
+    (directory / "b.yaml").write_text(yaml.safe_dump(MANIFEST))
+    await node.until_ready("web-node-1")
+    assert not node.pod("bare-node-1")
