@@ -30,7 +30,7 @@ class StageProgress:
 
 @dataclass(slots=True)
 class Progress:
-    """`folder` is the lab's; `values` are its names and addresses; `stage` is an index, past the last when all are passed."""
+    """`folder` is the lab's; `values` are its names and addresses; `stage` is an index, past the last in the end."""
 
     cluster: str
     lab: str

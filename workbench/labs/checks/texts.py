@@ -28,4 +28,4 @@ def require_text(
             raise Unmet(f"{what}: there still is {part!r}")
     for pattern in matches:
         if not re.search(pattern, text, re.MULTILINE):
-            raise Unmet(f"{what}: nothing there is as it has to be")
+            raise Unmet(f"{what}: no line is as it has to be")
