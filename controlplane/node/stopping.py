@@ -16,6 +16,10 @@ from controlplane.node.state import ContainerState, PodState
 
 log = logging.getLogger(__name__)
 
+DEFAULT_GRACE = 30
+LEAST_SECONDS = 2.0
+"""Between the stop signal and SIGKILL, however long the preStop hook took, as upstream."""
+
 
 class Stopper:
     """Ends containers of one node's pods."""
@@ -26,10 +30,12 @@ class Stopper:
         self._hooks = hooks
 
     async def stop_pod(self, state: PodState) -> None:
-        """Ends everything that runs in a pod until `state.deadline`: first all but the sidecars, then those."""
-        for group in ("init", "main", "ephemeral"), ("sidecar",):
-            doomed = [c for c in state.alive if c.role in group]
-            await asyncio.gather(*(self.stop(state, c, state.deadline - time.time()) for c in doomed))
+        """Ends everything that runs in a pod until `state.deadline`: first all but the sidecars, then those, the one
+        that was started last before the others."""
+        doomed = [container for container in state.alive if container.role != "sidecar"]
+        await asyncio.gather(*(self.stop(state, container, state.deadline - time.time()) for container in doomed))
+        for container in reversed([container for container in state.alive if container.role == "sidecar"]):
+            await self.stop(state, container, state.deadline - time.time())
 
     async def stop(self, state: PodState, container: ContainerState, grace: float, message: str = "") -> None:
         """Ends one container within `grace` seconds; returns when it has ended."""
@@ -43,6 +49,7 @@ class Stopper:
         hook = (container.spec.get("lifecycle") or {}).get("preStop")
         if hook and grace > 0 and current.running:
             await self._pre_stop(state, container, hook, end)
+            end = max(end, time.monotonic() + LEAST_SECONDS)
         number = current.record.stop_signal if current.started is not None else signal.SIGKILL
         self._parts.runtime.kill(current, number)
         if not await _ended(current, end - time.monotonic()):
@@ -58,6 +65,12 @@ class Stopper:
             log.info("preStop hook outlasted the grace period", extra={"pod": state.name, "container": container.name})
         except HOOK_FAILURES:
             self._launcher.event(state, container, "FailedPreStopHook", "PreStopHook failed", warn=True)
+
+
+def grace_of(state: PodState) -> float:
+    """The seconds that the manifest gives the pod's containers to end."""
+    grace = state.pod["spec"].get("terminationGracePeriodSeconds")
+    return float(DEFAULT_GRACE if grace is None else grace)
 
 
 async def _ended(container: Container, seconds: float) -> bool:

@@ -17,28 +17,21 @@ from cni.errors import CniError
 from controlplane.api.errors import Conflict, NotFound
 from controlplane.api.kinds import POD
 from controlplane.api.types import Object
-from controlplane.node import logs, mounting, pause, podfiles, pulls, resize, security, standins
+from controlplane.node import logs, mounting, pause, podfiles, pulls, standins
 from controlplane.node import status as pod_status
+from controlplane.node.containers import RETRY_SECONDS, ContainerKeeper
 from controlplane.node.errors import ConfigFailure, NodeError, RuntimeFailure
-from controlplane.node.hooks import HOOK_FAILURES, Hooks
+from controlplane.node.hooks import Hooks
 from controlplane.node.launch import Launcher
 from controlplane.node.limits import Limits
 from controlplane.node.parts import NodeParts
-from controlplane.node.plan import addresses_of, spec_hash
-from controlplane.node.probes import ProbeKind, ProbeSet
-from controlplane.node.pulls import FIRST_DELAY, LONGEST_DELAY
-from controlplane.node.runtime import live_limits
+from controlplane.node.plan import addresses_of
 from controlplane.node.runtime.container import Container
-from controlplane.node.runtime.execution import output_of
-from controlplane.node.state import ContainerState, PodState
-from controlplane.node.stopping import Stopper
+from controlplane.node.state import PodState
+from controlplane.node.stopping import Stopper, grace_of
 from controlplane.node.volumes.context import VolumeContext
 from netsim.errors import NetsimError
 
-RETRY_SECONDS = 2.0
-RESET_SECONDS = 2 * LONGEST_DELAY
-"""A container that ran this long starts its back-off anew."""
-DEFAULT_GRACE = 30
 MESSAGE_BYTES, MESSAGE_LINES = 4096, 80
 LOG_MESSAGE_BYTES = 2048
 
@@ -50,8 +43,9 @@ class PodWorker:
         self._parts = parts
         self._wake = wake
         self._launcher = Launcher(parts, wake)
-        self._hooks = Hooks(parts)
-        self._stopper = Stopper(parts, self._launcher, self._hooks)
+        hooks = Hooks(parts)
+        self._stopper = Stopper(parts, self._launcher, hooks)
+        self._keeper = ContainerKeeper(parts, wake, self._launcher, hooks, self._stopper)
         self._limits = Limits(parts)
 
     async def step(self, state: PodState) -> float | None:
@@ -73,7 +67,7 @@ class PodWorker:
             await self._fail(state)
             return None
         due = _soonest([await self._advance(state), check])
-        self._watch_probes(state)
+        self._keeper.watch_probes(state)
         await self.write_status(state)
         await self._update_standins(state)
         return due
@@ -150,17 +144,17 @@ class PodWorker:
             return RETRY_SECONDS
         if not mounted:
             return RETRY_SECONDS
-        dues = [await self._ensure_ephemeral(state, container) for container in state.of_role("ephemeral")]
+        dues = [await self._keeper.ensure_ephemeral(state, container) for container in state.of_role("ephemeral")]
         policy = state.pod["spec"].get("restartPolicy", "Always")
         for container in state.of_role("init", "sidecar"):
             if container.role == "init" and (container.succeeded or any(c.current for c in state.of_role("main"))):
                 continue
-            dues.append(await self._ensure_container(state, container, policy))
+            dues.append(await self._keeper.ensure(state, container, policy))
             done = container.succeeded if container.role == "init" else container.running and container.started
             if not done:
                 return _soonest(dues)
         for container in state.of_role("main"):
-            dues.append(await self._ensure_container(state, container, policy))
+            dues.append(await self._keeper.ensure(state, container, policy))
             if container.post_start is not None:
                 # The next ones wait for it, as manifests rely on.
                 break
@@ -196,151 +190,6 @@ class PodWorker:
             labels=parts.storage.node_labels(),
         )
 
-    async def _ensure_container(self, state: PodState, container: ContainerState, policy: str) -> float | None:
-        current, now = container.current, time.time()
-        if current is not None and current.exit is None:
-            if current.record.spec_hash != spec_hash(container.spec) and container.stopping is None:
-                message = f"Container {container.name} definition changed, will be restarted"
-                self._stop_soon(state, container, self._grace(state), message)
-            return await self._resize(state, container, current)
-        if current is not None:
-            if not pod_status.may_restart(container, policy):
-                return None
-            if container.waiting is None and container.image is None:
-                self._back_off(state, container)
-        if now < container.retry_at:
-            return container.retry_at - now
-        if await self._launcher.launch(state, container):
-            await self._started(state, container)
-            return None
-        return _until_retry(container)
-
-    async def _resize(self, state: PodState, container: ContainerState, current: Container) -> float | None:
-        wanted = container.spec.get("resources") or {}
-        if container.resources == wanted or container.stopping is not None or not current.running:
-            return None
-        before = container.resources
-        if before is not None and resize.needs_restart(container.spec, before):
-            message = f"Container {container.name} resize requires restart"
-            self._stop_soon(state, container, self._grace(state), message)
-            return None
-        try:
-            limits = security.resources(container.spec)
-            await self._parts.spawner.files(live_limits.apply, current.record.cgroup, limits)
-        except NodeError as failure:
-            self._launcher.event(state, container, "ResizeError", str(failure), warn=True)
-            return RETRY_SECONDS
-        container.resources = wanted
-        if before is not None:
-            self._launcher.event(state, container, "ResizeCompleted", f"Container {container.name} resized")
-        return None
-
-    async def _ensure_ephemeral(self, state: PodState, container: ContainerState) -> float | None:
-        await self._launcher.launch_once(state, container)
-        return _until_retry(container) if container.waiting else None
-
-    def _back_off(self, state: PodState, container: ContainerState) -> None:
-        """Sets when an ended container may begin again: the first time at once, then 10 s, 20 s, up to 5 min."""
-        current = container.current
-        assert current is not None
-        assert current.exit is not None
-        ran = current.exit.finished - (current.started or current.exit.finished)
-        if ran > RESET_SECONDS:
-            container.delay = 0.0
-        elif container.delay == 0.0 and current.record.attempt > 0:
-            # An earlier daemon counted; the attempts tell how far it was.
-            container.delay = min(FIRST_DELAY * 2 ** min(current.record.attempt - 1, 5), LONGEST_DELAY)
-        container.retry_at = current.exit.finished + container.delay
-        if container.retry_at > time.time():
-            where = f"{state.name}_{state.namespace}({state.uid})"
-            container.waiting = (
-                "CrashLoopBackOff",
-                f"back-off {_duration(container.delay)} restarting failed container={container.name} pod={where}",
-            )
-            message = f"Back-off restarting failed container {container.name} in pod {where}"
-            self._launcher.event(state, container, "BackOff", message, warn=True)
-        container.delay = min(max(container.delay * 2, FIRST_DELAY), LONGEST_DELAY)
-
-    async def _started(self, state: PodState, container: ContainerState) -> None:
-        if not container.running:
-            self._wake(state.uid)
-            return
-        hook = (container.spec.get("lifecycle") or {}).get("postStart")
-        if hook:
-            # A task: it may take an hour, and a worker is for all pods of the node.
-            task = self._post_start(state, container, hook)
-            container.post_start = asyncio.get_running_loop().create_task(task, name=f"post-start-{container.name}")
-            return
-        _begins(container)
-
-    async def _post_start(self, state: PodState, container: ContainerState, hook: Object) -> None:
-        try:
-            await self._hooks.run(state, container, hook)
-        except HOOK_FAILURES:
-            self._launcher.event(state, container, "FailedPostStartHook", "PostStartHook failed", warn=True)
-            if container.stopping is None:
-                self._stop_soon(state, container, self._grace(state), "FailedPostStartHook")
-        else:
-            _begins(container)
-        finally:
-            container.post_start = None
-            self._wake(state.uid)
-
-    # Probes.
-
-    def _watch_probes(self, state: PodState) -> None:
-        for container in state.containers.values():
-            if container.role == "init" or not container.running or container.probes is not None:
-                continue
-            if container.post_start is not None:
-                continue
-            probes = self._probe_set(state, container)
-            if probes.kinds:
-                container.probes = probes
-                probes.start()
-
-    def _probe_set(self, state: PodState, container: ContainerState) -> ProbeSet:
-        current = container.current
-        assert current is not None
-        assert state.sandbox is not None
-
-        async def execute(command: list[str], seconds: float) -> tuple[int, str]:
-            try:
-                return await output_of(self._parts.runtime, current, command, seconds)
-            except NodeError as error:
-                return 1, str(error)
-
-        def verdict(kind: ProbeKind, healthy: bool, message: str) -> None:
-            if kind == "Readiness":
-                container.ready = healthy
-            elif kind == "Startup" and healthy:
-                container.started = True
-            elif not healthy and container.stopping is None:
-                self._restart(state, container, kind)
-            self._wake(state.uid)
-
-        def unhealthy(kind: ProbeKind, message: str) -> None:
-            self._launcher.event(state, container, "Unhealthy", f"{kind} probe failed: {message}", warn=True)
-
-        address = state.sandbox.addresses[0]
-        return ProbeSet(container.spec, address, self._parts.executor, execute, verdict, unhealthy)
-
-    def _restart(self, state: PodState, container: ContainerState, kind: ProbeKind) -> None:
-        probe = container.spec["livenessProbe" if kind == "Liveness" else "startupProbe"]
-        grace = probe.get("terminationGracePeriodSeconds")
-        message = f"Container {container.name} failed {kind.lower()} probe, will be restarted"
-
-        self._stop_soon(state, container, grace if grace is not None else self._grace(state), message)
-
-    def _stop_soon(self, state: PodState, container: ContainerState, grace: float, message: str) -> None:
-        async def stop() -> None:
-            try:
-                await self._stopper.stop(state, container, grace, message)
-            finally:
-                container.stopping = None
-
-        container.stopping = asyncio.get_running_loop().create_task(stop(), name=f"stop-{container.name}")
-
     # Towards the end.
 
     async def _end(self, state: PodState) -> None:
@@ -370,7 +219,7 @@ class PodWorker:
     async def _fail(self, state: PodState) -> None:
         """Ends what runs in a pod that goes no further; it stays in the API."""
         if state.alive and (state.stopping is None or state.stopping.done()):
-            state.deadline = time.time() + self._grace(state)
+            state.deadline = time.time() + grace_of(state)
             state.stopping = asyncio.get_running_loop().create_task(self._stop(state), name=f"stop-{state.name}")
         await self.write_status(state)
 
@@ -420,35 +269,12 @@ class PodWorker:
 
     def _deletion_grace(self, state: PodState) -> float:
         grace = state.pod["metadata"].get("deletionGracePeriodSeconds")
-        return self._grace(state) if grace is None else float(grace)
-
-    def _grace(self, state: PodState) -> float:
-        grace = state.pod["spec"].get("terminationGracePeriodSeconds")
-        return float(DEFAULT_GRACE if grace is None else grace)
-
-
-def _begins(container: ContainerState) -> None:
-    """It has started; with probes those say the rest."""
-    container.ready = container.running and not container.spec.get("readinessProbe")
-    container.started = container.running and not container.spec.get("startupProbe")
-
-
-def _until_retry(container: ContainerState) -> float | None:
-    """Seconds until a container that waits is tried again; None for one whose image is on the way."""
-    if container.image is not None and container.image.task is not None:
-        return None
-    return max(container.retry_at - time.time(), 0.0)
+        return grace_of(state) if grace is None else float(grace)
 
 
 def _soonest(dues: list[float | None]) -> float | None:
     known = [due for due in dues if due is not None]
     return min(known) if known else None
-
-
-def _duration(seconds: float) -> str:
-    """As Go prints a duration: 10s, 1m20s, 5m0s."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
 
 
 def termination_message(container: Container, spec: Object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any
 
 from tests.kernel.node.conftest import Node
@@ -46,6 +47,29 @@ async def test_a_failed_post_start_ends_the_container(node: Node) -> None:
     await node.create("failing", shell("sleep inf", lifecycle={"postStart": {"exec": {"command": ["false"]}}}), **BRIEF)
     await node.until(lambda: node.container("failing").get("restartCount", 0) > 0, "restarted")
     await node.until_event("failing", "FailedPostStartHook", "PostStartHook failed")
+
+
+async def test_sidecars_end_last_and_in_the_reverse_of_their_order(node: Node, tmp_path: Path) -> None:
+    def told(name: str, **more: Any) -> dict[str, Any]:
+        script = f"trap 'sleep 0.2; echo {name} >> /v/ends; exit' TERM; while :; do sleep 0.05; done"
+        return shell(script, volumeMounts=[{"name": "v", "mountPath": "/v"}], **more) | {"name": name}
+
+    sidecars = [told(name, restartPolicy="Always") for name in ("first", "second")]
+    volume = {"name": "v", "hostPath": {"path": str(tmp_path)}}
+    await node.create("ordered", told("main"), initContainers=sidecars, volumes=[volume])
+    await node.until_ready("ordered")
+    await node.delete("ordered")
+    assert (tmp_path / "ends").read_text().split() == ["main", "second", "first"]
+
+
+async def test_a_program_hears_of_its_end_however_long_its_hook_takes(node: Node, tmp_path: Path) -> None:
+    mount = {"name": "v", "mountPath": "/v"}
+    script = "trap 'echo told > /v/end; exit' TERM; while :; do sleep 0.05; done"
+    slow = shell(script, volumeMounts=[mount], lifecycle={"preStop": {"sleep": {"seconds": 1}}})
+    await node.create("slow", slow, volumes=[{"name": "v", "hostPath": {"path": str(tmp_path)}}], **BRIEF)
+    await node.until_ready("slow")
+    await node.delete("slow")
+    assert (tmp_path / "end").read_text() == "told\n"
 
 
 def _runs(node: Node, pod: str) -> bool:
