@@ -58,6 +58,11 @@ kind: Service
 metadata: {name: empty}
 spec: {selector: {app: none}, ports: [{port: 80}]}
 ---
+apiVersion: v1
+kind: Service
+metadata: {name: public}
+spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 8080, targetPort: 80}]}
+---
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: closed}
@@ -138,6 +143,7 @@ def _delivered(told: Any) -> Any:
         (["node/node-1", "pod/web:80"], "pod/web"),
         (["pod/client", "node/node-2:30080"], "pod/web"),
         (["outside", "node/node-1:30080"], "pod/web"),
+        (["outside", "service/public"], "pod/web"),
         (["pod/client", "kube-system/service/kube-dns:53", "--protocol", "tcp"], "router"),
     ],
 )
@@ -266,3 +272,12 @@ def test_what_is_wrong_is_said(traced: Cluster, arguments: list[str], said: str)
     refused = traced.netsim("trace", *arguments, check=False)
     assert refused.returncode == 1
     assert said in refused.stderr
+
+
+def test_a_node_that_has_had_no_pod_has_no_bridge_to_watch(traced: Cluster, story: Callable[..., Any]) -> None:
+    traced.netsim("node", "add", "empty")
+    try:
+        told = story("pod/client", "pod/web:80")
+    finally:
+        traced.netsim("node", "remove", "empty")
+    assert told["result"] == "delivered", told["reason"]
