@@ -124,7 +124,8 @@ class Kind:
     objects are not kept as they are shown: defaults and checks of such a kind are made on the shown
     form, then those of `storage` on the kept one. `schema` is set for kinds made at run time.
     `deprecation` is said to whoever uses the kind, reading or writing. `put_creates` is whether an
-    update of an object that there is not makes it.
+    update of an object that there is not makes it, `needs_version` whether one must name the
+    resourceVersion that it was made from.
     """
 
     group: str
@@ -145,6 +146,7 @@ class Kind:
     scale: ScalePaths = DEFAULT_SCALE
     deprecation: str = ""
     put_creates: bool = False
+    needs_version: bool = False
 
     @property
     def storage(self) -> Kind:

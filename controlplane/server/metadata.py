@@ -6,7 +6,7 @@ What the system fills in and what an update may not change is in `controlplane.a
 from __future__ import annotations
 
 from controlplane.api import meta
-from controlplane.api.errors import BadRequest, Conflict
+from controlplane.api.errors import BadRequest, Conflict, FieldError, Invalid
 from controlplane.api.types import Kind, Object
 from controlplane.server import wording
 
@@ -46,13 +46,21 @@ def match(kind: Kind, obj: Object, name: str, namespace: str) -> None:
 
 
 def check_current(kind: Kind, new: Object, old: Object) -> None:
-    """Conflict when `new` was made from another object, or from another version of it, than `old`."""
+    """Conflict when `new` was made from another object, or from another version of it, than `old`.
+
+    Invalid when it does not say from which, and its kind takes no updates of that sort.
+    """
     metadata, before = new["metadata"], old["metadata"]
     uid, version = metadata.get("uid"), metadata.get("resourceVersion")
     if uid and uid != before["uid"]:
         raise precondition_failed(kind, before["name"], "UID", uid, before["uid"])
     if version and version != before["resourceVersion"]:
         raise wording.conflict(kind, before["name"])
+    if not version and kind.needs_version:
+        error = FieldError(
+            "FieldValueInvalid", "metadata.resourceVersion", "Invalid value: 0x0: must be specified for an update"
+        )
+        raise Invalid.of(kind.group, kind.plural, before["name"], [error])
     metadata["resourceVersion"] = before["resourceVersion"]
 
 

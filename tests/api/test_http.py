@@ -414,10 +414,18 @@ async def test_a_list_goes_on_after_its_snapshot_is_forgotten(served: Served, se
 
 async def test_an_update_makes_some_kinds_of_objects(session: aiohttp.ClientSession, served: Served) -> None:
     path = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
-    for name, version, code in (("a", {}, 201), ("b", {"resourceVersion": "7"}, 201), ("a", {}, 200)):
+    for name, version in (("a", {}), ("b", {"resourceVersion": "7"})):
         body = {"metadata": {"name": name} | version, "spec": {"holderIdentity": "x"}}
         async with session.put(f"{path}/{name}", json=body) as response:
-            assert response.status == code
+            assert response.status == 201
+            made = await response.json()
+    async with session.put(f"{path}/b", json=made) as response:
+        assert response.status == 200
+    async with session.put(f"{path}/b", json={"metadata": {"name": "b"}}) as response:
+        assert await refused(response, 422, "Invalid") == (
+            'leases.coordination.k8s.io "b" is invalid: '
+            "metadata.resourceVersion: Invalid value: 0x0: must be specified for an update"
+        )
     async with session.put(f"{path}/c", json={"metadata": {"name": "d"}}) as response:
         await refused(response, 400, "BadRequest")
     async with session.put(f"{MAPS}/c", json=config_map("c")) as response:

@@ -143,6 +143,7 @@ def _kind(
         singular_name=accepted.get("singular", ""),
         scale=_scale(subresources.get("scale")),
         deprecation=_deprecation(version, api_version, accepted["kind"]),
+        needs_version=True,
     )
 
 

@@ -69,6 +69,7 @@ API_SERVICE = Kind(
     namespaced=False,
     categories=("api-extensions",),
     subresources=("status",),
+    needs_version=True,
     strategy=Strategy(
         default=_default,
         prepare_create=lifecycle.no_status,

@@ -23,6 +23,7 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
     short_names=("crd", "crds"),
     categories=("api-extensions",),
     subresources=("status",),
+    needs_version=True,
     strategy=Strategy(
         default=definition.default,
         prepare_create=definition.prepare_create,

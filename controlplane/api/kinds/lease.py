@@ -40,6 +40,7 @@ LEASE = Kind(
     plural="leases",
     definition="io.k8s.api.coordination.v1.Lease",
     put_creates=True,
+    needs_version=True,
     strategy=Strategy(
         default=_default,
         validate=_validate,

@@ -59,6 +59,7 @@ POD_DISRUPTION_BUDGET = Kind(
     definition="io.k8s.api.policy.v1.PodDisruptionBudget",
     short_names=("pdb",),
     subresources=("status",),
+    needs_version=True,
     strategy=Strategy(
         default=_default,
         prepare_create=_prepare_create,
