@@ -24,6 +24,9 @@ BY_CLAIM = "claim"
 BY_PLACE = "place"
 """Name of the index of VolumeAttachments by "node/volume"."""
 
+BY_OWN_DISK = "own-disk"
+"""Name of the index of pods by the disks that they name without a claim, as `own_volume` calls them."""
+
 DISK_DRIVER = "pd.csi.storage.gke.io"
 DISK_PROVISIONERS = frozenset({DISK_DRIVER, "kubernetes.io/gce-pd"})
 NFS_PROVISIONER = "netsim.io/nfs"
@@ -32,6 +35,8 @@ NFS_SERVER = "nfs.netsim.internal"
 """The server of the volumes that NFS_PROVISIONER makes."""
 NODE_ZONE_LABEL = "topology.kubernetes.io/zone"
 DRIVER_ZONE_LABEL = "topology.gke.io/zone"
+
+_UNSPECIFIED = "projects/UNSPECIFIED/zones/UNSPECIFIED/disks/"
 
 _DISK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
@@ -61,8 +66,13 @@ def by_claim(pod: Object) -> Iterable[str]:
 
 def by_place(attachment: Object) -> Iterable[str]:
     """The index function for BY_PLACE."""
-    spec = attachment["spec"]
-    return (f"{spec['nodeName']}/{spec['source'].get('persistentVolumeName', '')}",)
+    return (f"{attachment['spec']['nodeName']}/{attached_volume(attachment)}",)
+
+
+def by_own_disk(pod: Object) -> Iterable[str]:
+    """The index function for BY_OWN_DISK."""
+    found = (own_volume(volume) for volume in pod["spec"].get("volumes") or ())
+    return {volume["metadata"]["name"] for volume in found if volume is not None}
 
 
 def index_key(claim: Object) -> str:
@@ -123,6 +133,36 @@ def disk_of(spec: dict[str, Any]) -> str | None:
     elif (spec.get("csi") or {}).get("driver") == DISK_DRIVER:
         name = spec["csi"].get("volumeHandle", "").rpartition("/")[2]
     return name if _DISK.fullmatch(name) else None
+
+
+def own_volume(volume: dict[str, Any]) -> Object | None:
+    """The PersistentVolume that a disk which a pod names itself is taken for, as upstream's migration has it."""
+    source, disk = volume.get("gcePersistentDisk"), disk_of(volume)
+    if source is None or disk is None:
+        return None
+    read_only = bool(source.get("readOnly"))
+    spec = {
+        "accessModes": ["ReadOnlyMany" if read_only else "ReadWriteOnce"],
+        "csi": {
+            "driver": DISK_DRIVER,
+            "fsType": source.get("fsType") or "ext4",
+            "readOnly": read_only,
+            "volumeHandle": own_handle(disk),
+        },
+    }
+    return {"metadata": {"name": f"{DISK_DRIVER}-{disk}"}, "spec": spec}
+
+
+def own_handle(disk: str) -> str:
+    """The handle of a disk that no PersistentVolume tells the place of."""
+    return f"{_UNSPECIFIED}{disk}"
+
+
+def attached_volume(attachment: Object) -> str:
+    """The name of the volume of a VolumeAttachment; "" if it is none of ours."""
+    source = (attachment.get("spec") or {}).get("source") or {}
+    own = disk_of(source.get("inlineVolumeSpec") or {})
+    return str(source.get("persistentVolumeName") or (f"{DISK_DRIVER}-{own}" if own else ""))
 
 
 def unique_name(spec: dict[str, Any]) -> str:

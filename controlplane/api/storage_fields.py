@@ -20,6 +20,8 @@ PROVISIONED = f"{STORAGE}::test_a_claim_is_provisioned_limited_kept_and_deleted"
 SET = f"{STORAGE}::test_a_stateful_set_keeps_its_claims"
 EPHEMERAL = f"{STORAGE}::test_an_ephemeral_claim_goes_with_its_pod"
 GROWS = f"{STORAGE}::test_a_claim_grows"
+API = "api/controllers/test_volumes.py"
+OWN_DISK = f"{API}::test_a_disk_that_pods_name_themselves_is_attached_to_one_node"
 ONE_NODE = f"{STORAGE}::test_a_volume_of_one_node_is_not_had_by_two"
 EXPORT = f"{VOLUMES}::test_an_export_is_shared_and_its_parts_stay_inside"
 CLASS = f"{STORAGE}::test_a_class_makes_volumes_where_it_may_and_says_where_it_cannot"
@@ -202,14 +204,14 @@ FIELDS: dict[str, dict[str, str]] = {
         "volumeBindingMode": FIRST_CONSUMER,
     },
     f"{STORAGE_GROUP}.CSINodeDriver": {
-        "allocatable": "upstream: written; the scheduler counts no volumes a node",
+        "allocatable": f"{API}::test_a_node_has_no_more_disks_than_its_driver_can",
         "name": f"{STORAGE}::test_the_classes_that_come_with_a_cluster",
         "nodeID": "honoured: the node's name",
         "topologyKeys": "honoured: the label by which new volumes are placed",
     },
     f"{STORAGE_GROUP}.VolumeAttachmentSpec": {"attacher": ONE_NODE, "nodeName": ONE_NODE, "source": ONE_NODE},
     f"{STORAGE_GROUP}.VolumeAttachmentSource": {
-        "inlineVolumeSpec": "upstream: only for volumes that were migrated from in-tree drivers",
+        "inlineVolumeSpec": OWN_DISK,
         "persistentVolumeName": ONE_NODE,
     },
     f"{STORAGE_GROUP}.VolumeAttachmentStatus": {

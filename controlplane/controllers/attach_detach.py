@@ -39,6 +39,7 @@ class AttachDetach:
         self._clock = clock
         self._pods = informers.of(POD)
         self._pods.add_index(claims.BY_CLAIM, claims.by_claim)
+        self._pods.add_index(claims.BY_OWN_DISK, claims.by_own_disk)
         self._nodes = informers.of(NODE)
         self._claims = informers.of(PERSISTENT_VOLUME_CLAIM)
         self._volumes = informers.of(PERSISTENT_VOLUME)
@@ -73,6 +74,8 @@ class AttachDetach:
             claim = self._claims.get(name, pod["metadata"]["namespace"])
             if claim is not None and claim["spec"].get("volumeName"):
                 self._reconciler.queue.add(claim["spec"]["volumeName"])
+        for name in claims.by_own_disk(pod):
+            self._reconciler.queue.add(name)
 
     def _claim_changed(self, old: Object | None, new: Object | None) -> None:
         claim = new or old
@@ -96,14 +99,14 @@ class AttachDetach:
         for attachment in self._attachments.list():
             if attachment["spec"]["nodeName"] == node["metadata"]["name"]:
                 for name in _volume_of(attachment):
-                    volume = self._volumes.get(name)
+                    volume = self._volume(name)
                     if released is None or volume is None or claims.unique_name(volume["spec"]) in released:
                         self._reconciler.queue.add(name)
 
     # What is done.
 
     async def _reconcile(self, name: str) -> float | None:
-        volume = self._volumes.get(name)
+        volume = self._volume(name)
         attachments = self._attachments.by_index(BY_VOLUME, name)
         wanted = self._wanted(volume) if volume is not None else {}
         waits = [
@@ -126,26 +129,47 @@ class AttachDetach:
 
     def _wanted(self, volume: Object) -> dict[str, list[Object]]:
         """The nodes that want a volume, with the pods for which; the node that has had it longest first."""
-        reference = volume["spec"].get("claimRef")
-        if not reference or not claims.is_attachable(volume["spec"]):
-            return {}
-        claim = self._claims.get(reference["name"], reference["namespace"])
-        if claim is None or not claims.is_bound(claim) or claim["metadata"]["uid"] != reference.get("uid"):
-            return {}
         found: dict[str, list[Object]] = {}
-        for pod in self._pods.by_index(claims.BY_CLAIM, claims.index_key(claim)):
+        for pod in self._users(volume):
             node = pod["spec"].get("nodeName")
             if node and not is_terminal(pod) and self._nodes.get(node) is not None:
                 found.setdefault(node, []).append(pod)
         return found
 
+    def _users(self, volume: Object) -> list[Object]:
+        """The pods that use a volume, wherever they are."""
+        own = self._pods.by_index(claims.BY_OWN_DISK, volume["metadata"]["name"])
+        reference = volume["spec"].get("claimRef")
+        if not reference or not claims.is_attachable(volume["spec"]):
+            return own
+        claim = self._claims.get(reference["name"], reference["namespace"])
+        if claim is None or not claims.is_bound(claim) or claim["metadata"]["uid"] != reference.get("uid"):
+            return own
+        return self._pods.by_index(claims.BY_CLAIM, claims.index_key(claim))
+
+    def _volume(self, name: str) -> Object | None:
+        """A PersistentVolume, or what a disk that pods name themselves is taken for: for one node if any writes."""
+        found = self._volumes.get(name)
+        if found is not None:
+            return found
+        pods = self._pods.by_index(claims.BY_OWN_DISK, name)
+        volumes = (claims.own_volume(volume) for pod in pods for volume in pod["spec"].get("volumes") or ())
+        own = [volume for volume in volumes if volume is not None and volume["metadata"]["name"] == name]
+        attached = (
+            one["spec"]["source"].get("inlineVolumeSpec") for one in self._attachments.by_index(BY_VOLUME, name)
+        )
+        own += [{"metadata": {"name": name}, "spec": spec} for spec in attached if spec]
+        return min(own, key=_is_shared, default=None)
+
     async def _attach(self, volume: Object, node: str) -> Object:
         name = volume["metadata"]["name"]
+        is_own = self._volumes.get(name) is None
+        source = {"inlineVolumeSpec": volume["spec"]} if is_own else {"persistentVolumeName": name}
         attachment: Object = {
             "apiVersion": VOLUME_ATTACHMENT.api_version,
             "kind": VOLUME_ATTACHMENT.name,
             "metadata": {"name": attachment_name(volume, node)},
-            "spec": {"attacher": claims.DISK_DRIVER, "nodeName": node, "source": {"persistentVolumeName": name}},
+            "spec": {"attacher": claims.DISK_DRIVER, "nodeName": node, "source": source},
         }
         try:
             return await self._client.create(VOLUME_ATTACHMENT, attachment)
@@ -181,14 +205,12 @@ class AttachDetach:
         return None
 
     def _is_mounted(self, volume: str, node: Object) -> bool:
-        found = self._volumes.get(volume)
+        found = self._volume(volume)
         return found is not None and claims.unique_name(found["spec"]) in _in_use(node)
 
     def _refuse(self, volume: Object, other: str, pods: list[Object]) -> None:
         name = volume["metadata"]["name"]
-        claim = volume["spec"]["claimRef"]
-        users = self._pods.by_index(claims.BY_CLAIM, f"{claim['namespace']}/{claim['name']}")
-        there = sorted(pod["metadata"]["name"] for pod in users if pod["spec"].get("nodeName") == other)
+        there = sorted(pod["metadata"]["name"] for pod in self._users(volume) if pod["spec"].get("nodeName") == other)
         used = f"Volume is already used by pod(s) {', '.join(there)}"
         taken = "Volume is already exclusively attached to one node and can't be attached to another"
         said = f'Multi-Attach error for volume "{name}" {used if there else taken}'
@@ -206,7 +228,7 @@ def attachment_name(volume: Object, node: str) -> str:
 
 
 def _volume_of(attachment: Object) -> tuple[str, ...]:
-    name = (attachment.get("spec") or {}).get("source", {}).get("persistentVolumeName")
+    name = claims.attached_volume(attachment)
     return (name,) if name else ()
 
 

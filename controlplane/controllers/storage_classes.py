@@ -14,8 +14,8 @@ from controlplane.client.informer import Informers
 from controlplane.client.interface import Client
 from controlplane.client.workqueue import Reconciler
 
-DISKS_PER_NODE = 127
-"""As many as a node of GKE takes."""
+DISKS_PER_NODE = 512
+"""More than the pods of a node need: GKE's 127 would leave three nodes too small for what their host carries."""
 _COMMON = {"reclaimPolicy": "Delete", "volumeBindingMode": "Immediate", "allowVolumeExpansion": True}
 CLASSES: Mapping[str, dict[str, Any]] = {
     "standard": {"provisioner": claims.DISK_DRIVER, "parameters": {"type": "pd-standard"}, **_COMMON},

@@ -14,7 +14,7 @@ from typing import Any
 
 from controlplane.api import claims
 from controlplane.api.errors import ApiError
-from controlplane.api.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, STORAGE_CLASS
+from controlplane.api.kinds import CSI_NODE, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, STORAGE_CLASS
 from controlplane.api.types import Object
 from controlplane.api.volume_matching import best, is_free, names_claim, reaches, suits
 from controlplane.client.informer import Informers, key_of
@@ -51,6 +51,7 @@ class Claims:
         self.claims = informers.of(PERSISTENT_VOLUME_CLAIM)
         self.volumes = informers.of(PERSISTENT_VOLUME)
         self.classes = informers.of(STORAGE_CLASS)
+        self._drivers = informers.of(CSI_NODE)
         self._taken: dict[str, str] = {}
         self._decided: dict[str, list[Decided]] = {}
         self._waiting: dict[tuple[str, str], asyncio.Event] = {}
@@ -60,12 +61,12 @@ class Claims:
         """Has `changed` called with the uid of a pod whose claims may do now, or with None for any pod's."""
         self._changed = changed
         self.claims.add_handler(self._claim_changed)
-        for informer in (self.volumes, self.classes):
+        for informer in (self.volumes, self.classes, self._drivers):
             informer.add_handler(self._other_changed)
 
     async def wait_synced(self) -> None:
         """Returns when all is known."""
-        for informer in (self.claims, self.volumes, self.classes):
+        for informer in (self.claims, self.volumes, self.classes, self._drivers):
             await informer.wait_synced()
 
     # What a pod needs.
@@ -112,6 +113,23 @@ class Claims:
             return False
         terms = storage_class.get("allowedTopologies") or ()
         return not terms or any(_in_topology(term, node.labels) for term in terms)
+
+    def most_disks(self, node: str) -> int | None:
+        """How many disks may be attached to a node; None where nothing says."""
+        for driver in (self._drivers.get(node) or {}).get("spec", {}).get("drivers") or ():
+            if driver["name"] == claims.DISK_DRIVER:
+                count = (driver.get("allocatable") or {}).get("count")
+                return None if count is None else int(count)
+        return None
+
+    def disk_name(self, claim: Object) -> str | None:
+        """A name for the disk of a claim, be it there or yet to be made; None where it is no disk."""
+        if claims.is_bound(claim):
+            volume = self.volumes.get(claim["spec"]["volumeName"])
+            return volume["metadata"]["name"] if volume is not None and claims.is_attachable(volume["spec"]) else None
+        storage_class = self.classes.get(claims.class_of(claim) or "")
+        is_disk = storage_class is not None and storage_class["provisioner"] in claims.DISK_PROVISIONERS
+        return claim["metadata"]["uid"] if is_disk else None
 
     # What is decided.
 

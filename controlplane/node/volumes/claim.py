@@ -31,7 +31,7 @@ async def setup(volume: Object, context: VolumeContext) -> Mounted:
     name, spec = persistent["metadata"]["name"], persistent["spec"]
     _check_node(name, spec, context)
     if claims.is_attachable(spec):
-        _require_attached(name, context)
+        disk.require_attached(name, context)
     try:
         found = await _mount(name, spec, context)
     except VolumeFailure as failure:
@@ -106,14 +106,6 @@ def _check_node(name: str, spec: dict[str, Any], context: VolumeContext) -> None
     if not matches_terms(required.get("nodeSelectorTerms") or (), context.storage.node, context.labels):
         said = "no matching NodeSelectorTerms"
         raise VolumeFailure(f'MountVolume.NodeAffinity check failed for volume "{name}" : {said}', whole=True)
-
-
-def _require_attached(name: str, context: VolumeContext) -> None:
-    attachment = context.storage.attachment(name)
-    if attachment is None or not (attachment.get("status") or {}).get("attached"):
-        raise VolumeWait(f"volume {name} is not attached yet")
-    if "deletionTimestamp" in attachment["metadata"]:
-        raise VolumeWait(f"volume {name} is being detached")
 
 
 async def _note_growth(claim: Object, volume: Object, context: VolumeContext) -> None:

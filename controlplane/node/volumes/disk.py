@@ -10,7 +10,7 @@ from typing import Any
 
 from controlplane.api import claims
 from controlplane.api.types import Object
-from controlplane.node.errors import VolumeFailure
+from controlplane.node.errors import VolumeFailure, VolumeWait
 from controlplane.node.volumes import ownership
 from controlplane.node.volumes.context import VolumeContext
 from controlplane.node.volumes.mounted import Mounted
@@ -24,10 +24,21 @@ DEFAULT_SIZE = 10 << 30
 async def setup(volume: Object, context: VolumeContext) -> Mounted:
     """The disk that a pod names itself."""
     spec = {key: value for key, value in volume.items() if key != "name"}
-    if claims.disk_of(spec) is None:
+    taken_for = claims.own_volume(volume)
+    if taken_for is None:
         name = spec["gcePersistentDisk"].get("pdName", "")
         raise VolumeFailure(f"{name!r} is no name of a disk")
+    require_attached(taken_for["metadata"]["name"], context)
     return await mount(spec, context)
+
+
+def require_attached(name: str, context: VolumeContext) -> None:
+    """Raises VolumeWait unless a volume is attached to this node."""
+    attachment = context.storage.attachment(name)
+    if attachment is None or not (attachment.get("status") or {}).get("attached"):
+        raise VolumeWait(f"volume {name} is not attached yet")
+    if "deletionTimestamp" in attachment["metadata"]:
+        raise VolumeWait(f"volume {name} is being detached")
 
 
 async def mount(spec: dict[str, Any], context: VolumeContext) -> Mounted:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from controlplane.api.claims import disk_of, unique_name
+from controlplane.api.claims import DISK_DRIVER, disk_of, own_handle, unique_name
 from controlplane.api.errors import ApiError
 from controlplane.api.kinds import NODE
 from controlplane.node.volumes.staging import DISKS
@@ -39,9 +39,12 @@ class VolumesInUse:
             await asyncio.sleep(PAUSE_SECONDS)
 
     def _found(self) -> list[str]:
-        used = set(self._storage.staging.in_use())
-        volumes = (one["spec"] for one in self._storage.volumes.list())
-        return sorted(unique_name(spec) for spec in volumes if (disk := disk_of(spec)) and f"{DISKS}-{disk}" in used)
+        prefix = f"{DISKS}-"
+        used = {key.removeprefix(prefix) for key in self._storage.staging.in_use() if key.startswith(prefix)}
+        specs = [one["spec"] for one in self._storage.volumes.list() if disk_of(one["spec"]) in used]
+        own = used - {disk_of(spec) for spec in specs}
+        specs += [{"csi": {"driver": DISK_DRIVER, "volumeHandle": own_handle(disk)}} for disk in own]
+        return sorted({unique_name(spec) for spec in specs})
 
     async def _write(self, found: list[str]) -> bool:
         body = {"status": {"volumesInUse": found or None}}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from controlplane.api.claims import BY_CLAIM, BY_PLACE, by_claim, by_place
+from controlplane.api.claims import BY_CLAIM, BY_OWN_DISK, BY_PLACE, attached_volume, by_claim, by_own_disk, by_place
 from controlplane.api.kinds import NODE, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, VOLUME_ATTACHMENT
 from controlplane.api.types import Object
 from controlplane.client.informer import Informer, Informers
@@ -33,6 +33,7 @@ class Storage:
         """With its informers registered."""
         pods = informers.of(POD)
         pods.add_index(BY_CLAIM, by_claim)
+        pods.add_index(BY_OWN_DISK, by_own_disk)
         attachments = informers.of(VOLUME_ATTACHMENT)
         attachments.add_index(BY_PLACE, by_place)
         return cls(
@@ -62,12 +63,17 @@ class Storage:
         if "attacher" in spec:
             if spec["nodeName"] != self.node:
                 return
-            volume = self.volumes.get(spec["source"].get("persistentVolumeName", ""))
+            name = attached_volume(obj)
+            yield from self._of_this_node(BY_OWN_DISK, name)
+            volume = self.volumes.get(name)
             claim = (volume or {}).get("spec", {}).get("claimRef")
         else:
             claim = spec.get("claimRef") if "namespace" not in obj["metadata"] else obj["metadata"]
         if claim is None:
             return
-        for pod in self.pods.by_index(BY_CLAIM, f"{claim['namespace']}/{claim['name']}"):
+        yield from self._of_this_node(BY_CLAIM, f"{claim['namespace']}/{claim['name']}")
+
+    def _of_this_node(self, index: str, key: str) -> Iterator[str]:
+        for pod in self.pods.by_index(index, key):
             if pod["spec"].get("nodeName") == self.node:
                 yield pod["metadata"]["uid"]

@@ -11,6 +11,7 @@ from controlplane.scheduler.plugins.node_name import NodeName
 from controlplane.scheduler.plugins.node_ports import NodePorts
 from controlplane.scheduler.plugins.node_resources_fit import NodeResourcesFit
 from controlplane.scheduler.plugins.node_unschedulable import NodeUnschedulable
+from controlplane.scheduler.plugins.node_volume_limits import NodeVolumeLimits
 from controlplane.scheduler.plugins.pod_topology_spread import PodTopologySpread
 from controlplane.scheduler.plugins.taint_toleration import TaintToleration
 from controlplane.scheduler.plugins.unsupported import Unsupported
@@ -32,6 +33,7 @@ def default_plugins(namespace_labels: NamespaceLabels, claims: Claims) -> tuple[
         NodePorts(),
         resources,
         VolumeRestrictions(claims),
+        NodeVolumeLimits(claims),
         VolumeBinding(claims),
         spread,
         pods,

@@ -18,6 +18,7 @@ from controlplane.scheduler.pod_info import PodInfo
 _ELSEWHERE = Refusal(("node(s) had volume node affinity conflict",))
 _NONE_FREE = Refusal(("node(s) didn't find available persistent volumes to bind",))
 _GONE = Refusal(("node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)",))
+_NO_DISK = Refusal(("node(s) had no available disk",), resolvable=True)
 _IN_USE = Refusal(
     ("node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode",), resolvable=True
 )
@@ -76,7 +77,7 @@ class VolumeBinding:
 
 
 class VolumeRestrictions:
-    """A ReadWriteOncePod claim is for one pod, wherever that is."""
+    """A ReadWriteOncePod claim is for one pod, wherever that is; a disk that a pod names itself, for one on a node."""
 
     name = "VolumeRestrictions"
     wakes_on = frozenset({ClusterEvent.POD_GONE, ClusterEvent.STORAGE})
@@ -85,13 +86,30 @@ class VolumeRestrictions:
         self._claims = found
 
     def filter(self, pod: PodInfo, nodes: Sequence[NodeInfo]) -> NodeFilter | None:
-        wanted = set(single_pod_claims(pod, self._claims)) if pod.spec.get("volumes") else set()
-        if not wanted:
+        if not pod.spec.get("volumes"):
             return None
-        taken = any(
+        wanted, disks = set(single_pod_claims(pod, self._claims)), _own_disks(pod)
+        if wanted and self._is_taken(pod, wanted, nodes):
+            return lambda node: _IN_USE
+        if not disks:
+            return None
+        return lambda node: _NO_DISK if any(_conflict(disks, other) for other in node.pods.values()) else None
+
+    def _is_taken(self, pod: PodInfo, wanted: set[str], nodes: Sequence[NodeInfo]) -> bool:
+        return any(
             other.uid != pod.uid and not wanted.isdisjoint(claims.by_claim(other.pod))
             for node in nodes
             for other in node.pods.values()
             if other.namespace == pod.namespace
         )
-        return (lambda node: _IN_USE) if taken else None
+
+
+def _own_disks(pod: PodInfo) -> dict[str, bool]:
+    """The disks that a pod names itself, and whether it only reads them."""
+    found = (claims.own_volume(volume) for volume in pod.spec.get("volumes") or ())
+    return {one["metadata"]["name"]: one["spec"]["csi"]["readOnly"] for one in found if one is not None}
+
+
+def _conflict(disks: dict[str, bool], other: PodInfo) -> bool:
+    theirs = _own_disks(other)
+    return any(name in theirs and not (reads and theirs[name]) for name, reads in disks.items())

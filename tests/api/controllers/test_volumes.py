@@ -10,6 +10,7 @@ import pytest
 
 from controlplane.api.claims import DISK_DRIVER
 from controlplane.api.kinds import (
+    CSI_NODE,
     EVENT,
     NODE,
     PERSISTENT_VOLUME,
@@ -168,6 +169,84 @@ async def test_a_node_that_is_gone_keeps_nothing(running: World) -> None:
     await on_two_nodes(running)
     await running.client.delete(NODE, "node-1")
     await running.until(lambda: is_attached_to(running, "node-2"))
+
+
+async def test_a_node_has_no_more_disks_than_its_driver_can(running: World) -> None:
+    await running.add_nodes(1, **ZONE)
+    driver = {"name": DISK_DRIVER, "nodeID": "node-1", "topologyKeys": [], "allocatable": {"count": 2}}
+    await running.client.create(CSI_NODE, {"metadata": {"name": "node-1"}, "spec": {"drivers": [driver]}})
+    for name, storage_class in (("a", "now"), ("b", "later"), ("c", "later"), ("d", "now")):
+        await claim(running, name, storage_class)
+    await pod(running, "one", "a", "b")
+    await running.until(lambda: placed(running, "one"))
+    # The same disks are no more of them.
+    await pod(running, "shares", "a", "b")
+    await running.until(lambda: placed(running, "shares"))
+    for name in ("c", "d"):
+        await pod(running, f"waits-{name}", name)
+
+    async def refused() -> bool:
+        said = [one for one in await running.messages("FailedScheduling") if "1 node(s) exceed max volume count" in one]
+        return len(said) == 2
+
+    await running.until(refused)
+    await running.client.patch(
+        CSI_NODE, "node-1", body={"spec": {"drivers": [{**driver, "allocatable": {"count": 4}}]}}, patch_type="merge"
+    )
+    for name in ("c", "d"):
+        await running.until(lambda name=name: placed(running, f"waits-{name}"))
+
+
+async def placed(world: World, name: str) -> bool:
+    return bool((await world.client.get(POD, name, "default"))["spec"].get("nodeName"))
+
+
+def naming(disk: str, **source: Any) -> list[Object]:
+    return [{"name": "v", "gcePersistentDisk": {"pdName": disk, **source}}]
+
+
+async def named_by(world: World, name: str, node: str, **source: Any) -> None:
+    obj = {"metadata": {"name": name}, "spec": pod_spec(volumes=naming("mine", **source), nodeName=node)}
+    await world.client.create(POD, obj, "default")
+
+
+async def test_a_disk_that_pods_name_themselves_is_attached_to_one_node(running: World) -> None:
+    await running.add_nodes(2, **ZONE)
+    running.kubelet.broken = lambda pod: True
+    await named_by(running, "first", "node-1")
+    await running.until(lambda: is_attached_to(running, "node-1"))
+    [attachment] = await running.items(VOLUME_ATTACHMENT)
+    handle = attachment["spec"]["source"]["inlineVolumeSpec"]["csi"]["volumeHandle"]
+    assert handle == "projects/UNSPECIFIED/zones/UNSPECIFIED/disks/mine"
+    await named_by(running, "second", "node-2")
+
+    async def refused() -> list[str]:
+        return await running.messages("FailedAttachVolume")
+
+    said = f'Multi-Attach error for volume "{DISK_DRIVER}-mine" Volume is already used by pod(s) first'
+    assert await running.until(refused) == [said]
+    mounted = {"status": {"volumesInUse": [f"kubernetes.io/csi/{DISK_DRIVER}^{handle}"]}}
+    await running.client.patch(NODE, "node-1", body=mounted, subresource="status")
+    await running.client.delete(POD, "first", "default", grace_period_seconds=0)
+
+    async def told() -> bool:
+        return len(await refused()) == 2
+
+    await running.until(told)
+    assert await is_attached_to(running, "node-1"), "the node has it mounted still"
+    await in_use(running, "node-1", None)
+    await running.until(lambda: is_attached_to(running, "node-2"))
+
+
+async def test_a_disk_that_pods_only_read_is_attached_to_all(running: World) -> None:
+    await running.add_nodes(2, **ZONE)
+    for number in (1, 2):
+        await named_by(running, f"reads-{number}", f"node-{number}", readOnly=True)
+
+    async def both() -> bool:
+        return await attached_to(running) == ["node-1", "node-2"]
+
+    await running.until(both)
 
 
 async def test_two_claims_do_not_take_one_volume(running: World) -> None:

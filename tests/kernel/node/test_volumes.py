@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from controlplane.api.claims import DISK_DRIVER
+from controlplane.api.claims import DISK_DRIVER, own_volume
 from controlplane.api.kinds import (
     CONFIG_MAP,
     PERSISTENT_VOLUME,
@@ -88,10 +88,10 @@ async def claim(node: Node, name: str, source: Object, *, attached: bool = True,
     return claimed
 
 
-async def attach(node: Node, name: str) -> None:
+async def attach(node: Node, name: str, source: Object | None = None) -> None:
     attachment = {
         "metadata": {"name": f"csi-{name}"},
-        "spec": {"attacher": DISK_DRIVER, "nodeName": NODE, "source": {"persistentVolumeName": f"pv-{name}"}},
+        "spec": {"attacher": DISK_DRIVER, "nodeName": NODE, "source": source or {"persistentVolumeName": f"pv-{name}"}},
     }
     await node.client.create(VOLUME_ATTACHMENT, attachment)
     await node.client.patch(VOLUME_ATTACHMENT, f"csi-{name}", body={"status": {"attached": True}}, subresource="status")
@@ -533,6 +533,11 @@ async def test_nothing_of_volumes_shows_on_the_host(node: Node) -> None:
 async def test_a_pod_names_a_disk_itself(node: Node) -> None:
     named = {"name": "v", "gcePersistentDisk": {"pdName": "my-data-disk", "fsType": "ext4"}}
     await node.create("one", shell(), volumes=[named])
+    await node.until(lambda: node.status("one").get("phase") == "Pending")
+    assert not devices(node), "not attached yet"
+    taken_for = own_volume(named)
+    assert taken_for is not None
+    await attach(node, "own", {"inlineVolumeSpec": taken_for["spec"]})
     await node.until_ready("one")
     await output(node, "one", "echo kept > /v/kept")
     await node.delete("one")

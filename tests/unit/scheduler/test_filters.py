@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from controlplane.scheduler.pod_info import PodInfo
 from tests.unit.scheduler.cluster import chosen, node, pod, why
 
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -30,6 +31,18 @@ def test_pods_per_node() -> None:
     one = node("a", pods="1")
     one.add(pod())
     assert why(pod(), one) == "0/1 nodes are available: 1 Too many pods."
+
+
+def test_a_disk_that_pods_name_themselves_is_for_one_of_them_on_a_node() -> None:
+    def naming(name: str, *, reads: bool = False) -> PodInfo:
+        return pod(volumes=[{"name": "v", "gcePersistentDisk": {"pdName": name, "readOnly": reads}}])
+
+    one = node("a")
+    one.add(naming("mine"))
+    one.add(naming("read", reads=True))
+    assert why(naming("mine"), one) == "0/1 nodes are available: 1 node(s) had no available disk."
+    assert why(naming("read"), one) == "0/1 nodes are available: 1 node(s) had no available disk."
+    assert chosen(naming("read", reads=True), one) == chosen(naming("other"), one) == "a"
 
 
 def test_extended_resources() -> None:
