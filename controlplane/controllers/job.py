@@ -2,8 +2,8 @@
 
     Job, pods (cache) → tally → verdict → create or delete → status → finalizers → status
 
-The numbers come from `job_tally`, the meaning of failures from `job_policy`; this module reads,
-writes and tells. A Job that is to end first gets SuccessCriteriaMet or FailureTarget, and Complete
+The numbers come from `job_tally` and `job_steps`, the meaning of failures from `job_policy`, pauses from `job_backoff`;
+this module reads, writes and tells. A Job that is to end first gets SuccessCriteriaMet or FailureTarget, and Complete
 or Failed only when its last pod has ended.
 """
 
@@ -22,9 +22,9 @@ from controlplane.client.informer import Informers, ObjectKey, key_of
 from controlplane.client.interface import Client
 from controlplane.client.recorder import EventRecorder
 from controlplane.client.workqueue import Reconciler
+from controlplane.controllers.job_backoff import FIRST_BACKOFF_SECONDS, JobBackoff
 from controlplane.controllers.job_pods import (
     TRACKING,
-    failed_at,
     failures_of,
     free_indexes,
     index_of,
@@ -36,25 +36,23 @@ from controlplane.controllers.job_pods import (
 )
 from controlplane.controllers.job_policy import (
     BACKOFF_LIMIT,
-    COMPLETED,
     DEADLINE,
     FAILED_INDEXES,
     MAX_FAILED_INDEXES,
     Reason,
     deadline_in,
     restarts_exceed,
-    success_rule,
 )
+from controlplane.controllers.job_steps import entry, has_ended, met, settled, surplus_of, wanted, with_entry
 from controlplane.controllers.job_tally import Tally
 from controlplane.controllers.meta import Clock, controller_of, is_deleting, with_status
 from controlplane.controllers.owned_pods import OwnedPods
 from controlplane.controllers.pacing import Freshness, Throttle
 from controlplane.controllers.pod_control import PodControl
-from controlplane.controllers.pods import condition, deletion_order
+from controlplane.controllers.pods import condition
 
 BURST_PODS = 500
 STATUS_INTERVAL_SECONDS = 0.02
-FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 10.0, 600.0
 OWN_NAME = "kubernetes.io/job-controller"
 
 TRACKED = "job-tracked"
@@ -74,7 +72,7 @@ class JobController:
     ) -> None:
         self._client = client
         self._clock = clock
-        self._first_backoff = first_backoff
+        self._backoff = JobBackoff(first_backoff)
         self._jobs = informers.of(JOB)
         self._all_pods = informers.of(POD)
         self._all_pods.add_index(TRACKED, _tracked)
@@ -85,7 +83,6 @@ class JobController:
         self._pods = OwnedPods(client, informers, JOB, self._control, self._throttle.add)
         self._freshness = Freshness()
         self._pod_freshness = Freshness()
-        self._failures: dict[str, tuple[int, float]] = {}
         self._jobs.add_handler(self._job_changed)
         self._all_pods.add_handler(self._pod_changed)
 
@@ -102,7 +99,7 @@ class JobController:
             return
         assert old is not None
         self._control.expectations.forget(old["metadata"]["uid"])
-        self._failures.pop(old["metadata"]["uid"], None)
+        self._backoff.forget(old["metadata"]["uid"])
         self._freshness.gone(key_of(old))
         self._throttle.add(key_of(old))
 
@@ -124,7 +121,7 @@ class JobController:
             return None
         if (job["spec"].get("managedBy") or OWN_NAME) != OWN_NAME:
             return None
-        if _ended(job):
+        if has_ended(job):
             await self._release([pod for pod in tracked if pod not in strays])
             return None
         pods = await self._pods.claimed(job)
@@ -137,20 +134,20 @@ class JobController:
         now = self._clock()
         status = self._begun(job, now)
         reason = self._reason_to_fail(job, status, tally, now)
-        target = _target(job)
+        target = settled(job)
         error, again = None, None
         active = len(tally.active)
         if target is None and reason is None and not is_deleting(job):
             error, again, active = await self._manage(tally, now)
         if target is None:
             if reason is not None:
-                target = _condition("FailureTarget", reason, now)
-            elif error is None and (met := _met(job, tally, active)) is not None:
-                target = _condition("SuccessCriteriaMet", met, now)
+                target = entry("FailureTarget", reason, now)
+            elif error is None and (why := met(job, tally, active)) is not None:
+                target = entry("SuccessCriteriaMet", why, now)
         if target is not None:
             await self._clear(tally, uncounted=target["type"] == "SuccessCriteriaMet")
             active = 0
-            status["conditions"] = _with_condition(status, target)
+            status["conditions"] = with_entry(status, target)
         written = await self._write(job, status | tally.status(active, len(tally.terminating)))
         released = tally.to_release
         await self._release(released)
@@ -171,14 +168,14 @@ class JobController:
         is_suspended = suspended is not None and suspended["status"] == "True"
         if job["spec"].get("suspend"):
             if not is_suspended:
-                status["conditions"] = _with_condition(
-                    status, _condition("Suspended", Reason("JobSuspended", "Job suspended"), now)
+                status["conditions"] = with_entry(
+                    status, entry("Suspended", Reason("JobSuspended", "Job suspended"), now)
                 )
                 self._recorder.event(job, "Normal", "Suspended", "Job suspended")
             return status
         if is_suspended:
-            resumed = _condition("Suspended", Reason("JobResumed", "Job resumed"), now) | {"status": "False"}
-            status["conditions"] = _with_condition(status, resumed)
+            resumed = entry("Suspended", Reason("JobResumed", "Job resumed"), now) | {"status": "False"}
+            status["conditions"] = with_entry(status, resumed)
             status["startTime"] = timestamp(now)
             self._recorder.event(job, "Normal", "Resumed", "Job resumed")
         status.setdefault("startTime", timestamp(now))
@@ -201,16 +198,16 @@ class JobController:
     async def _manage(self, tally: Tally, now: float) -> tuple[ApiError | None, float | None, int]:
         """Brings the active pods to their number; returns an error, seconds to wait for, and that number."""
         job, active = tally.job, tally.active
-        wait = 0.0 if limits_each_index(job) else self._wait(tally, now)
+        wait = 0.0 if limits_each_index(job) else self._backoff.of_job(tally, now)
         if job["spec"].get("suspend"):
             await self._delete(job, active)
             return None, None, 0
-        wanted = _wanted(job, tally)
-        surplus = _surplus(job, tally, wanted, now)
+        number = wanted(job, tally)
+        surplus = surplus_of(job, tally, number, now)
         if surplus:
             await self._delete(job, surplus)
             return None, None, len(active) - len(surplus)
-        missing = wanted - len(active)
+        missing = number - len(active)
         if replaces_only_failed(job):
             missing -= len(tally.terminating)
         if missing <= 0:
@@ -225,7 +222,7 @@ class JobController:
             taken = tally.completed | tally.failed_indexes
             taken |= {index for pod in holding if (index := index_of(pod)) is not None}
             failures = tally.last_failures if limits_each_index(job) else {}
-            waits = {index: wait for index, pod in failures.items() if (wait := self._index_wait(pod, now)) > 0}
+            waits = {index: wait for index, pod in failures.items() if (wait := self._backoff.of_index(pod, now)) > 0}
             again = min((wait for index, wait in waits.items() if index not in taken), default=None)
             free = free_indexes(job, taken | waits.keys(), count)
             pods = [job_pod(job, i, failures_of(failures[i]) if i in failures else 0) for i in free]
@@ -233,25 +230,6 @@ class JobController:
             pods = [job_pod(job, None)] * count
         error = await self._control.create_many(job, pods)
         return error, again, len(active) + (len(pods) if error is None else 0)
-
-    def _index_wait(self, pod: Object, now: float) -> float:
-        """The seconds before the index of a failed pod may be tried again, doubling with each of its failures."""
-        pause = min(self._first_backoff * 2.0 ** min(failures_of(pod) - 1, 16), LONGEST_BACKOFF_SECONDS)
-        return pause - (now - failed_at(pod, now))
-
-    def _wait(self, tally: Tally, now: float) -> float:
-        """The seconds before a failed pod may be replaced, doubling with each failure since the last success."""
-        uid = tally.job["metadata"]["uid"]
-        count, last = self._failures.get(uid, (0, 0.0))
-        if tally.newly_succeeded:
-            count = 0
-        if tally.newly_failed:
-            count, last = count + len(tally.newly_failed), now
-        if count == 0:
-            self._failures.pop(uid, None)
-            return 0.0
-        self._failures[uid] = (count, last)
-        return min(self._first_backoff * 2.0 ** min(count - 1, 16), LONGEST_BACKOFF_SECONDS) - (now - last)
 
     async def _clear(self, tally: Tally, *, uncounted: bool) -> None:
         """Deletes what still runs of a Job that is to end; of a failed one these pods count as failed."""
@@ -281,14 +259,14 @@ class JobController:
 
     def _finish(self, job: Object, status: dict[str, Any], target: dict[str, Any], now: float) -> None:
         """Puts in the last condition and tells it."""
-        self._failures.pop(job["metadata"]["uid"], None)
+        self._backoff.forget(job["metadata"]["uid"])
         reason = Reason(target["reason"], target["message"])
         if target["type"] == "SuccessCriteriaMet":
-            status["conditions"] = _with_condition(status, _condition("Complete", reason, now))
+            status["conditions"] = with_entry(status, entry("Complete", reason, now))
             status["completionTime"] = timestamp(now)
             self._recorder.event(job, "Normal", "Completed", "Job completed")
         else:
-            status["conditions"] = _with_condition(status, _condition("Failed", reason, now))
+            status["conditions"] = with_entry(status, entry("Failed", reason, now))
             self._recorder.event(job, "Warning", reason.reason, reason.message)
 
     async def _write(self, job: Object, status: dict[str, Any]) -> Object:
@@ -306,73 +284,3 @@ def _tracked(pod: Object) -> tuple[str, ...]:
     if owner is not None and owner["kind"] != JOB.name:
         return ()
     return (f"{pod['metadata']['namespace']}/{owner['name'] if owner else ''}",)
-
-
-def _ended(job: Object) -> bool:
-    return any((found := condition(job, type_)) and found["status"] == "True" for type_ in ("Complete", "Failed"))
-
-
-def _target(job: Object) -> dict[str, Any] | None:
-    """The condition by which it is already settled how the Job ends."""
-    return condition(job, "FailureTarget") or condition(job, "SuccessCriteriaMet")
-
-
-def _wanted(job: Object, tally: Tally) -> int:
-    """How many pods should be active."""
-    parallelism: int = job["spec"].get("parallelism", 1)
-    completions: int | None = job["spec"].get("completions")
-    if completions is None:
-        return len(tally.active) if tally.succeeded else parallelism
-    return max(0, min(completions - tally.succeeded - len(tally.failed_indexes), parallelism))
-
-
-def _surplus(job: Object, tally: Tally, wanted: int, now: float) -> list[Object]:
-    """The active pods to delete: of indexes that are done or held twice, and those beyond `wanted`."""
-    active = tally.active
-    surplus: list[Object] = []
-    if is_indexed(job):
-        held = tally.completed | tally.failed_indexes
-        for pod in active:
-            index = index_of(pod)
-            if index is None or index in held or index >= job["spec"].get("completions", 0):
-                surplus.append(pod)
-            else:
-                held.add(index)
-    more = len(active) - len(surplus) - wanted
-    if more > 0:
-        others = [pod for pod in active if pod not in surplus]
-        surplus += deletion_order(others, others, now)[:more]
-    return surplus
-
-
-def _met(job: Object, tally: Tally, active: int) -> Reason | None:
-    """Why the Job has succeeded; None while it has not."""
-    if job["spec"].get("successPolicy"):
-        rule = success_rule(job, tally.completed)
-        if rule is not None:
-            return rule
-    return COMPLETED if _is_complete(job, tally, active) else None
-
-
-def _is_complete(job: Object, tally: Tally, active: int) -> bool:
-    completions = job["spec"].get("completions")
-    if completions is None:
-        return tally.succeeded > 0 and active == 0
-    return bool(tally.succeeded >= completions)
-
-
-def _condition(type_: str, reason: Reason, now: float) -> dict[str, Any]:
-    stamp = timestamp(now)
-    return {
-        "type": type_,
-        "status": "True",
-        "lastProbeTime": stamp,
-        "lastTransitionTime": stamp,
-        "reason": reason.reason,
-        "message": reason.message,
-    }
-
-
-def _with_condition(status: dict[str, Any], entry: dict[str, Any]) -> list[dict[str, Any]]:
-    present: list[dict[str, Any]] = status.get("conditions") or []
-    return [*(one for one in present if one["type"] != entry["type"]), entry]
