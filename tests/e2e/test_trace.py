@@ -252,10 +252,10 @@ def _writers(cluster: Cluster) -> list[str]:
     return found
 
 
-def test_it_takes_less_than_two_seconds(traced: Cluster) -> None:
+def test_it_takes_seconds_and_no_more(traced: Cluster) -> None:
     began = time.monotonic()
     traced.netsim("trace", "pod/client", "service/web:8080")
-    assert time.monotonic() - began < 10, "an order of magnitude; the figure itself is the bench's"
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def _of_pod(pod: Object, places: set[str], cluster: ResolvedCluster, directories
 
 def _of_node(node: str, places: set[str], cluster: ResolvedCluster) -> Iterable[Point]:
     inside = node_netns(cluster, node)
-    if "bridge" in places:
+    if "bridge" in places and _has_link(inside, _BRIDGE):
         yield Point(inside, _BRIDGE, f"bridge/{node}", f"bridge of the pods of {node}")
     if "node" in places:
         yield Point(inside, NODE_NIC, f"node/{node}", f"NIC of {node}")
@@ -94,6 +94,16 @@ def _router(cluster: ResolvedCluster, ifname: str) -> Point:
 
 def _router_netns(cluster: ResolvedCluster) -> Path:
     return namespace.namespace_path(f"{cluster.name}-{ROUTER}")
+
+
+def _has_link(netns: Path, ifname: str) -> bool:
+    """A node that has never had a pod has no bridge."""
+    try:
+        with namespace.entered(netns), Netlink() as netlink:
+            link.get_link(netlink, ifname)
+    except NotFound:
+        return False
+    return True
 
 
 def _outer_end(inside: Path, node: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 
@@ -46,7 +46,9 @@ def read_ends(
     world: World, cluster: ResolvedCluster, directories: Directories, said: tuple[str, str], namespace: str
 ) -> tuple[Source, Target]:
     """The two ends of a trace. Raises `NoSuchPlace`."""
-    return _source(world, cluster, directories, said[0], namespace), _target(world, cluster, said[1], namespace)
+    source = _source(world, cluster, directories, said[0], namespace)
+    target = _target(world, cluster, said[1], namespace)
+    return source, _from_outside(target) if source.name == OUTSIDE else target
 
 
 def _source(world: World, cluster: ResolvedCluster, directories: Directories, said: str, namespace: str) -> Source:
@@ -73,6 +75,19 @@ def _target(world: World, cluster: ResolvedCluster, said: str, namespace: str) -
         selection = select(world, cluster, place, namespace)
         return _selected(world, cluster, selection, port)
     return Target(said, address, _number(port, said), _behind(world, said, address, _number(port, said)))
+
+
+def _from_outside(target: Target) -> Target:
+    """Who is outside knows a Service by its load-balancer address: the others lead nowhere there."""
+    service = target.selection.service
+    if service is None or target.address not in service["spec"].get("clusterIPs", ()):
+        return target
+    ingress = service.get("status", {}).get("loadBalancer", {}).get("ingress") or ()
+    if not ingress:
+        raise NoSuchPlace(
+            f"{target.name} has no address that is known outside; take a node and its node port, as node/node-1:30080"
+        )
+    return replace(target, address=ingress[0]["ip"])
 
 
 def _selected(world: World, cluster: ResolvedCluster, selection: Selection, port: str) -> Target:

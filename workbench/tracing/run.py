@@ -14,10 +14,7 @@ from controlplane.explain.meaning import Interpreter
 from controlplane.explain.policies import PolicyIndex
 from controlplane.explain.services import ServiceIndex
 from controlplane.explain.world import World
-from netsim import link, namespace
 from netsim.capture import Point, Recorder, StreamReader
-from netsim.errors import NotFound
-from netsim.netlink import Netlink
 from netsim.trace import Probe, RuleBook, Watch
 from netsim.trace.probe import PROBE_DSCP, Protocol
 from netsim.vpc.plan import UPLINK
@@ -104,22 +101,10 @@ def _points(
     found = []
     if unique:
         found += points_of(Selection("", tuple(unique.values())), ("pod", "veth"), cluster, directories)
-    bridges = points_of(Selection("", nodes=tuple(nodes)), ("bridge",), cluster, directories)
-    found += [bridge for bridge in bridges if _is_there(bridge)]
-    found += points_of(Selection("", nodes=tuple(nodes)), ("node", "router"), cluster, directories)
+    found += points_of(Selection("", nodes=tuple(nodes)), ("bridge", "node", "router"), cluster, directories)
     router = points_of(Selection("", router=True), (), cluster, directories)
     found += [point for point in router if point.ifname == UPLINK]
     return list({(point.netns, point.ifname): point for point in found}.values())
-
-
-def _is_there(point: Point) -> bool:
-    """A node on which no pod was yet has no bridge."""
-    try:
-        with namespace.entered(point.netns), Netlink() as netlink:
-            link.get_link(netlink, point.ifname)
-    except NotFound:
-        return False
-    return True
 
 
 def _recorder(points: Sequence[Point], output: int, cluster: str, target: Target) -> Recorder:
