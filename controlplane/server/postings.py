@@ -30,6 +30,8 @@ DEFAULT_TOKEN_SECONDS = 3600
 OLD_EVICTION = "policy/v1beta1"
 """What kubectl before 1.22 posts; upstream takes it still, though the group's version has long gone."""
 
+TOPOLOGY_LABELS = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
+
 Posting = Callable[[Registry, str, str, Object, WriteOptions], Awaitable[Object]]
 
 SUCCESS: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
@@ -75,6 +77,7 @@ async def bind(registry: Registry, name: str, namespace: str, binding: Object, o
         raise Invalid.of("", BINDING.name, name, [required("target.name")])
 
     wanted = binding.get("metadata", {}).get("uid")
+    labels = binding.get("metadata", {}).get("labels", {}) | _topology_of(registry, target["name"])
 
     def assign(pod: Object) -> None:
         if wanted and wanted != pod["metadata"]["uid"]:
@@ -84,6 +87,8 @@ async def bind(registry: Registry, name: str, namespace: str, binding: Object, o
         annotations = binding.get("metadata", {}).get("annotations")
         if annotations:
             pod["metadata"]["annotations"] = pod["metadata"].get("annotations", {}) | annotations
+        if labels:
+            pod["metadata"]["labels"] = pod["metadata"].get("labels", {}) | labels
         scheduled = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": timestamp()}
         status = pod.setdefault("status", {})
         # What was promised is kept now, or another node was found.
@@ -93,6 +98,13 @@ async def bind(registry: Registry, name: str, namespace: str, binding: Object, o
 
     await registry.modify(POD, name, namespace, assign, options)
     return SUCCESS
+
+
+def _topology_of(registry: Registry, node: str) -> dict[str, str]:
+    """Zone and region of a node, which its pods have as labels too: the plugin PodTopologyLabels of upstream."""
+    found = registry.store.latest(Key(NODE.resource, "", node))
+    labels = found.document["metadata"].get("labels", {}) if found is not None else {}
+    return {name: labels[name] for name in TOPOLOGY_LABELS if name in labels}
 
 
 async def evict(registry: Registry, name: str, namespace: str, eviction: Object, options: WriteOptions) -> Object:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from controlplane.api.errors import AlreadyExists, Forbidden, Invalid
-from controlplane.api.kinds import NAMESPACE, POD, SERVICE, SERVICE_ACCOUNT
+from controlplane.api.kinds import NAMESPACE, NODE, POD, SERVICE, SERVICE_ACCOUNT
 from controlplane.api.types import Object
 from controlplane.client.local import LocalClient
 from controlplane.server.assembly import open_registry
@@ -134,3 +134,14 @@ async def test_a_pod_whose_account_does_not_come_is_refused(tmp_path: Path) -> N
         text = 'error looking up service account default/default: serviceaccount "default" not found'
         with pytest.raises(Forbidden, match=text):
             await pod(LocalClient(registry))
+
+
+async def test_a_pod_has_its_nodes_zone_and_region(client: LocalClient) -> None:
+    labels = {"topology.kubernetes.io/zone": "a", "topology.kubernetes.io/region": "r", "other": "x"}
+    await client.create(NODE, {"metadata": {"name": "node-1", "labels": labels}})
+    made = await pod(client)
+    name = made["metadata"]["name"]
+    binding = {"metadata": {"labels": {"of": "binding"}}, "target": {"kind": "Node", "name": "node-1"}}
+    await client.create(POD, binding, "default", subresource="binding", name=name)
+    found = (await client.get(POD, name, "default"))["metadata"]["labels"]
+    assert found == {"of": "binding"} | {key: value for key, value in labels.items() if key != "other"}
