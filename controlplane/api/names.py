@@ -20,6 +20,7 @@ _CONFIG_KEY = "[-._a-zA-Z0-9]+"
 _PERCENT = "[0-9]+%"
 _HTTP_HEADER = "[-A-Za-z0-9]+"
 
+_LINK_LOCAL_MULTICAST = {4: ipaddress.ip_network("224.0.0.0/24"), 6: ipaddress.ip_network("ff02::/10", strict=False)}
 _LABEL_RE = re.compile(_LABEL)
 _SUBDOMAIN_RE = re.compile(_SUBDOMAIN)
 _LABEL_1035_RE = re.compile(_LABEL_1035)
@@ -226,6 +227,23 @@ def ip_address(value: str) -> list[str]:
         ipaddress.ip_address(value)
     except ValueError:
         return ["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"]
+    return []
+
+
+def endpoint_address(value: str) -> list[str]:
+    """IPv4 or IPv6 addresses that traffic may be sent to for somebody else: none that means a host itself."""
+    wrong = ip_address(value)
+    if wrong:
+        return wrong
+    address = ipaddress.ip_address(value)
+    if address.is_unspecified:
+        return [f"may not be unspecified ({value})"]
+    if address.is_loopback:
+        return ["may not be in the loopback range (127.0.0.0/8, ::1/128)"]
+    if address.is_link_local:
+        return ["may not be in the link-local range (169.254.0.0/16, fe80::/10)"]
+    if address in _LINK_LOCAL_MULTICAST[address.version]:
+        return ["may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"]
     return []
 
 

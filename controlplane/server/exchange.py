@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import zlib
 from collections.abc import Iterable
 from typing import Any
@@ -20,6 +21,9 @@ COMPRESS_FROM = 128 << 10
 PEOPLE = ("curl", "Wget", "Mozilla/5.0")
 """Programs with which people read: upstream lays out JSON for them unasked."""
 AGENT = "-"
+WARNINGS_BOUND = 4096
+"""Characters of all warnings of an answer; clients refuse heads that are too long."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Exchange:
@@ -44,15 +48,16 @@ class Exchange:
         return not named.isdisjoint(media_types)
 
     def warn(self, text: str) -> None:
-        """Adds a text that kubectl shows; each is sent once."""
-        if text not in self._warnings:
-            self._warnings.append(text)
+        """Adds a text that kubectl shows; each is sent once, and not more than fits into the head of an answer."""
+        room = WARNINGS_BOUND - sum(map(len, self._warnings))
+        if text not in self._warnings and room > 0:
+            self._warnings.append(text[:room])
 
     def headers(self) -> CIMultiDict[str]:
         """What every answer carries."""
         headers = CIMultiDict({"Audit-Id": self._audit_id, "Cache-Control": "no-cache, private"})
         for text in self._warnings:
-            quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+            quoted = _CONTROL.sub(" ", text).replace("\\", "\\\\").replace('"', '\\"')
             headers.add("Warning", f'299 {AGENT} "{quoted}"')
         return headers
 

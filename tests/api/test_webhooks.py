@@ -371,3 +371,13 @@ async def test_a_webhook_cannot_move_an_object(served: Served, session: aiohttp.
     await configure(served, MUTATING_WEBHOOK_CONFIGURATION, "a", hooks.webhook("/move"))
     code, refused, _ = await create(session, "m")
     assert (code, refused["reason"]) == (400, "BadRequest")
+
+
+async def test_the_warnings_of_a_webhook_fit_into_the_answer(
+    served: Served, session: aiohttp.ClientSession, hooks: Hooks
+) -> None:
+    hooks.answers = {"/warn": lambda asked: {"allowed": True, "warnings": ["one\r\ntwo: 3", "x" * 100_000, "more"]}}
+    await configure(served, VALIDATING_WEBHOOK_CONFIGURATION, "a", hooks.webhook("/warn"))
+    code, _, warnings = await create(session, "m")
+    assert (code, warnings[0]) == (201, '299 - "one  two: 3"')
+    assert sum(map(len, warnings)) < 5000

@@ -63,7 +63,7 @@ def _validate_endpoint(endpoint: Object, path: str, kind: str) -> list[FieldErro
         return [too_many(f"{path}.addresses", len(addresses), MOST_ADDRESSES)]
     errors: list[FieldError] = []
     for index, address in enumerate(addresses):
-        wrong = names.dns1123_subdomain(address) if kind == "FQDN" else names.ip_address(address)
+        wrong = names.dns1123_subdomain(address) if kind == "FQDN" else names.endpoint_address(address)
         if not wrong and (":" in address) is not (kind == "IPv6") and kind != "FQDN":
             wrong = [f"must be an {kind} address"]
         errors += invalid_each(f"{path}.addresses[{index}]", address, wrong)

@@ -26,7 +26,7 @@ def _validate_subsets(obj: Object) -> list[FieldError]:
         for kind in ("addresses", "notReadyAddresses"):
             for number, address in enumerate(subset.get(kind, ())):
                 value = address.get("ip", "")
-                errors += invalid_each(f"{path}.{kind}[{number}].ip", value, names.ip_address(value))
+                errors += invalid_each(f"{path}.{kind}[{number}].ip", value, names.endpoint_address(value))
         ports = subset.get("ports", ())
         for number, port in enumerate(ports):
             errors += _validate_port(port, f"{path}.ports[{number}]", named=len(ports) > 1)

@@ -139,7 +139,7 @@ def _validate_addresses(spec: Fields) -> list[FieldError]:
         text = "this cluster is not configured for dual-stack services"
         errors.append(invalid("spec.ipFamilyPolicy", "RequireDualStack", text))
     for index, one in enumerate(spec.get("externalIPs", ())):
-        errors += invalid_each(f"spec.externalIPs[{index}]", one, names.ip_address(one))
+        errors += invalid_each(f"spec.externalIPs[{index}]", one, names.endpoint_address(one))
     return errors
 
 
