@@ -7,6 +7,7 @@ import json
 import socket
 from pathlib import Path
 
+import dns.exception
 import dns.message
 import dns.query
 import dns.rcode
@@ -32,7 +33,12 @@ def ask(netns: Path, name: str, qtype: str = "A", *, server: str, tcp: bool = Fa
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM)
     with sock:
         if not tcp:
-            return dns.query.udp(query, server, timeout=5, sock=sock)
+            # One that blocks would be waited for without the time-out.
+            sock.setblocking(False)
+            try:
+                return dns.query.udp(query, server, timeout=5, sock=sock)
+            except dns.exception.Timeout as error:
+                raise AssertionError(f"{server} does not answer") from error
         sock.settimeout(5)
         sock.connect((server, 53))
         return dns.query.tcp(query, server, timeout=5, sock=sock)
@@ -123,7 +129,8 @@ def test_the_dns_is_at_the_tenth_address_and_comes_back(asker: Asker, cluster: C
         ),
         message="the Service again",
     )
-    assert texts(asker.ask("kubernetes.default.svc.cluster.local")) == [first]
+    # The nodes' rules follow a moment later.
+    eventually(lambda: texts(asker.ask("kubernetes.default.svc.cluster.local")) == [first])
 
 
 def test_nodes_have_names(asker: Asker, cluster: Cluster) -> None:
