@@ -57,6 +57,9 @@ def compile_expression(text: str) -> Callable[[Mapping[str, Any]], Any]:
             return run({**variables, STEPS: [MOST_STEPS]})
         except RecursionError as error:
             raise CelError("expression recursion limit exceeded") from error
+        except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+            # Of values that are not checked before they are run: what no operator is for is not the server's failure.
+            raise CelError(NO_OVERLOAD) from error
 
     return evaluate
 

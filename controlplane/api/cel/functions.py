@@ -27,11 +27,12 @@ from controlplane.api.cel.values import (
     parse_duration,
     parse_timestamp,
 )
-from controlplane.api.custom.patterns import compile_pattern
+from controlplane.api.custom.patterns import compile_matcher, compile_pattern
 
 Function = Callable[..., Any]
 
 _pattern = lru_cache(maxsize=256)(compile_pattern)
+_matcher = lru_cache(maxsize=256)(compile_matcher)
 _TYPES: dict[type, str] = {
     bool: "bool",
     int: "int",
@@ -100,16 +101,16 @@ def _type(value: Any) -> str:
 
 
 def _matches(value: str, pattern: str) -> bool:
-    return _pattern(pattern).search(_text(value)) is not None
+    return _matcher(pattern)(_text(value))
 
 
 def _find(value: str, pattern: str) -> str:
-    found = _pattern(pattern).search(_text(value))
+    found = _pattern(pattern).search(value) if _matches(value, pattern) else None
     return found[0] if found else ""
 
 
 def _find_all(value: str, pattern: str, most: int = -1) -> list[str]:
-    found = [one[0] for one in _pattern(pattern).finditer(_text(value))]
+    found = [one[0] for one in _pattern(pattern).finditer(value)] if _matches(value, pattern) else []
     return found if most < 0 else found[:most]
 
 

@@ -2,11 +2,17 @@
 
 The syntax of the two is the same but for a few spellings, which are translated; what RE2 refuses
 (look-around, back-references) is refused here too, for a schema that works here must work upstream.
+Patterns for which Python's engine may take for ever have another (`linear`).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+
+from controlplane.api.custom.linear import LinearPattern, is_risky
+
+Matcher = Callable[[str], bool]
 
 _SPELLINGS = {r"\z": r"\Z", r"\pL": r"[^\W\d_]", r"\p{L}": r"[^\W\d_]", r"\pN": r"\d", r"\p{N}": r"\d"}
 _CLASSES = {
@@ -31,6 +37,17 @@ def compile_pattern(text: str) -> re.Pattern[str]:
     try:
         return re.compile(_TOKEN.sub(_translated, text), re.ASCII)
     except (re.error, OverflowError) as error:
+        raise UnsupportedPattern(f"error parsing regexp: {error}: `{text}`") from error
+
+
+def compile_matcher(text: str) -> Matcher:
+    """A function that says whether `text` matches anywhere in its argument; UnsupportedPattern as `compile_pattern`."""
+    pattern = compile_pattern(text)
+    if not is_risky(pattern.pattern):
+        return lambda value: pattern.search(value) is not None
+    try:
+        return LinearPattern(pattern.pattern).search
+    except ValueError as error:
         raise UnsupportedPattern(f"error parsing regexp: {error}: `{text}`") from error
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from controlplane.api.custom.patterns import UnsupportedPattern, compile_pattern
+from controlplane.api.custom.patterns import UnsupportedPattern, compile_matcher
 from controlplane.api.custom.schema import Schema
 from controlplane.api.custom.validation import Errors, compile_checks
 from controlplane.api.errors import FieldError
@@ -108,7 +108,7 @@ def _types(schema: Schema, path: str, level: str) -> Iterator[FieldError]:
             yield invalid(f"{path}.type", kind, "must be empty if x-kubernetes-int-or-string is true")
     if schema.get("pattern"):
         try:
-            compile_pattern(schema["pattern"])
+            compile_matcher(schema["pattern"])
         except UnsupportedPattern as error:
             yield invalid(
                 f"{path}.pattern", schema["pattern"], f"must be a valid regular expression, but isn't: {error}"

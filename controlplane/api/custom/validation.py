@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from controlplane.api.custom.formats import FORMATS
-from controlplane.api.custom.patterns import compile_pattern
+from controlplane.api.custom.patterns import compile_matcher
 from controlplane.api.custom.schema import Schema
 from controlplane.api.errors import FieldError
 from controlplane.api.field import duplicate, invalid, not_supported, required, shown, too_many
@@ -132,10 +132,10 @@ def _enum(schema: Schema) -> Check:
 
 def _pattern(schema: Schema) -> Check:
     text = schema["pattern"]
-    search = compile_pattern(text).search
+    matches = compile_matcher(text)
 
     def check(value: Any, path: str, errors: Errors) -> None:
-        if type(value) is str and search(value) is None:
+        if type(value) is str and not matches(value):
             errors.append(_in_body(path, value, f"should match '{text}'"))
 
     return check

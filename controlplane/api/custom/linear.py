@@ -1,0 +1,190 @@
+"""Regular expressions matched in time that grows with the text only, as Go's engine does it.
+
+Python's engine tries one way after the other, which for a pattern such as `(a+)+$` and forty letters takes years, and
+nothing else runs meanwhile. Here all ways are followed at once (Thompson's construction), on what the parser of `re`
+makes of the pattern. It says whether there is a match and not where, and is slower where the other is quick; so it is
+for patterns that `is_risky` names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from typing import Any
+
+_parser = import_module("re._parser")
+"""Private to the standard library and without types; the same from Python 3.11 on."""
+
+MOST_STATES = 20_000
+_WORD = re.compile(r"\w", re.ASCII)
+_CATEGORIES = {
+    "CATEGORY_DIGIT": re.compile(r"\d", re.ASCII),
+    "CATEGORY_NOT_DIGIT": re.compile(r"\D", re.ASCII),
+    "CATEGORY_SPACE": re.compile(r"\s", re.ASCII),
+    "CATEGORY_NOT_SPACE": re.compile(r"\S", re.ASCII),
+    "CATEGORY_WORD": _WORD,
+    "CATEGORY_NOT_WORD": re.compile(r"\W", re.ASCII),
+}
+
+Node = tuple[Any, Any]
+Test = Callable[[str], bool]
+State = tuple[str, Any, int]
+"""What to do, with what, and the next state; a "split" has its states instead of what."""
+
+
+class TooLarge(ValueError):
+    """The pattern's repeats, written out, are more than can be followed."""
+
+
+def is_risky(pattern: str) -> bool:
+    """Whether Python's engine may take more than a moment: one repeat without an end holds another repeat."""
+    return _nests(_parser.parse(pattern, re.ASCII), inside=False)
+
+
+def _nests(nodes: Iterable[Node], *, inside: bool) -> bool:
+    for operator, argument in nodes:
+        match str(operator):
+            case "MAX_REPEAT" | "MIN_REPEAT":
+                _, most, inner = argument
+                if inside and most != 1:
+                    return True
+                if _nests(inner, inside=inside or most == _parser.MAXREPEAT):
+                    return True
+            case "SUBPATTERN":
+                if _nests(argument[3], inside=inside):
+                    return True
+            case "BRANCH":
+                # Two ways to the same place, again and again, are as many as two repeats.
+                if inside or any(_nests(way, inside=inside) for way in argument[1]):
+                    return True
+    return False
+
+
+class LinearPattern:
+    """A pattern in the syntax of `re`; ValueError for what RE2 does not have, TooLarge for what is too long."""
+
+    def __init__(self, pattern: str) -> None:
+        parsed = _parser.parse(pattern, re.ASCII)
+        self._states: list[State] = []
+        accept = self._add("accept", None, 0)
+        self._start = self._sequence(parsed, accept, parsed.state.flags)
+
+    def search(self, text: str) -> bool:
+        """Whether the pattern matches anywhere in `text`."""
+        now: set[int] = set()
+        for place in range(len(text) + 1):
+            now = self._closure({*now, self._start}, text, place)
+            if 0 in now:
+                return True
+            if place < len(text):
+                now = {self._states[one][2] for one in now if self._takes(one, text[place])}
+        return False
+
+    def _takes(self, state: int, letter: str) -> bool:
+        what, test, _ = self._states[state]
+        return what == "test" and bool(test(letter))
+
+    def _closure(self, states: set[int], text: str, place: int) -> set[int]:
+        """All states that can be had from `states` without a letter."""
+        found, waiting = set(states), list(states)
+        while waiting:
+            what, argument, following = self._states[waiting.pop()]
+            if what == "split":
+                more = argument
+            elif what == "at" and _holds(argument, text, place):
+                more = (following,)
+            else:
+                continue
+            waiting += [one for one in more if one not in found]
+            found.update(more)
+        return found
+
+    # From the tree to states, from its end to its beginning.
+
+    def _add(self, what: str, argument: Any, following: int) -> int:
+        if len(self._states) >= MOST_STATES:
+            raise TooLarge("expression is too large")
+        self._states.append((what, argument, following))
+        return len(self._states) - 1
+
+    def _sequence(self, nodes: Iterable[Node], following: int, flags: int) -> int:
+        for operator, argument in reversed(list(nodes)):
+            following = self._one(str(operator), argument, following, flags)
+        return following
+
+    def _one(self, operator: str, argument: Any, following: int, flags: int) -> int:
+        match operator:
+            case "SUBPATTERN":
+                _, added, removed, inner = argument
+                return self._sequence(inner, following, (flags | added) & ~removed)
+            case "BRANCH":
+                ways = tuple(self._sequence(way, following, flags) for way in argument[1])
+                return self._add("split", ways, 0)
+            case "MAX_REPEAT" | "MIN_REPEAT":
+                return self._repeat(argument, following, flags)
+            case "AT":
+                multiline = bool(flags & re.MULTILINE)
+                return self._add("at", (str(argument), multiline), following)
+        return self._add("test", _test(operator, argument, flags), following)
+
+    def _repeat(self, argument: Any, following: int, flags: int) -> int:
+        least, most, inner = argument
+        if most == _parser.MAXREPEAT:
+            loop = self._add("split", (), 0)
+            self._states[loop] = "split", (self._sequence(inner, loop, flags), following), 0
+            following = loop
+        else:
+            end = following
+            for _ in range(most - least):
+                following = self._add("split", (self._sequence(inner, following, flags), end), 0)
+        for _ in range(least):
+            following = self._sequence(inner, following, flags)
+        return following
+
+
+def _test(operator: str, argument: Any, flags: int) -> Test:
+    """Whether a letter is one that a node of the tree takes."""
+    test = _plain_test(operator, argument, flags)
+    if not flags & re.IGNORECASE:
+        return test
+    if operator == "NOT_LITERAL" or (operator == "IN" and str(argument[0][0]) == "NEGATE"):
+        return lambda letter: test(letter.lower()) and test(letter.upper())
+    return lambda letter: test(letter) or test(letter.lower()) or test(letter.upper())
+
+
+def _plain_test(operator: str, argument: Any, flags: int) -> Test:
+    match operator:
+        case "LITERAL":
+            return chr(argument).__eq__
+        case "NOT_LITERAL":
+            return chr(argument).__ne__
+        case "ANY":
+            return (lambda letter: True) if flags & re.DOTALL else "\n".__ne__
+        case "RANGE":
+            low, high = map(chr, argument)
+            return lambda letter: low <= letter <= high
+        case "CATEGORY":
+            matches = _CATEGORIES[str(argument)].match
+            return lambda letter: matches(letter) is not None
+        case "IN":
+            negated = str(argument[0][0]) == "NEGATE"
+            tests = [_plain_test(str(one), what, flags) for one, what in argument[negated:]]
+            return lambda letter: any(test(letter) for test in tests) is not negated
+    raise ValueError(f"{operator} is not of RE2")
+
+
+def _holds(argument: tuple[str, bool], text: str, place: int) -> bool:
+    """Whether a place in a text is what an anchor asks for."""
+    where, multiline = argument
+    match where:
+        case "AT_BEGINNING":
+            return place == 0 or (multiline and text[place - 1] == "\n")
+        case "AT_BEGINNING_STRING":
+            return place == 0
+        case "AT_END":
+            return place == len(text) or (multiline and text[place] == "\n")
+        case "AT_END_STRING":
+            return place == len(text)
+    before, after = (_WORD.match(text[at : at + 1]) is not None if at >= 0 else False for at in (place - 1, place))
+    return (before is not after) is (where == "AT_BOUNDARY")
