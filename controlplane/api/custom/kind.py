@@ -17,10 +17,11 @@ from controlplane.api import meta, names
 from controlplane.api.custom.columns import columns_of
 from controlplane.api.custom.defaults import Fill, compile_defaults
 from controlplane.api.custom.jsonpath import compile_path, field_names
+from controlplane.api.custom.keywords import Check, Errors
 from controlplane.api.custom.rules import NOT_CHECKED, NOWHERE, compile_rules
 from controlplane.api.custom.rules import Check as RuleCheck
 from controlplane.api.custom.schema import compile_root
-from controlplane.api.custom.validation import Check, Errors, compile_checks
+from controlplane.api.custom.validation import compile_checks
 from controlplane.api.errors import FieldError
 from controlplane.api.field import invalid
 from controlplane.api.schema import Decoding, Node

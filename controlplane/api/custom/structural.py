@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from controlplane.api.custom.keywords import Errors
 from controlplane.api.custom.patterns import UnsupportedPattern, compile_matcher
 from controlplane.api.custom.schema import Schema
-from controlplane.api.custom.validation import Errors, compile_checks
+from controlplane.api.custom.validation import compile_checks
 from controlplane.api.errors import FieldError
 from controlplane.api.field import forbidden, invalid, not_supported, required
 
