@@ -1,7 +1,7 @@
 """`netsim reach`: why a connection did not come about.
 
-The attempts themselves are made by others (`netsim.reach`), between the ends of `controlplane.explain.ends`. A reason
-comes from the objects, and where it is a policy, from the counter of denied packets as well.
+The attempts themselves are made by others (`netsim.reach`), between ends that people select. A reason comes from the
+objects, and where it is a policy, from the counter of denied packets as well.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from controlplane.explain.ends import Source, Target
 from controlplane.explain.policies import PolicyIndex, set_members
 from controlplane.explain.world import World
 from controlplane.policy.rules import Posture
@@ -23,6 +22,27 @@ Counters = Mapping[tuple[str, str, str], int]
 
 Firewall = Callable[[str, str, str, int], str | None]
 """Takes source, destination, protocol and port; the rule of the VPC's firewall that denies it, if one does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where connections are made from: a pod, which has a uid, a node, or the host, which has no node."""
+
+    name: str
+    node: str
+    address: str
+    uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is asked: an address and port. `ends` are the pods behind it, of which a Service may have several."""
+
+    name: str
+    address: str
+    port: int
+    ends: tuple[tuple[str, int], ...]
+    service: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,7 @@ from typing import get_args
 import click
 
 from controlplane.config import ResolvedCluster
-from controlplane.explain.ends import Source, Target, sources, targets
-from controlplane.explain.reach import Firewall, Reached, Reasons, counters
-from controlplane.explain.world import NothingToExplain
+from controlplane.explain.reach import Firewall, Reached, Reasons, Source, Target, counters
 from controlplane.fabric import node_plan, vpc_plan
 from netsim.errors import NotFound
 from netsim.reach import Attempt, Outcome, Protocol, attempt_all
@@ -21,6 +19,8 @@ from workbench.cli.errors import UserError, require_root
 from workbench.cli.options import existing, name_option
 from workbench.cli.status import table
 from workbench.cli.world import LiveWorld
+from workbench.places import NoSuchPlace
+from workbench.places.ends import sources, targets
 
 THREADS = 16
 WIDEST = 8
@@ -31,16 +31,16 @@ Examples:
   sudo netsim reach -n shop --to app=db --port 5432
   sudo netsim reach --from pod/client --to service/web
   sudo netsim reach -A --protocol icmp -o json
-A selection is a label selector, pod/NAME; node/NAME or host (--from); service/NAME or an address (--to). NAMESPACE:
-before a selector or a name says whose, as in shop:app=db or pod/shop:client."""
+PLACE: pod/web-0, shop/pod/web-0 (in namespace shop), pod/web-*, deploy/web, service/web, app=web (labels), node/node-1,
+namespace/shop, all; outside (this host, --from); an address (--to)."""
 
 
 @click.command("reach", epilog=EPILOG)
-@click.option("--from", "from_", multiple=True, metavar="SEL", help="From these pods, nodes or the host.")
-@click.option("--to", multiple=True, metavar="SEL", help="To these pods, Services or addresses.")
+@click.option("--from", "from_", multiple=True, metavar="PLACE", help="From these pods, nodes or the host.")
+@click.option("--to", multiple=True, metavar="PLACE", help="To these pods, Services, nodes or addresses.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: the first that the target declares.")
 @click.option("--protocol", type=click.Choice(get_args(Protocol)), default="tcp", show_default=True, help="By what.")
-@click.option("-n", "--namespace", default="default", show_default=True, help="Of selections without one.")
+@click.option("-n", "--namespace", default="default", show_default=True, help="Of names without one.")
 @click.option("-A", "--all-namespaces", is_flag=True, help="Of all namespaces.")
 @click.option(
     "--timeout", type=click.FloatRange(0.05, 60), default=1.0, show_default=True, help="Seconds a connection."
@@ -66,10 +66,10 @@ def command(
     world = LiveWorld(existing(name))
     try:
         where = "" if all_namespaces else namespace
-        rows = sources(world, from_, where)
-        columns = targets(world, to, where, port=port, protocol=protocol)
+        rows = sources(world, world.cluster, from_, where)
+        columns = targets(world, world.cluster, to, where, port=port, protocol=protocol)
         cells = _tried(world, rows, columns, protocol, timeout)
-    except NothingToExplain as error:
+    except NoSuchPlace as error:
         raise UserError(str(error)) from error
     finally:
         world.close()

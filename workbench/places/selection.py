@@ -17,6 +17,8 @@ from controlplane.explain.world import World
 
 ENDED = ("Succeeded", "Failed")
 ROUTER = "router"
+OUTSIDE = "outside"
+"""This host, for those who can begin there."""
 DEFAULT_NAMESPACE = "default"
 
 
@@ -51,13 +53,14 @@ _OWNERS: tuple[Kind, ...] = (
 
 
 def select(world: World, cluster: ResolvedCluster, text: str, namespace: str = DEFAULT_NAMESPACE) -> Selection:
-    """What `text` means. Raises `NoSuchPlace`."""
+    """What `text` means; without a namespace labels are looked for in all. Raises `NoSuchPlace`."""
     if text == ROUTER:
         return Selection(text, router=True)
     if text == "all":
         return Selection(text, tuple(_networked(world)), pods_by=("", {}))
     if "=" in text or " " in text:
         return _by_labels(world, text, namespace)
+    namespace = namespace or DEFAULT_NAMESPACE
     namespace, word, name = _parts(text, namespace)
     if word in _words(kinds.NODE):
         return _nodes(world, cluster, text, name)
@@ -204,4 +207,4 @@ def _owners(obj: Object) -> set[Any]:
 
 
 def _in(pods: Sequence[Object], namespace: str) -> list[Object]:
-    return [pod for pod in pods if pod["metadata"]["namespace"] == namespace]
+    return [pod for pod in pods if namespace in ("", pod["metadata"]["namespace"])]

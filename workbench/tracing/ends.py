@@ -15,9 +15,8 @@ from controlplane.explain.world import World
 from workbench.places import NoSuchPlace, Selection, select
 from workbench.places.addresses import addresses_of
 from workbench.places.points import netns_of_pod, node_netns
-from workbench.places.selection import is_networked, place_name
+from workbench.places.selection import OUTSIDE, is_networked, place_name
 
-OUTSIDE = "outside"
 _HOST_NETNS = Path("/proc/self/ns/net")
 _ADDRESS = re.compile(r"(?P<place>.+?)(?::(?P<port>[a-z0-9-]+))?")
 

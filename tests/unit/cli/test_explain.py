@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from controlplane.explain.ends import Source, Target
-from controlplane.explain.reach import Reached
+from controlplane.explain.reach import Reached, Source, Target
 from workbench.cli.explain import command
 from workbench.cli.reach import _text
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from controlplane.explain.ends import Source, Target, sources, targets
-from controlplane.explain.reach import Reached, Reasons, counters
-from controlplane.explain.world import NothingToExplain
+from controlplane.config import ClusterConfig
+from controlplane.config.resolve import resolve
+from controlplane.explain.reach import Reached, Reasons, Source, Target, counters
 from netsim.reach import Attempt, Outcome, Protocol, Result
 from tests.unit.explain.conftest import FakeWorld
+from workbench.places import NoSuchPlace
+from workbench.places.ends import sources, targets
 
+CLUSTER = resolve(ClusterConfig(), taken=[], port_owner=lambda _address, _port: None)
 STRANGER = Source("default/stranger", "node-2", "10.44.2.9", "uid-stranger")
 CLIENT = Source("default/client", "node-2", "10.44.2.2", "uid-client")
 WEB = Target("default/web-0", "10.44.1.2", 8080, (("10.44.1.2", 8080),))
@@ -52,22 +55,22 @@ def test_a_node_reaches_its_own_pods_and_others_do_not(world: FakeWorld) -> None
 
 @pytest.mark.parametrize(("address", "port"), [("203.0.113.7", 0), ("10.128.0.11", 30080), ("198.51.100.1", 80)])
 def test_an_address_of_a_service_leads_to_its_pods(world: FakeWorld, address: str, port: int) -> None:
-    (target,) = targets(world, [address], "default", port=port, protocol="tcp")
+    (target,) = targets(world, CLUSTER, [address], "default", port=port, protocol="tcp")
     assert (target.port, len(target.ends)) == (port or 80, 3)
     assert reached(world, STRANGER, target, "timed out").result == "denied"
 
 
 def test_the_host_is_a_stranger(world: FakeWorld) -> None:
-    (host,) = sources(world, ["host"], "default")
+    (host,) = sources(world, CLUSTER, ["outside"], "default")
     assert host.address == "169.254.64.1"
     assert reached(world, host, WEB, "timed out").result == "denied"
 
 
 def test_through_a_service_the_pod_behind_it_is_named(world: FakeWorld) -> None:
-    (service,) = targets(world, ["service/web"], "default", port=0, protocol="tcp")
+    (service,) = targets(world, CLUSTER, ["service/web"], "default", port=0, protocol="tcp")
     assert (service.address, service.port, len(service.ends)) == ("10.48.0.50", 80, 3)
     assert reached(world, STRANGER, service, "timed out").reason == "denied by default/web (ingress of default/web-0)"
-    (empty,) = targets(world, ["service/empty"], "default", port=0, protocol="tcp")
+    (empty,) = targets(world, CLUSTER, ["service/empty"], "default", port=0, protocol="tcp")
     assert reached(world, CLIENT, empty, "refused").reason == "the Service has no endpoints"
 
 
@@ -81,22 +84,24 @@ def test_other_failures(world: FakeWorld) -> None:
 
 def test_selections(world: FakeWorld) -> None:
     pods = ["default/client", "default/web-0", "default/web-1", "default/web-2"]
-    assert [each.name for each in sources(world, [], "default")] == pods
-    assert [each.name for each in sources(world, ["role=client", "node/node-1"], "default")] == [
+    assert [each.name for each in sources(world, CLUSTER, [], "default")] == pods
+    assert [each.name for each in sources(world, CLUSTER, ["role=client", "node/node-1"], "default")] == [
         "default/client",
         "node/node-1",
     ]
-    assert [each.name for each in sources(world, ["default:app=web"], "other")] == pods[1:]
-    (pod,) = targets(world, ["pod/default:web-1"], "other", port=0, protocol="tcp")
+    assert [each.name for each in sources(world, CLUSTER, ["app=web"], "")] == pods[1:]
+    (pod,) = targets(world, CLUSTER, ["default/pod/web-1"], "other", port=0, protocol="tcp")
     assert (pod.name, pod.port) == ("default/web-1", 8080)
-    (address,) = targets(world, ["192.0.2.1"], "default", port=0, protocol="tcp")
+    (address,) = targets(world, CLUSTER, ["192.0.2.1"], "default", port=0, protocol="tcp")
     assert (address.address, address.port) == ("192.0.2.1", 80)
+    (node,) = targets(world, CLUSTER, ["node/node-1"], "default", port=30080, protocol="tcp")
+    assert (node.name, node.address, len(node.ends)) == ("node/node-1", "10.128.0.11", 3)
     for selection, words in {
         "app=nothing": "no pod with an address",
-        "pod/none": "there is no Pod none in namespace default; there is: client, web-0",
-        "node/none": "there is no Node none",
+        "pod/none": "there is no pod none in namespace default; there is: client, web-0",
+        "node/none": "there is no node none; there is: node-1, node-2",
     }.items():
-        with pytest.raises(NothingToExplain, match=words):
-            sources(world, [selection], "default")
-    with pytest.raises(NothingToExplain, match="has no udp port"):
-        targets(world, ["service/web"], "default", port=0, protocol="udp")
+        with pytest.raises(NoSuchPlace, match=words):
+            sources(world, CLUSTER, [selection], "default")
+    with pytest.raises(NoSuchPlace, match="has no udp port"):
+        targets(world, CLUSTER, ["service/web"], "default", port=0, protocol="udp")
