@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full lint docs bench clean
+.PHONY: help setup demo test test-full test-vm lint docs bench clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,13 +26,17 @@ test: root-test  ## Run every test (needs root)
 test-full: root-test-full lint  ## Lint, then every test, also those that take minutes (needs root)
 	@$(BIN)/pytest -m '' $(PYTEST_ARGS)
 
+test-vm: root-test-vm  ## Test what needs netem, and vagrant/provision.sh, in a virtual machine (needs root)
+	@scripts/setup test
+	@scripts/test-vm
+
 lint:  ## Format, lint, types, imports and shell scripts: check, change nothing
 	@scripts/setup test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	shellcheck scripts/setup .ci/run vagrant/provision.sh controlplane/node/standin/*.sh
+	shellcheck scripts/setup scripts/test-vm .ci/run vagrant/provision.sh controlplane/node/standin/*.sh
 
 docs:  ## Write the pages of docs/ that are generated
 	@scripts/setup test
