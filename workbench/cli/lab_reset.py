@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from workbench.cli.errors import require_root
-from workbench.cli.labtexts import lab_cluster_option, tell_stage
+from workbench.cli.labtexts import lab_cluster_option, tell_lab, tell_stage
 
 
 @click.command("reset")
@@ -18,4 +18,5 @@ def command(name: str | None) -> None:
     session = Session.resume(name)
     session.reset()
     click.echo(f"cluster {session.progress.cluster} is as it was when this stage began\n")
+    tell_lab(session)
     tell_stage(session)
