@@ -84,6 +84,12 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
         assert (document.parent / target).exists(), target
 
 
+def test_every_page_is_in_the_list_of_pages() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"architecture.md"}
+    assert [page for page in sorted(pages) if f"]({page})" not in text] == []
+
+
 def test_every_subcommand_is_documented() -> None:
     text = (ROOT / "docs/cli.md").read_text()
     for name in SUBCOMMANDS:
@@ -104,5 +110,8 @@ def test_the_readme_tells_which_kinds_are_there() -> None:
         "Ingress": "Ingress",
         "CustomResourceDefinition": "custom resources",
         "CertificateSigningRequest": "certificate signing",
+        "PersistentVolumeClaim": "persistent volumes",
+        "ValidatingAdmissionPolicy": "admission policies",
+        "ResourceClaim": "dynamic resource allocation",
     }.items():
         assert (kind in acted_on) != (words in missing), f"what README.md says of {kind} is not so"
