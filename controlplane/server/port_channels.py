@@ -19,6 +19,8 @@ from controlplane.server.streams import NodeStreams
 from controlplane.server.upgrades import offered
 
 PROTOCOL = "v4.channel.k8s.io"
+MOST_PORTS = 128
+"""A channel's number is one byte, and a port has two."""
 
 
 def is_offered(request: web.BaseRequest) -> bool:
@@ -94,6 +96,8 @@ def _ports(request: web.BaseRequest) -> list[int]:
     texts = [text for value in request.query.getall("ports", []) for text in value.split(",")]
     if not texts:
         raise BadRequest('query parameter "port" is required')
+    if len(texts) > MOST_PORTS:
+        raise BadRequest(f"no more than {MOST_PORTS} ports can be forwarded over one connection")
     ports = []
     for text in texts:
         if not text.isdecimal() or not 0 < int(text) < 65536:

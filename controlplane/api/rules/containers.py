@@ -18,7 +18,9 @@ from controlplane.api.field import (
     too_many,
 )
 from controlplane.api.rules.environment import default_env, validate_env, validate_env_from
+from controlplane.api.rules.paths import descending_path
 from controlplane.api.rules.probes import PROBES, default_handler, default_probe, validate_probes
+from controlplane.api.rules.profiles import validate_profiles
 from controlplane.api.rules.resources import validate_resources
 
 Fields = dict[str, Any]
@@ -254,18 +256,8 @@ def _validate_mounts(mounts: Iterable[Fields], path: str, volumes: set[str]) -> 
     return errors
 
 
-def descending_path(value: str, path: str) -> list[FieldError]:
-    """A relative path that does not climb."""
-    errors: list[FieldError] = []
-    if value.startswith("/"):
-        errors.append(invalid(path, value, "must be a relative path"))
-    if ".." in value.split("/"):
-        errors.append(invalid(path, value, "must not contain '..'"))
-    return errors
-
-
 def _validate_security(context: Fields, path: str) -> list[FieldError]:
-    errors: list[FieldError] = []
+    errors = validate_profiles(context, path)
     for name in ("runAsUser", "runAsGroup"):
         value = context.get(name)
         if value is not None and not 0 <= value <= LARGEST_ID:

@@ -9,6 +9,7 @@ from controlplane.api import meta, names
 from controlplane.api.errors import FieldError
 from controlplane.api.field import duplicate, forbidden, invalid, invalid_each, not_supported, required
 from controlplane.api.rules.containers import default_container, validate_containers
+from controlplane.api.rules.profiles import validate_profiles
 from controlplane.api.rules.scheduling import validate_affinity, validate_spread, validate_tolerations
 from controlplane.api.rules.volumes import default_volume, validate_volumes
 
@@ -111,7 +112,7 @@ def _validate_host_network(containers: Iterable[Mapping[str, Any]], path: str) -
 
 
 def _validate_security(context: Mapping[str, Any], path: str) -> list[FieldError]:
-    errors: list[FieldError] = []
+    errors = validate_profiles(context, path)
     limit = LARGEST_INT32
     for name in ("fsGroup", "runAsUser", "runAsGroup"):
         value = context.get(name)

@@ -8,8 +8,8 @@ from typing import Any
 from controlplane.api import names
 from controlplane.api.errors import FieldError
 from controlplane.api.field import duplicate, forbidden, invalid, invalid_each, not_supported, required
-from controlplane.api.rules.containers import descending_path
 from controlplane.api.rules.environment import validate_field_reference
+from controlplane.api.rules.paths import descending_path
 
 Fields = dict[str, Any]
 

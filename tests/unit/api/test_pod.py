@@ -306,3 +306,43 @@ def test_bindings(errors: Make) -> None:
         'target.kind: Unsupported value: "Pod": supported values: "Node", "<empty>"',
         "target.name: Required value",
     ]
+
+
+@pytest.mark.parametrize(
+    ("context", "why"),
+    [
+        (
+            {"seccompProfile": {"type": "Localhost", "localhostProfile": "../../etc/shadow"}},
+            "seccompProfile.localhostProfile: Invalid value: \"../../etc/shadow\": must not contain '..'",
+        ),
+        (
+            {"seccompProfile": {"type": "Localhost", "localhostProfile": "/etc/shadow"}},
+            'seccompProfile.localhostProfile: Invalid value: "/etc/shadow": must be a relative path',
+        ),
+        (
+            {"seccompProfile": {"type": "Localhost"}},
+            "seccompProfile.localhostProfile: Required value: must be set when seccomp type is Localhost",
+        ),
+        (
+            {"appArmorProfile": {"type": "Unconfined", "localhostProfile": "x"}},
+            'appArmorProfile.localhostProfile: Invalid value: "x": can only be set when AppArmor type is Localhost',
+        ),
+        (
+            {"seccompProfile": {}},
+            "seccompProfile.type: Required value: type is required when seccompProfile is set",
+        ),
+        (
+            {"seccompProfile": {"type": "None"}},
+            'seccompProfile.type: Unsupported value: "None": supported values: "Localhost", "RuntimeDefault", '
+            '"Unconfined"',
+        ),
+    ],
+)
+def test_profiles(create: Make, context: dict[str, Any], why: str) -> None:
+    for spec, where in (
+        ({"containers": [container()], "securityContext": context}, "spec.securityContext"),
+        ({"containers": [container(securityContext=context)]}, "spec.containers[0].securityContext"),
+    ):
+        with pytest.raises(Invalid) as refused:
+            create(POD, {"metadata": {"name": "web"}, "spec": spec})
+        assert f"{where}.{why}" in refused.value.message
