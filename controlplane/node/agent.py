@@ -11,6 +11,7 @@ import functools
 import logging
 import shutil
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from controlplane.api.kinds import CONFIG_MAP, POD, SECRET, SERVICE
 from controlplane.api.types import Kind, Object
@@ -272,7 +273,8 @@ class NodeAgent(Streams):
         self._states |= orphans
         await self._parts.storage.staging.adopt(self._states)
         known = set(self._states)
-        for directory in self._config.pods.iterdir():
+        # Each kind of directory on its own: a kill between the two leaves one without the other.
+        for directory in (*_entries(self._config.pods), *_entries(self._config.run / "volumes")):
             if directory.name not in known:
                 await self._parts.spawner.files(shutil.rmtree, directory, ignore_errors=True)
         for uid, state in self._states.items():
@@ -346,3 +348,7 @@ def _place(state: PodState, container: Container) -> None:
     place.previous = others[-2] if len(others) > 1 else None
     place.started = place.current.running and not place.spec.get("startupProbe")
     place.ready = place.current.running and not place.spec.get("readinessProbe")
+
+
+def _entries(directory: Path) -> list[Path]:
+    return list(directory.iterdir()) if directory.is_dir() else []

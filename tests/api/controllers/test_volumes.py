@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +195,7 @@ async def test_a_node_has_no_more_disks_than_its_driver_can(running: World) -> N
         CSI_NODE, "node-1", body={"spec": {"drivers": [{**driver, "allocatable": {"count": 4}}]}}, patch_type="merge"
     )
     for name in ("c", "d"):
-        await running.until(lambda name=name: placed(running, f"waits-{name}"))
+        await running.until(partial(placed, running, f"waits-{name}"))
 
 
 async def placed(world: World, name: str) -> bool:

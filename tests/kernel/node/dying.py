@@ -1,8 +1,9 @@
 """A small control plane and one node, in a process that can be told to die: `python -m tests.kernel.node.dying`.
 
 It brings a claim and its pod up, or down, and ends with 0 when that is done. With `--die-at N` it kills itself right
-before the N-th effect on the outside that has to do with storage: a change of the files of disks or of what is staged,
-a mount, or a write of an object.
+before the N-th effect on the outside that has to do with storage: a change of the files of disks, of volumes or of what
+is staged, each part of a disk's formatting, a loop device attached or detached, a mount, the start of a container, or a
+write of an object.
 """
 
 from __future__ import annotations
@@ -36,15 +37,17 @@ from controlplane.controllers.volume_protection import VolumeProtection
 from controlplane.controllers.volume_provisioner import Provisioner
 from controlplane.directories import Directories, export_disks, volume_disks
 from controlplane.node import NodeAgent, NodeConfig
+from controlplane.node.runtime.spawner import Spawner
 from controlplane.scheduler import Scheduler
 from controlplane.server.assembly import open_registry
-from netsim import syscalls
+from netsim import loop, syscalls
 from netsim.exports import Exports
 from netsim.namespace import namespace_path
 
 NODE_NAME = "node-1"
 SECONDS = 25.0
 STORAGE = (PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, VOLUME_ATTACHMENT)
+WRITTEN = (*STORAGE, POD, NODE)
 FILE_EFFECTS = frozenset({"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "shutil.rmtree"})
 WRITES = "[ -f /v/kept ] || echo kept > /v/kept; trap 'exit 0' TERM; sleep inf & wait"
 
@@ -76,9 +79,14 @@ class Effects:
         sys.addaudithook(audit)
         syscalls.mount = self._before(syscalls.mount, lambda _source, target, *_, **__: target.startswith(places))
         syscalls.unmount = self._before(syscalls.unmount, lambda target, *_, **__: target.startswith(places))
+        # The kernel calls that no audit event tells of.
+        os.copy_file_range = self._before(os.copy_file_range, lambda *_, **__: True)
+        loop._attached = self._before(loop._attached, lambda *_, **__: True)
+        loop.Loop.clear = self._before(loop.Loop.clear, lambda *_: True)  # type: ignore[method-assign]
+        Spawner.spawn = self._before(Spawner.spawn, lambda *_, **__: True)  # type: ignore[method-assign]
         for verb in ("create", "update", "patch", "delete"):
             write = getattr(LocalClient, verb)
-            setattr(LocalClient, verb, self._before(write, lambda _client, kind, *_, **__: kind in STORAGE))
+            setattr(LocalClient, verb, self._before(write, lambda _client, kind, *_, **__: kind in WRITTEN))
 
     def _before(self, function: Callable[..., Any], counts: Callable[..., bool]) -> Callable[..., Any]:
         def wrapped(*arguments: Any, **options: Any) -> Any:
@@ -144,10 +152,19 @@ class Plane:
             "name": "c",
             "image": "busybox",
             "command": ["sh", "-c", WRITES],
-            "volumeMounts": [{"name": "v", "mountPath": "/v"}],
+            "volumeMounts": [
+                {"name": "v", "mountPath": "/v"},
+                {"name": "v", "mountPath": "/part", "subPath": "a/b"},
+                {"name": "m", "mountPath": "/m"},
+                {"name": "e", "mountPath": "/e"},
+            ],
         }
-        source = {"name": "v", "persistentVolumeClaim": {"claimName": "data"}}
-        spec = {"containers": [container], "volumes": [source], "terminationGracePeriodSeconds": 1}
+        volumes = [
+            {"name": "v", "persistentVolumeClaim": {"claimName": "data"}},
+            {"name": "m", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+            {"name": "e", "emptyDir": {}},
+        ]
+        spec = {"containers": [container], "volumes": volumes, "terminationGracePeriodSeconds": 1}
         await self.ensure(POD, {"metadata": {"name": "user"}, "spec": spec})
         pods = self.informers.of(POD)
         await self._until(lambda: _is_ready(pods.get("user", "default")))
@@ -162,8 +179,9 @@ class Plane:
         informers = [self.informers.of(kind) for kind in kinds]
         for informer in informers:
             await informer.wait_synced()
-        staged = self._directories.run / "nodes" / NODE_NAME / "staged"
-        await self._until(lambda: not any(informer.list() for informer in informers) and not any(_entries(staged)))
+        run = self._directories.run / "nodes" / NODE_NAME
+        places = (run / "staged", run / "volumes", self._directories.state / "pods" / NODE_NAME)
+        await self._until(lambda: not any(informer.list() for informer in informers) and not any(map(_entries, places)))
 
     async def ensure(self, kind: Any, obj: Any) -> None:
         try:
@@ -189,7 +207,9 @@ def _is_ready(pod: Any) -> bool:
 async def run(cluster: str, phase: str, die_at: int) -> None:
     directories = Directories(cluster)
     effects = Effects(die_at)
-    places = (str(directories.state / "volumes"), str(directories.run / "nodes" / NODE_NAME / "staged"))
+    run = directories.run / "nodes" / NODE_NAME
+    state = (directories.state / "volumes", directories.state / "nodes" / NODE_NAME, directories.state / "pods")
+    places = tuple(map(str, (*state, run / "staged", run / "volumes")))
     effects.hook(places)
     async with open_registry(directories.database) as registry:
         plane = Plane(LocalClient(registry), directories)

@@ -15,7 +15,7 @@ from netsim.mark import Mark
 from netsim.namespace import ensure_namespace
 from tests.kernel.node.dying import NODE_NAME
 
-STEPS = pytest.mark.parametrize("step", [6, pytest.param(1, marks=pytest.mark.full)])
+STEPS = pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.full)])
 """Dying before every effect takes minutes."""
 MOST = 120
 SECONDS = 60
@@ -40,8 +40,16 @@ def child(directories: Directories, phase: str, die_at: int = 0) -> int:
 def assert_nothing_is_left(directories: Directories) -> None:
     assert volume_disks(directories.state).names() == []
     assert loop.below((directories.state,)) == {}
-    staged = directories.run / "nodes" / NODE_NAME / "staged"
-    assert not staged.exists() or not list(staged.iterdir())
+    run = directories.run / "nodes" / NODE_NAME
+    for place in (run / "staged", run / "volumes", directories.state / "pods" / NODE_NAME):
+        assert not place.exists() or not list(place.iterdir()), place
+    assert [line for line in mounts(directories) if f" {run}/" in line and "/sandboxes/" not in line] == []
+
+
+def mounts(directories: Directories) -> list[str]:
+    """What is mounted in the cluster's own mount namespace."""
+    argv = ["nsenter", f"--mount={directories.run}/mounts/pin", "cat", "/proc/self/mounts"]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=10, check=True).stdout.splitlines()
 
 
 @STEPS
@@ -56,7 +64,7 @@ def test_dying_before_each_effect_on_the_way_up(directories: Directories, step: 
         if ended == 0:
             break
         died += 1
-    assert died > 15 // step
+    assert died > 40 // step
 
 
 @STEPS
@@ -69,4 +77,4 @@ def test_dying_before_each_effect_on_the_way_down(directories: Directories, step
         if ended == 0:
             break
         died += 1
-    assert died > 8 // step
+    assert died > 15 // step

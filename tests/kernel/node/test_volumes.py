@@ -183,13 +183,19 @@ async def test_what_was_for_a_pod_that_went_meanwhile_is_unmounted(node: Node) -
     await node.client.delete(POD, "gone", "default", grace_period_seconds=0)
     # As a kill in the midst of a removal leaves it.
     (node.config.run / "staged" / "disk-half").mkdir()
+    (node.config.run / "volumes" / "of-nobody" / "token").mkdir(parents=True)
     node.start()
 
     async def detached() -> bool:
         return devices(node) == {}
 
     await node.eventually(detached)
-    assert not list((node.config.run / "staged").iterdir())
+    for place in ("staged", "volumes"):
+        await node.until(partial(is_empty, node.config.run / place), place)
+
+
+def is_empty(directory: Path) -> bool:
+    return not list(directory.iterdir())
 
 
 async def test_a_pod_that_ended_lets_go_of_its_volume(node: Node) -> None:
