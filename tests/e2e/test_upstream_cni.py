@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Eventually
 from tests.e2e.conftest import Cluster, cluster_name, run
 
 UPSTREAM = Path("/usr/lib/cni")
+BRIDGE = "bridge\n        bridge: cbr0\n        isGateway: true\n        hairpinMode: true"
 
 CONFIG = """
 apiVersion: netsim.io/v1alpha1
@@ -20,11 +22,8 @@ spec:
     cni:
       cniVersion: 1.0.0
       plugins:
-      - type: bridge
+      - type: MAIN
         netsim.execute: true
-        bridge: cbr0
-        isGateway: true
-        hairpinMode: true
         mtu: ${mtu}
         ipam: {type: host-local, dataDir: "${dataDir}", ranges: [[{subnet: "${podRange}"}]], routes: [{dst: 0.0.0.0/0}]}
       - {type: portmap, netsim.execute: true, capabilities: {portMappings: true}}
@@ -51,16 +50,24 @@ metadata: {name: web}
 spec: {selector: {app: web}, ports: [{port: 80}]}
 """
 
+DENY = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: deny}
+spec: {podSelector: {matchLabels: {app: web}}, policyTypes: [Ingress]}
+"""
+
 
 @pytest.mark.skipif(not (UPSTREAM / "bridge").exists(), reason=f"upstream's plugins are not in {UPSTREAM}")
-def test_pods_on_upstreams_plugins(tmp_path: Path) -> None:
+@pytest.mark.parametrize("main", [BRIDGE, "ptp"], ids=["bridge", "ptp"])
+def test_pods_on_upstreams_plugins(tmp_path: Path, eventually: Eventually, main: str) -> None:
     cluster = Cluster(cluster_name("cni"))
-    (tmp_path / "cluster.yaml").write_text(CONFIG)
+    (tmp_path / "cluster.yaml").write_text(CONFIG.replace("MAIN", main))
     cluster.netsim("up", "--config", str(tmp_path / "cluster.yaml"))
     try:
         cluster.out("apply", "-f", "-", stdin=PODS)
         cluster.out("wait", "--for=condition=Ready", "pod", "--all", "--timeout=30s")
-        asked = ("exec", "client", "--", "wget", "-qO-", "-T", "5")
+        asked = ("exec", "client", "--", "curl", "-sS", "--max-time", "3")
         assert "web" in cluster.out(*asked, "http://web/")
         node = cluster.json("get", "node", "node-2")["status"]["addresses"][0]["address"]
         assert "web" in cluster.out(*asked, f"http://{node}:8080/")
@@ -69,6 +76,8 @@ def test_pods_on_upstreams_plugins(tmp_path: Path) -> None:
         assert sum(1 for line in links.splitlines() if len(line.split(":")[1].split("@")[0].strip()) == 12) == 1
         listed = Path(f"/run/netsim/{cluster.name}/nodes/node-2/cni/10-netsim.conflist").read_text()
         assert json.loads(listed)["plugins"][0]["mtu"] == 1460
+        cluster.out("apply", "-f", "-", stdin=DENY)
+        eventually(lambda: cluster.kubectl(*asked, "http://web/", check=False).returncode != 0, within=10)
         cluster.out("delete", "pod", "web", "--now")
         assert "8080" not in run("ip", "netns", "exec", f"{cluster.name}-node-2", "iptables-save", "-t", "nat").stdout
     finally:
