@@ -1,6 +1,6 @@
 """Clusters in tests: a pytest plugin, handles on pods and nodes, scapy at each of them, and assertions on packets.
 
-`pip install netsim` is all it takes; pytest finds the plugin. docs/testing.md shows the rest.
+pytest finds the plugin where netsim is installed. docs/testing.md shows the rest.
 """
 
 from workbench.testing.assertions import assert_dropped_by, assert_packets, assert_reachable, assert_unreachable

@@ -47,7 +47,8 @@ def reason_to_skip() -> str:
     return ""
 
 
-pytestmark = pytest.mark.skipif(bool(reason_to_skip()), reason=reason_to_skip() or "-")
+REASON = reason_to_skip()
+pytestmark = pytest.mark.skipif(bool(REASON), reason=REASON or "-")
 
 
 @pytest.fixture
