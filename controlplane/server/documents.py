@@ -113,13 +113,28 @@ class Documents:
         """The store fails from a refused write to the next that succeeds; it is alive all the same, and reads go on."""
         if check and check not in CHECKS:
             return None
-        failure = self._registry.store.failure if kind != "livez" and check in ("", "store") else ""
-        if check or not (failure or "verbose" in exchange.request.query):
-            text = f"internal server error: {failure}\n" if failure else "ok"
+        asked = exchange.request.query
+        excluded = set(asked.getall("exclude", ()))
+        lines, failed = [], ""
+        for name in (check,) if check else CHECKS:
+            failure = self._registry.store.failure if name == "store" and kind != "livez" else ""
+            if name in excluded:
+                lines.append(f"[+]{name} excluded: ok")
+            elif failure:
+                lines.append(f"[-]{name} failed: {failure}")
+                failed = failed or failure
+            else:
+                lines.append(f"[+]{name} ok")
+        unknown = sorted(excluded - set(CHECKS))
+        if unknown:
+            names = ",".join(f'"{name}"' for name in unknown)
+            lines.append(f"warn: some health checks cannot be excluded: no matches for {names}")
+        lines.append(f"{kind} check {'failed' if failed else 'passed'}")
+        if check or not (failed or "verbose" in asked):
+            text = f"internal server error: {failed}\n" if failed else "ok"
         else:
-            store = f"[-]store failed: {failure}" if failure else "[+]store ok"
-            text = f"[+]ping ok\n{store}\n{kind} check {'failed' if failure else 'passed'}\n"
-        return exchange.plain(text.encode(), 500 if failure else 200, content_type="text/plain")
+            text = "\n".join(lines) + "\n"
+        return exchange.plain(text.encode(), 500 if failed else 200, content_type="text/plain")
 
     def _issuer(self) -> dict[str, object]:
         """What OpenID Connect's discovery says of ServiceAccount tokens."""

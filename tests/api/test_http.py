@@ -46,8 +46,11 @@ async def test_version_health_and_discovery(session: aiohttp.ClientSession) -> N
     for path in ("/healthz", "/livez", "/readyz", "/readyz/ping"):
         async with session.get(path) as response:
             assert (response.content_type, await response.text()) == ("text/plain", "ok")
-    async with session.get("/readyz?verbose") as response:
-        assert "[+]ping ok" in await response.text()
+    async with session.get("/readyz?verbose&exclude=store&exclude=etcd") as response:
+        assert await response.text() == (
+            "[+]ping ok\n[+]store excluded: ok\n"
+            'warn: some health checks cannot be excluded: no matches for "etcd"\nreadyz check passed\n'
+        )
     async with session.get("/apis/apps/v1") as response:
         assert "deployments/scale" in [one["name"] for one in (await response.json())["resources"]]
     accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
