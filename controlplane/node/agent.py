@@ -112,11 +112,12 @@ class NodeAgent(Streams):
         self.registered = asyncio.Event()
         """Set while the node is registered and its pods are worked on."""
         self._working = False
+        self._static = StaticPods(client, config, spawner, self._pods, BY_NODE, dropped=self._dropped)
         self._states: dict[str, PodState] = {}
         self._reconciler: Reconciler[str] = Reconciler(f"node-{config.name}", self._reconcile, workers=config.workers)
         self._worker = PodWorker(self._parts, self._reconciler.queue.add)
         self.usage = UsageMeter(node_cgroup(config.cluster, config.name), self._states.values, spawner)
-        super().__init__(self._parts, self._states)
+        super().__init__(self._parts, self._state_of_pod)
 
     @property
     def config(self) -> NodeConfig:
@@ -137,6 +138,7 @@ class NodeAgent(Streams):
             await self._parts.registration.register()
             for informer, _ in self._handlers:
                 await informer.wait_synced()
+            await self._static.look()
             self._working = True
             self._listen()
             await self._adopt()
@@ -148,8 +150,7 @@ class NodeAgent(Streams):
                 group.create_task(
                     log_rotation.run(self._running_containers, self._parts.spawner), name=f"logs-{self._config.name}"
                 )
-                static = StaticPods(self._parts.client, self._config, self._parts.spawner, self._pods, BY_NODE)
-                group.create_task(static.run(), name=f"static-pods-{self._config.name}")
+                group.create_task(self._static.run(), name=f"static-pods-{self._config.name}")
                 group.create_task(self._parts.recorder.run(), name=f"events-{self._config.name}")
                 group.create_task(self._parts.registration.run(), name=f"lease-{self._config.name}")
                 group.create_task(self.usage.run(), name=f"usage-{self._config.name}")
@@ -159,8 +160,8 @@ class NodeAgent(Streams):
 
     def _listen(self) -> None:
         """Has changes told from now on; pods that are there already are in `_states` afterwards."""
-        for pod in self._pods.by_index(BY_NODE, self._config.name):
-            self._states[pod["metadata"]["uid"]] = PodState(pod, container_states(pod))
+        for pod in self._present():
+            self._states[pod["metadata"]["uid"]] = self._new_state(pod)
         for informer, handler in self._handlers:
             informer.add_handler(handler)
 
@@ -195,16 +196,22 @@ class NodeAgent(Streams):
         if not self._parts.connection.up:
             # The node is cut off; `_catch_up` sees to it later.
             return
-        uid = pod["metadata"]["uid"]
+        old, new = self._static.seen(old), self._static.seen(new)
+        self._seen(old, new)
+
+    def _seen(self, old: Object | None, new: Object | None) -> None:
+        uid = (new or old or {})["metadata"]["uid"]
         state = self._states.get(uid)
         if state is None:
             if new is None:
                 return
-            state = self._states[uid] = PodState(new, container_states(new))
+            state = self._states[uid] = self._new_state(new)
         elif new is None:
+            if self._static.wants(uid):
+                return
             state.gone = True
         else:
-            if state.overwritten(new):
+            if state.overwritten(new) or (old is None and state.static):
                 # What was said in this node's name while it was not heard of has to be taken back.
                 state.written = None
             elif old is not None and _only_status(old, new):
@@ -217,13 +224,33 @@ class NodeAgent(Streams):
         """Takes notice of what became of the node's pods while the node was cut off."""
         if not self._working:
             return
-        present = {pod["metadata"]["uid"]: pod for pod in self._pods.by_index(BY_NODE, self._config.name)}
+        present = {pod["metadata"]["uid"]: pod for pod in self._present()}
         for uid, state in list(self._states.items()):
             if not state.gone:
-                self._pod_changed(state.pod, present.get(uid))
+                self._seen(state.pod, present.get(uid))
             self._reconciler.queue.add(uid)
         for uid in present.keys() - self._states.keys():
-            self._pod_changed(None, present[uid])
+            self._seen(None, present[uid])
+
+    def _present(self) -> Iterator[Object]:
+        """The node's pods in the API, as the node sees them."""
+        for pod in self._pods.by_index(BY_NODE, self._config.name):
+            seen = self._static.seen(pod)
+            if seen is not None:
+                yield seen
+
+    def _state_of_pod(self, pod: Object) -> PodState | None:
+        return self._states.get((self._static.seen(pod) or pod)["metadata"]["uid"])
+
+    def _new_state(self, pod: Object) -> PodState:
+        return PodState(pod, container_states(pod), static=self._static.known(pod["metadata"]["uid"]))
+
+    def _dropped(self, digest: str) -> None:
+        """A static pod's manifest is not there any more, and no mirror either."""
+        state = self._states.get(digest)
+        if state is not None:
+            state.gone = True
+            self._reconciler.queue.add(digest)
 
     def _service_changed(self, old: Object | None, new: Object | None) -> None:
         services = [service for service in (old, new) if service is not None]

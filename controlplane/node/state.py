@@ -73,13 +73,14 @@ class ContainerState:
 
 @dataclass(slots=True)
 class PodState:
-    """One pod of this node, by uid. `pod` is the newest object seen; `gone` once it left the API; `failure` is the
-    reason and message for which the node ends it;
+    """One pod of this node, by uid. `pod` is the newest object seen; a `static` one has its manifest's digest for uid;
+    `gone` once it left the API; `failure` is the reason and message for which the node ends it;
     `volumes_due` when what its volumes show may have changed, `standins_due` likewise for the ports of stand-ins;
     `mounting_since` when the wait for volumes that are not there began, 0 while there is none."""
 
     pod: Object
     containers: dict[str, ContainerState]
+    static: bool = False
     sandbox: Sandbox | None = None
     files_written: bool = False
     pause: Container | None = None
@@ -121,6 +122,11 @@ class PodState:
     @property
     def uid(self) -> str:
         return str(self.pod["metadata"]["uid"])
+
+    @property
+    def api_uid(self) -> str | None:
+        """The uid of the object in the API; None for whichever has the name now."""
+        return None if self.static else self.uid
 
     @property
     def namespace(self) -> str:

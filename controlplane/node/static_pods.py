@@ -1,8 +1,8 @@
 """Static pods: manifests in a directory of the node, which it runs without being asked by the API.
 
-Each is shown in the API as a mirror pod, with the kubelet's annotations, its name ended by the node's. Who deletes the
-mirror gets it back; the way to end a static pod is to take its manifest away. Other than with a kubelet the mirror is
-also what the node works from, so deleting it restarts the containers.
+Each is shown in the API as a mirror pod, with the kubelet's annotations, its name ended by the node's. The node knows
+it by the digest of its manifest, in the place of a uid. So who deletes the mirror gets another one, and the containers
+do not notice; the way to end a static pod is to take its manifest away.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from controlplane.api.errors import AlreadyExists, ApiError, NotFound
+from controlplane.api.errors import AlreadyExists, ApiError, Conflict, NotFound
 from controlplane.api.kinds import NODE, POD
 from controlplane.api.types import Object
 from controlplane.client.informer import Informer
@@ -38,7 +38,16 @@ Manifests = dict[tuple[str, str], Object]
 class StaticPods:
     """Keeps the mirror pods of one node as its manifests are; `index` names the informer's index by node."""
 
-    def __init__(self, client: Client, config: NodeConfig, spawner: Spawner, pods: Informer, index: str) -> None:
+    def __init__(
+        self,
+        client: Client,
+        config: NodeConfig,
+        spawner: Spawner,
+        pods: Informer,
+        index: str,
+        *,
+        dropped: Callable[[str], None],
+    ) -> None:
         self._client = client
         self._config = config
         self._spawner = spawner
@@ -48,19 +57,49 @@ class StaticPods:
         self._stamps: dict[str, tuple[int, int]] = {}
         self._wanted: Manifests = {}
         self._refused: dict[tuple[str, str], str] = {}
+        self._known: set[str] = set()
+        self._dropped = dropped
+
+    def wants(self, digest: str) -> bool:
+        """Whether a manifest with that digest is there."""
+        return any(_hash(pod) == digest for pod in self._wanted.values())
+
+    def known(self, digest: str) -> bool:
+        """Whether there has been one."""
+        return digest in self._known
+
+    def seen(self, pod: Object | None) -> Object | None:
+        """A pod as its node sees it: a mirror has its manifest's digest for a uid, and is not ending while that is
+        there."""
+        digest = _hash(pod) if pod is not None else ""
+        if pod is None or not self.known(digest):
+            return pod
+        metadata = {**pod["metadata"], "uid": digest}
+        if self.wants(digest):
+            metadata.pop("deletionTimestamp", None)
+            metadata.pop("deletionGracePeriodSeconds", None)
+        return {**pod, "metadata": metadata}
+
+    async def look(self) -> None:
+        """Reads the directory, if it has changed."""
+        try:
+            await self._spawner.files(self._look)
+        except OSError as error:
+            # A file that went at this moment; the next look finds it gone.
+            log.warning("static pods", extra={"node": self._config.name, "error": str(error)})
 
     async def run(self) -> None:
         """Works until cancelled."""
-        self._directory.mkdir(parents=True, exist_ok=True)
         while True:
+            await self.look()
             try:
-                await self._spawner.files(self._look)
                 await self._ensure()
-            except (ApiError, OSError) as error:
+            except ApiError as error:
                 log.warning("static pods", extra={"node": self._config.name, "error": str(error)})
             await asyncio.sleep(CHECK_SECONDS)
 
     def _look(self) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True)
         stamps = {}
         for path in sorted(self._directory.iterdir()):
             if path.suffix in SUFFIXES and not path.name.startswith("."):
@@ -74,6 +113,7 @@ class StaticPods:
                 pod = mirror(manifest, self._config.name)
                 wanted[pod["metadata"]["namespace"], pod["metadata"]["name"]] = pod
         self._stamps, self._wanted = stamps, wanted
+        self._known |= {_hash(pod) for pod in wanted.values()}
         self._refused.clear()
 
     async def _ensure(self) -> None:
@@ -86,6 +126,13 @@ class StaticPods:
             wanted = self._wanted.get(place)
             if wanted is None or _hash(wanted) != _hash(pod):
                 await self._delete(pod)
+            elif pod["metadata"].get("deletionTimestamp"):
+                await self._delete(pod, grace=0)
+        shown = {_hash(pod) for pod in found.values()}
+        for digest in self._known - shown:
+            if not self.wants(digest):
+                self._known.discard(digest)
+                self._dropped(digest)
         for place, pod in self._wanted.items():
             if place not in found:
                 try:
@@ -118,13 +165,15 @@ class StaticPods:
             # The one before is on its way out, or the informer has not heard of this one.
             return
 
-    async def _delete(self, pod: Object) -> None:
+    async def _delete(self, pod: Object, grace: int | None = None) -> None:
         metadata = pod["metadata"]
-        if metadata.get("deletionTimestamp"):
+        if metadata.get("deletionTimestamp") and grace is None:
             return
         try:
-            await self._client.delete(POD, metadata["name"], metadata["namespace"], uid=metadata["uid"])
-        except NotFound:
+            await self._client.delete(
+                POD, metadata["name"], metadata["namespace"], uid=metadata["uid"], grace_period_seconds=grace
+            )
+        except (NotFound, Conflict):
             return
 
 
@@ -148,7 +197,7 @@ def mirror(manifest: Object, node: str) -> Object:
 
 
 def _hash(pod: Object) -> str:
-    return str((pod["metadata"].get("annotations") or {}).get(MIRROR))
+    return str((pod["metadata"].get("annotations") or {}).get(MIRROR) or "")
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:

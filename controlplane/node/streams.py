@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from controlplane.api.errors import BadRequest, InternalError
@@ -26,9 +26,9 @@ CHUNK = 32768
 class Streams:
     """The `NodeStreams` part of a node agent."""
 
-    def __init__(self, parts: NodeParts, states: dict[str, PodState]) -> None:
+    def __init__(self, parts: NodeParts, state_of: Callable[[Object], PodState | None]) -> None:
         self._stream_parts = parts
-        self._stream_states = states
+        self._state_of = state_of
         self._watcher = logs.LogWatcher()
 
     def close_streams(self) -> None:
@@ -101,7 +101,7 @@ class Streams:
                 await asyncio.gather(forwarding, return_exceptions=True)
 
     async def _pod_socket(self, pod: Object) -> socket.socket:
-        state = self._stream_states.get(pod["metadata"]["uid"])
+        state = self._state_of(pod)
         if state is None or state.sandbox is None:
             raise InternalError(f'pod "{pod["metadata"]["name"]}" has no network')
         kind = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
@@ -117,7 +117,7 @@ class Streams:
 
     def _attempt(self, pod: Object, container: str, *, previous: bool) -> Container:
         name = pod["metadata"]["name"]
-        state = self._stream_states.get(pod["metadata"]["uid"])
+        state = self._state_of(pod)
         place = state.containers.get(container) if state else None
         if place is None or state is None:
             raise BadRequest(f'container "{container}" in pod "{name}" is waiting to start: ContainerCreating')
@@ -137,7 +137,7 @@ class Streams:
         return found
 
     def _running(self, pod: Object, container: str) -> Container:
-        state = self._stream_states.get(pod["metadata"]["uid"])
+        state = self._state_of(pod)
         place = state.containers.get(container) if state else None
         if place is None or place.current is None or not place.current.running:
             raise InternalError(f'unable to upgrade connection: container not found ("{container}")')

@@ -81,7 +81,9 @@ class PodWorker:
         wanted = pod_status.build(state, self._parts.config, time.time())
         if wanted == (state.written or state.pod.get("status")) or not self._parts.connection.up:
             return
-        body = {"metadata": {"uid": state.uid}, "status": wanted}
+        body: Object = {"status": wanted}
+        if state.api_uid:
+            body["metadata"] = {"uid": state.api_uid}
         before, state.written = state.written, wanted
         try:
             written = await self._parts.client.patch(POD, state.name, state.namespace, body=body, subresource="status")
@@ -243,7 +245,7 @@ class PodWorker:
         if not self._parts.connection.up:
             raise NodeError("the API server cannot be reached from the node")
         try:
-            await self._parts.client.delete(POD, state.name, state.namespace, grace_period_seconds=0, uid=state.uid)
+            await self._parts.client.delete(POD, state.name, state.namespace, grace_period_seconds=0, uid=state.api_uid)
         except (NotFound, Conflict):
             return
 

@@ -32,11 +32,21 @@ async def test_a_manifest_in_the_directory_is_a_pod(node: Node, monkeypatch: pyt
     assert pod["metadata"]["ownerReferences"][0]["kind"] == "Node"
     assert pod["metadata"]["labels"] == {"role": "static"}
 
-    # Deleted through the API it comes back.
-    await node.client.delete(POD, "web-node-1", "default")
-    uid = pod["metadata"]["uid"]
-    await node.until(lambda: node.pod("web-node-1").get("metadata", {}).get("uid") not in (None, uid), "another mirror")
+    # Deleted through the API there is another mirror, and the containers have not noticed.
+    container = node.container("web-node-1")["containerID"]
+    for _ in range(2):
+        uid = node.pod("web-node-1")["metadata"]["uid"]
+        await node.client.delete(POD, "web-node-1", "default")
+        await node.until(lambda uid=uid: node.pod("web-node-1").get("metadata", {}).get("uid") not in (None, uid))
+        await node.until_ready("web-node-1")
+        assert node.container("web-node-1")["containerID"] == container
+        assert node.container("web-node-1")["restartCount"] == 0
+
+    # So it is with an agent that starts anew.
+    await node.kill()
+    node.start()
     await node.until_ready("web-node-1")
+    assert node.container("web-node-1")["containerID"] == container
 
     # Changed, it is replaced; taken away, it goes.
     other = {**MANIFEST, "metadata": {"name": "web", "labels": {"role": "changed"}}}
