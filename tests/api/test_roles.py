@@ -227,3 +227,15 @@ async def test_a_review_may_narrow_what_it_asks_about(
     spec = {"user": "system:node:node-1", "groups": ["system:nodes"], "resourceAttributes": attributes}
     async with session.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", json={"spec": spec}) as response:
         assert (await response.json())["status"]["allowed"] is allowed
+
+
+async def test_an_update_that_makes_an_object_takes_the_right_to_create(kubectl: Kubectl) -> None:
+    role = ("create", "role", "updater", "--verb=get,update", "--resource=leases.coordination.k8s.io")
+    assert (await kubectl(*role)).stderr == ""
+    await kubectl("create", "rolebinding", "updater", "--role=updater", "--user=jane")
+    body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "a"}}
+    path = "/apis/coordination.k8s.io/v1/namespaces/default/leases/a"
+    put = ("replace", "--raw", path, "-f", "-")
+    done = await kubectl(*put, "--as=jane", stdin=json.dumps(body))
+    assert 'User "jane" cannot create resource "leases"' in done.stderr
+    assert '"name":"a"' in (await kubectl(*put, stdin=json.dumps(body))).stdout.replace(" ", "")
