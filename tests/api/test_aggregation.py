@@ -160,6 +160,11 @@ async def test_requests_go_to_the_server_behind(
     assert request.headers["X-Remote-User"] == "admin"
     assert request.headers.getall("X-Remote-Group") == ["system:masters", "system:authenticated"]
     assert "Authorization" not in request.headers
+    someone = {"Impersonate-User": "jane", "Impersonate-Group": "system:masters", "Impersonate-Extra-a.b%2Fc%20d": "e"}
+    async with session.get("/apis/odd.example.com/v1/things", headers=someone) as response:
+        assert response.status == 200
+    assert extension[-1].headers["X-Remote-User"] == "jane"
+    assert extension[-1].headers["X-Remote-Extra-a.b%2Fc%20d"] == "e"
     async with session.get("/apis") as response:
         groups = {one["name"] for one in (await response.json())["groups"]}
     assert "odd.example.com" in groups

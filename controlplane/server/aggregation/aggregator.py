@@ -14,6 +14,7 @@ import ssl
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import quote
 
 import aiohttp
 from aiohttp import web
@@ -42,6 +43,8 @@ RESOURCE = API_SERVICE.resource
 WATCHED = frozenset((RESOURCE, SERVICE.resource, ENDPOINT_SLICE.resource))
 POLL_SECONDS = 30.0
 SETTLE_SECONDS = 0.1
+ANSWER_SECONDS = 60.0
+"""For a whole answer but that of a watch, as upstream's --request-timeout."""
 UNAVAILABLE = "service unavailable"
 OPENAPI = "/openapi/v3"
 
@@ -49,6 +52,9 @@ _DROPPED = frozenset(
     ("authorization", "connection", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
 )
 _VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+_IN_NAMES = "!#$&'*+-.^_`|~"
+"""What a header's name may hold besides letters and digits; the rest of a key is escaped, as its reader expects."""
 
 GroupVersion = tuple[str, str]
 
@@ -117,17 +123,23 @@ class Aggregator:
             raise ServiceUnavailable(UNAVAILABLE)
         peer, request = peer_of(service), exchange.request
         url = URL(f"{peer.url}{request.rel_url.raw_path_qs}", encoded=True)
+        seconds = None if action_of(request).verb == "watch" else ANSWER_SECONDS
         try:
-            async with self._outgoing.session(peer).request(
-                request.method,
-                url,
-                headers=_handed_on(request, exchange.user),
-                data=request.content if request.body_exists else None,
-                ssl=self._outgoing.context(peer),
-                allow_redirects=False,
-                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-            ) as response:
+            async with (
+                asyncio.timeout(seconds),
+                self._outgoing.session(peer).request(
+                    request.method,
+                    url,
+                    headers=_handed_on(request, exchange.user),
+                    data=request.content if request.body_exists else None,
+                    ssl=self._outgoing.context(peer),
+                    allow_redirects=False,
+                    skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+                ) as response,
+            ):
                 return await _handed_back(request, response)
+        except TimeoutError as error:
+            raise ServiceUnavailable(f"error trying to reach service: no answer in {ANSWER_SECONDS:.0f} s") from error
         except (OSError, aiohttp.ClientError, ApiError, ValueError) as error:
             raise ServiceUnavailable(f"error trying to reach service: {error}") from error
 
@@ -218,7 +230,7 @@ def _handed_on(request: web.BaseRequest, user: User) -> CIMultiDict[str]:
         headers.add("X-Remote-Group", group)
     for name, values in user.extra.items():
         for value in _texts(values):
-            headers.add(f"X-Remote-Extra-{name}", value)
+            headers.add(f"X-Remote-Extra-{quote(name, safe=_IN_NAMES)}", value)
     headers["X-Forwarded-For"] = request.remote or ""
     return headers
 
