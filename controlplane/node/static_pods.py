@@ -80,20 +80,22 @@ class StaticPods:
             metadata.pop("deletionGracePeriodSeconds", None)
         return {**pod, "metadata": metadata}
 
-    async def look(self) -> None:
-        """Reads the directory, if it has changed."""
+    async def look(self) -> bool:
+        """Reads the directory, if it has changed; False when it cannot be read."""
         try:
             await self._spawner.files(self._look)
         except OSError as error:
             # A file that went at this moment; the next look finds it gone.
             log.warning("static pods", extra={"node": self._config.name, "error": str(error)})
+            return False
+        return True
 
     async def run(self) -> None:
         """Works until cancelled."""
         while True:
-            await self.look()
             try:
-                await self._ensure()
+                if await self.look():
+                    await self._ensure()
             except ApiError as error:
                 log.warning("static pods", extra={"node": self._config.name, "error": str(error)})
             await asyncio.sleep(CHECK_SECONDS)
