@@ -253,6 +253,8 @@ class FaultController:
             )
 
     async def _fail(self, fault: Object, reason: str, message: str) -> None:
+        # As it is now: it may have come to something before it failed.
+        fault = await self._client.get(FAULT, fault["metadata"]["name"])
         await self._heal(fault)
         self._recorder.event(fault, "Warning", reason, message)
         conditions = with_condition({}, done=False, reason=reason, message=message, now=self._clock())

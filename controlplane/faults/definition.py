@@ -124,6 +124,7 @@ def _spec() -> dict[str, Any]:
             "message": "target is missing",
         },
         {"rule": "self.type != 'partition' || !has(self.target)", "message": "partition takes from and to"},
+        {"rule": "self.type == oldSelf.type", "message": "the type of a Fault cannot be changed"},
     ]
     return {"type": "object", "required": ["type"], "properties": properties, "x-kubernetes-validations": rules}
 

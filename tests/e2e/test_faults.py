@@ -237,8 +237,10 @@ def test_names_that_nobody_answers_for(broken: Cluster, add: Add) -> None:
 
 def test_processes_stand_still_and_are_killed(broken: Cluster, add: Add, eventually: Eventually) -> None:
     url = f"http://{_ip(broken, 'beside')}/"
-    add("process-pause", "role=serves,app!=web", "--duration", "2s", "--as", "still")
+    add("process-pause", "role=serves,app!=web", "--duration", "3s", "--as", "still")
     assert not _fetches(broken, url)
+    told = json.loads(broken.netsim("trace", "pod/client", "pod/web:80", "-o", "json").stdout)
+    assert told["result"] == "delivered"
     eventually(lambda: _phase(broken, "still") == "Healed")
     assert _fetches(broken, url)
     made = add("process-kill", "pod/beside", "--container", "main", "--as", "killed")
@@ -254,6 +256,8 @@ def test_a_route_and_a_rule_that_are_removed(broken: Cluster, add: Add, eventual
     remote = broken.json("get", "node", "node-2")["spec"]["podCIDR"]
     made = add("route-removed", "router", "--route", remote)
     assert made["status"]["places"] == ["router"]
+    told = broken.netsim("trace", "pod/client", "pod/web:80", "--timeout", "0.3", check=False).stdout
+    assert f"fault {made['metadata']['name']} (routeRemoved) is active at router" in told
     assert not _fetches(broken, f"http://{address}/")
     broken.netsim("fault", "heal", "--all")
     assert _fetches(broken, f"http://{address}/")

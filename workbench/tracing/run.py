@@ -22,6 +22,7 @@ from workbench.places import Selection, points_of
 from workbench.places.points import node_netns
 from workbench.tracing.ends import Source, Target
 from workbench.tracing.evidence import Evidence
+from workbench.tracing.faults import name_faults
 from workbench.tracing.passes import gather
 from workbench.tracing.story import Story
 from workbench.tracing.telling import tell
@@ -46,7 +47,9 @@ def trace(
     source, target = ends
     probe = Probe(source.netns, protocol, target.address, 0 if protocol == "icmp" else target.port, size, timeout)
     evidence = _gathered(world, cluster, directories, source, target, probe)
-    return tell(world, cluster, source, target, evidence)
+    story = tell(world, cluster, source, target, evidence)
+    name_faults(story, world, source, target)
+    return story
 
 
 def _gathered(

@@ -82,6 +82,8 @@ async def test_the_definition_and_what_it_refuses(tmp_path: Path) -> None:
         for spec, said in wrong:
             with pytest.raises(Invalid, match=said):
                 await client.create(FAULT, _fault("wrong", **spec))
+        with pytest.raises(Invalid, match="type of a Fault cannot be changed"):
+            await client.patch(FAULT, "a.b", body={"spec": {"type": "flap", "from": None, "target": PODS}})
         status = {"status": {"phase": "Active", "nodes": ["node-1"]}}
         assert await hampered_nodes(client) == set()
         await client.patch(FAULT, "a.b", body=status, subresource="status")
