@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import errno
 import socket
-import subprocess
 import threading
 import time
 from pathlib import Path
 
 from netsim import namespace
-from netsim.errors import MissingRequirement, NetsimError, translated
+from netsim.errors import translated
+from netsim.owned_table import OwnedTable
 from netsim.trace.events import Event, parse
 from netsim.trace.probe import PROBE_DSCP
 
@@ -23,18 +22,21 @@ _FAMILY_IPV4 = 2
 _RECEIVE_BYTES = 1 << 16
 _BUFFER_BYTES = 1 << 22
 _POLL_SECONDS = 0.05
-_READY_SECONDS = 5.0
 _AFTER_CONNTRACK = -199
 """Behind the look-up of the connection (-200), before anything is translated (-100)."""
+_BEFORE_RAW = -301
+"""Before the table raw (-300), where the probe itself can be told by its DSCP only, and its answer not at all."""
 _COMMANDS = f"""\
-add table ip {TABLE} {{ flags owner; }}
 add chain ip {TABLE} prerouting {{ type filter hook prerouting priority {_AFTER_CONNTRACK}; }}
 add chain ip {TABLE} output {{ type filter hook output priority {_AFTER_CONNTRACK}; }}
+add chain ip {TABLE} arrival {{ type filter hook prerouting priority {_BEFORE_RAW}; }}
+add chain ip {TABLE} departure {{ type filter hook output priority {_BEFORE_RAW}; }}
+add rule ip {TABLE} arrival ip dscp {PROBE_DSCP} meta nftrace set 1
+add rule ip {TABLE} departure ip dscp {PROBE_DSCP} meta nftrace set 1
 add rule ip {TABLE} prerouting ip dscp {PROBE_DSCP} ct mark set {_MARK}
 add rule ip {TABLE} output ip dscp {PROBE_DSCP} ct mark set {_MARK}
 add rule ip {TABLE} prerouting ct mark {_MARK} meta nftrace set 1
 add rule ip {TABLE} output ct mark {_MARK} meta nftrace set 1
-list tables
 """
 
 
@@ -45,7 +47,7 @@ class Watch:
         self.netns = netns
         self._events: list[Event] = []
         self._socket: socket.socket | None = None
-        self._program: subprocess.Popen[str] | None = None
+        self._table = OwnedTable(netns, TABLE, _COMMANDS)
         self._thread: threading.Thread | None = None
         self._ending = threading.Event()
 
@@ -61,17 +63,11 @@ class Watch:
         listening.settimeout(_POLL_SECONDS)
         self._thread = threading.Thread(target=self._listen, args=(listening,), name=f"trace-{self.netns.name}")
         self._thread.start()
-        self._program = self._trace()
+        self._table.start()
 
     def stop(self) -> list[Event]:
         """Takes the table away; returns the events. Stopping again, or what never started, is no error."""
-        if self._program is not None:
-            assert self._program.stdin is not None
-            self._program.stdin.close()
-            self._program.wait(_READY_SECONDS)
-            assert self._program.stdout is not None
-            self._program.stdout.close()
-            self._program = None
+        self._table.stop()
         self._ending.set()
         if self._thread is not None:
             self._thread.join()
@@ -81,36 +77,6 @@ class Watch:
             self._socket = None
         return self._events
 
-    def _trace(self) -> subprocess.Popen[str]:
-        program = shutil.which("nft", path="/usr/sbin:/usr/bin:/sbin:/bin")
-        if program is None:
-            raise MissingRequirement("no program nft", "install the package nftables")
-        with namespace.entered(self.netns):
-            # While it runs it owns the table; with it, whatever ends it, the table is gone.
-            started = subprocess.Popen(
-                [program, "--interactive"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                start_new_session=True,
-                env={**os.environ, "TERM": "dumb"},
-            )
-        assert started.stdin is not None
-        assert started.stdout is not None
-        started.stdin.write(_COMMANDS)
-        started.stdin.flush()
-        said = []
-        for line in started.stdout:
-            said.append(line)
-            if line.strip() == f"table ip {TABLE}":
-                return started
-            if "Error" in line:
-                break
-        started.kill()
-        started.communicate()
-        raise NetsimError(f"cannot trace in {self.netns.name}: {' '.join(said).strip()}")
-
     def _listen(self, listening: socket.socket) -> None:
         while True:
             try:
@@ -118,5 +84,10 @@ class Watch:
             except TimeoutError:
                 if self._ending.is_set():
                     return
+                continue
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                # More came than there was room for: what was lost is not told.
                 continue
             self._events += parse(data, _FAMILY_IPV4, time.time_ns())

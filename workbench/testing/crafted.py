@@ -6,8 +6,6 @@ sockets that were opened in the namespace do the rest.
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,15 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netsim import address, link, namespace
-from netsim.errors import MissingRequirement
 from netsim.netlink import Netlink
+from netsim.owned_table import OwnedTable
 from netsim.packets import Frame, PacketPort
 
 if TYPE_CHECKING:
     from scapy.packet import Packet
 
 DEFAULT_LINK = "eth0"
-_READY_SECONDS = 5.0
 _TABLE = "netsim-quiet"
 
 
@@ -114,30 +111,12 @@ class Crafting:
 
         A TCP connection can then be made by hand. The rule belongs to a process, and goes with it however that ends.
         """
-        program = shutil.which("nft", path="/usr/sbin:/usr/bin:/sbin:/bin")
-        if program is None:
-            raise MissingRequirement("no program nft", "install the package nftables")
-        table = f"{_TABLE}-{port}"
         commands = (
-            f"add table ip {table} {{ flags owner; }}\n"
-            f"add chain ip {table} output {{ type filter hook output priority 0; }}\n"
-            f"add rule ip {table} output tcp sport {port} tcp flags & rst == rst drop\n"
-            "list tables\n"
+            f"add chain ip {_TABLE}-{port} output {{ type filter hook output priority 0; }}\n"
+            f"add rule ip {_TABLE}-{port} output tcp sport {port} tcp flags & rst == rst drop\n"
         )
-        with namespace.entered(self.netns):
-            owner = subprocess.Popen([program, "-i"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert owner.stdin is not None
-        assert owner.stdout is not None
-        try:
-            owner.stdin.write(commands)
-            owner.stdin.flush()
-            if not any(table in line for line in owner.stdout):
-                raise MissingRequirement("this kernel takes no table with an owner", "Linux 5.12 or later is needed")
+        with OwnedTable(self.netns, f"{_TABLE}-{port}", commands):
             yield
-        finally:
-            owner.stdin.close()
-            owner.wait(_READY_SECONDS)
-            owner.stdout.close()
 
 
 def _send(port: PacketPort, packet: Packet) -> None:
