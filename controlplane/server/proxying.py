@@ -141,6 +141,11 @@ def _ssl(place: Location) -> ssl.SSLContext | None:
     return context
 
 
+def path_of(request: web.BaseRequest, target: Target) -> str:
+    """What is asked of the server behind, as it is in the URL."""
+    return _divided(request.rel_url.raw_path, namespaced=bool(target.namespace))[1] or ""
+
+
 def _divided(path: str, *, namespaced: bool) -> tuple[str, str | None]:
     """The path up to "proxy", and what follows the slash after it; None when nothing does."""
     parts = path.split("/")

@@ -129,9 +129,14 @@ class Resources:
             return
         group, version, name = connect_options(target.kind, target.subresource)
         asked: Object = {"kind": name, "apiVersion": f"{group}/{version}" if group else version, "metadata": {}}
-        for option in exchange.request.query:
-            values = exchange.request.query.getall(option)
-            asked[option] = values if option == "command" else values[0] == "true" if option in FLAGS else values[0]
+        query = exchange.request.query
+        if target.subresource == "proxy":
+            asked["path"] = proxying.path_of(exchange.request, target)
+        else:
+            for option in query.keys() - asked.keys():
+                values = query.getall(option)
+                read = parameters.flag(query, option) if option in FLAGS else values[0]
+                asked[option] = values if option == "command" else read
         options = WriteOptions(user=exchange.user, warn=exchange.warn)
         await self._registry.consult(
             "CONNECT", target.kind, target.name, target.namespace, asked, target.subresource, options

@@ -371,6 +371,9 @@ async def test_a_webhook_cannot_move_an_object(served: Served, session: aiohttp.
     await configure(served, MUTATING_WEBHOOK_CONFIGURATION, "a", hooks.webhook("/move"))
     code, refused, _ = await create(session, "m")
     assert (code, refused["reason"]) == (400, "BadRequest")
+    hooks.answers["/move"] = patching({"op": "remove", "path": "/metadata"})
+    code, refused, _ = await create(session, "m")
+    assert (code, refused["reason"]) == (422, "Invalid")
 
 
 async def test_the_warnings_of_a_webhook_fit_into_the_answer(
@@ -381,3 +384,23 @@ async def test_the_warnings_of_a_webhook_fit_into_the_answer(
     code, _, warnings = await create(session, "m")
     assert (code, warnings[0]) == (201, '299 - "one  two: 3"')
     assert sum(map(len, warnings)) < 5000
+
+
+async def test_a_caller_does_not_say_what_a_connection_is(
+    served: Served, session: aiohttp.ClientSession, hooks: Hooks
+) -> None:
+    hooks.answers = {"/connect": lambda asked: {"allowed": False, "status": {"message": "no"}}}
+    rule = {"operations": ["CONNECT"], "apiGroups": [""], "apiVersions": ["v1"]}
+    hook = hooks.webhook("/connect", rules=[rule | {"resources": ["pods/exec", "pods/proxy"]}])
+    await configure(served, VALIDATING_WEBHOOK_CONFIGURATION, "a", hook)
+    pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "x"}]}}
+    await served.local.create(POD, pod, "default")
+    spoof = "kind=Status&apiVersion=v9&metadata=x"
+    url = f"/api/v1/namespaces/default/pods/p/exec?command=sh&command=-c&tty=1&stdin=false&{spoof}"
+    async with session.post(url) as response:
+        assert (response.status, "denied the request: no" in (await response.json())["message"]) == (400, True)
+    wanted = {"kind": "PodExecOptions", "apiVersion": "v1", "metadata": {}, "command": ["sh", "-c"]}
+    assert hooks.seen[-1]["object"] == wanted | {"tty": True, "stdin": False}
+    async with session.get(f"/api/v1/namespaces/default/pods/p/proxy/a/b?{spoof}") as response:
+        assert response.status == 400
+    assert hooks.seen[-1]["object"] == {"kind": "PodProxyOptions", "apiVersion": "v1", "metadata": {}, "path": "a/b"}

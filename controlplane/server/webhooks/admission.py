@@ -131,6 +131,7 @@ class Webhooks:
         decoded = versions.stored(kind, decoded) if kind is not request.kind else decoded
         # The result may share parts with what it was made from, and is changed in place from here on.
         obj: Object = orjson.loads(orjson.dumps(decoded))
+        obj.setdefault("metadata", {})
         request.kind.strategy.default(obj)
         return request.obj if obj == request.obj else obj
 
