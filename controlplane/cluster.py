@@ -98,11 +98,11 @@ class Cluster:
             )
             await stack.enter_async_context(server.serve([on_host, in_vpc]))
             await ensure_extension_authentication(registry, self._pki)
-            client = LocalClient(registry)
+            client = LocalClient(registry, agent="kube-controller-manager")
             await ensure_definition(client)
             hampered = await hampered_nodes(client)
             informers = Informers(client)
-            machines = self._machines(client, informers)
+            machines = self._machines(LocalClient(registry, agent="kubelet"), informers)
             serve_metrics(registry, informers, machines.agents)
             components = [*self._components(client, informers), self._faults(client, informers, machines), machines]
             work = asyncio.ensure_future(run_all([informers, *components]))

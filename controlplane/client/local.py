@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -30,11 +31,14 @@ from controlplane.server.requests import INTERNAL, DeleteOptions, ListOptions, U
 
 
 class LocalClient:
-    """The `Client` interface over a `Registry` in the same process and on the same loop."""
+    """The `Client` interface over a `Registry` in the same process and on the same loop.
 
-    def __init__(self, registry: Registry, user: User = INTERNAL) -> None:
+    `agent` is the program whose name stands at the fields that are written through it.
+    """
+
+    def __init__(self, registry: Registry, user: User = INTERNAL, *, agent: str = "") -> None:
         self._registry = registry
-        self._options = WriteOptions(user=user)
+        self._options = WriteOptions(user=user, agent=agent)
 
     async def kinds(self) -> builtins.list[Kind]:
         return self._registry.scheme.stored()
@@ -103,7 +107,7 @@ class LocalClient:
     ) -> Object:
         options = self._options
         if field_manager or force:
-            options = WriteOptions(user=options.user, field_manager=field_manager, force=force)
+            options = replace(options, field_manager=field_manager, force=force)
         revision = await self._registry.patch(
             self._served(kind), name, namespace, _copy(body), patch_type, options, subresource=subresource
         )
