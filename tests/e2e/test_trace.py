@@ -281,3 +281,16 @@ def test_a_node_that_has_had_no_pod_has_no_bridge_to_watch(traced: Cluster, stor
     finally:
         traced.netsim("node", "remove", "empty")
     assert told["result"] == "delivered", told["reason"]
+
+
+def test_a_drop_before_connections_are_tracked_is_named(traced: Cluster, story: Callable[..., Any]) -> None:
+    rule = ("PREROUTING", "-p", "tcp", "--dport", "80", "-j", "DROP")
+    node = ("ip", "netns", "exec", f"{traced.name}-node-2", "iptables", "-t", "raw")
+    run(*node, "-I", *rule)
+    try:
+        told = story("pod/client", "pod/web:80")
+    finally:
+        run(*node, "-D", *rule)
+    assert told["result"] == "dropped", told["reason"]
+    assert "--dport 80 -j DROP" in told["reason"]
+    assert told["where"] == "node/node-2"
