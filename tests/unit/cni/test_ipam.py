@@ -1,5 +1,9 @@
 import multiprocessing
 import os
+import random
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -10,6 +14,8 @@ from hypothesis import strategies as st
 
 from cni.errors import CniError, Code
 from cni.ipam import AddressStore, Range
+
+ROOT = Path(__file__).parents[3]
 
 
 def range_of(subnet: str) -> Range:
@@ -129,3 +135,35 @@ def test_processes_and_threads_at_once_never_get_the_same(tmp_path: Path) -> Non
         own = list(threads.map(lambda worker: _reserve_many(directory, worker), [3, 4]))
         given_out = [address for many in [*others.get(30), *own] for address in many]
     assert len(given_out) == len(set(given_out)) == 240
+
+
+_BUSY = """
+import itertools, sys
+from ipaddress import IPv4Network
+from pathlib import Path
+from cni.ipam import AddressStore, Range
+network = IPv4Network("10.44.1.0/28")
+store = AddressStore(Path(sys.argv[1]))
+print("begun", flush=True)
+for turn in itertools.count():
+    owner = (f"w{sys.argv[2]}-{turn % 5}", "eth0")
+    store.reserve(owner, [Range(network, network[1], network[-2], network[1])])
+    if turn % 3:
+        store.release(owner)
+"""
+
+
+def test_a_kill_at_any_moment_costs_no_address(store: AddressStore, tmp_path: Path) -> None:
+    for number in range(6):
+        argv = [sys.executable, "-c", _BUSY, str(tmp_path / "net"), str(number % 2)]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)}) as busy:
+            assert busy.stdout is not None
+            assert busy.stdout.readline() == b"begun\n"
+            time.sleep(random.random() / 50)
+            busy.kill()
+        reserved = list(store.reservations())
+        assert len({address for address, _owner in reserved}) == len(reserved)
+    store.keep_only([])
+    assert list(store.reservations()) == []
+    every = [store.reserve((f"c{number}", "eth0"), SMALL)[0] for number in range(13)]
+    assert len(set(every)) == 13
