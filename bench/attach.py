@@ -41,7 +41,7 @@ def run(session: harness.Session) -> None:
             ours.append(_attach_all(PODS, execute=None))
             time.sleep(SETTLE_SECONDS)
         figure = f"pod network, {PODS} pods on {NODES} nodes, CNI ADD"
-        session.report(figure, ours, reference, "ms", "<= 3x", reference_is="in C, a pod")
+        session.report(figure, ours, reference, "ms", "<= 2.5x", reference_is="in C, a pod")
         _report_executed(session, Path(scratch) / "bin")
 
 
@@ -54,7 +54,7 @@ def _report_executed(session: harness.Session, directory: Path) -> None:
             upstream.append(_attach_all(EXECUTED_PODS, execute=UPSTREAM))
     figure = f"the same by executables, {EXECUTED_PODS} pods"
     if upstream:
-        session.report(figure, own, upstream, "ms", reference_is="upstream's bridge")
+        session.report(figure, own, upstream, "ms", "<= 2.5x", reference_is="upstream's bridge")
     else:
         session.report(figure, own, None, "ms")
 
