@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -14,6 +15,7 @@ import yaml
 
 from controlplane.config.parse import load as load_cluster
 from workbench.labs import results
+from workbench.labs.checks import KINDS
 from workbench.labs.checks.answer import Answer
 from workbench.labs.errors import BrokenLab, LabError
 from workbench.labs.grading import grade, to_csv, to_junit
@@ -135,6 +137,21 @@ def test_what_is_wrong_with_a_lab_is_said(tmp_path: Path, changes: dict[str, Any
         load(written(tmp_path / "lab", **changes))
     assert words in str(error.value)
     assert "lab.yaml" in str(error.value) or "variable" in str(error.value)
+
+
+def test_the_example_of_the_documentation_is_a_lab(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "labs.md").read_text()
+    (tmp_path / "lab.yaml").write_text(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1])  # type: ignore[index]
+    (tmp_path / "web.yaml").write_text("kind: Service")
+    assert [stage.name for stage in load(tmp_path).stages] == ["look", "mend"]
+
+
+def test_the_documentation_names_every_lab_and_kind() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "labs.md").read_text()
+    for name in names():
+        assert f"| `{name}` | {find(name).title.replace('statistic', '`statistic`')} |" in text
+    for kind in KINDS:
+        assert f"| `{kind}` |" in text
 
 
 def test_a_lab_that_is_not_there() -> None:
