@@ -19,7 +19,11 @@ _LINK = re.compile(rb"(\s(?:" + _ATTRIBUTES + rb")\s*=\s*)([\"'])(/(?!/)[^\"'<>]
 
 def location(value: str, host: str, prefix: str) -> str:
     """A Location header as the proxy's caller needs it; `prefix` is the proxy's path, `host` where it connects to."""
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        # No URL, so none of ours: whoever reads it may make of it what he can.
+        return value
     if parts.netloc and parts.netloc != host:
         return value
     if not parts.netloc and not parts.path.startswith("/"):

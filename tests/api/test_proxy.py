@@ -38,6 +38,8 @@ async def answer(request: web.BaseRequest) -> web.StreamResponse:
         return begun
     if request.path == "/page":
         return web.Response(body=PAGE, content_type="text/html")
+    if request.path == "/odd":
+        return web.Response(status=302, headers={"Location": "http://["})
     if request.path == "/moved":
         return web.Response(status=302, headers={"Location": "/there?a=1"})
     if request.headers.get("Upgrade"):
@@ -101,6 +103,11 @@ async def test_requests_of_every_method_arrive(session: aiohttp.ClientSession, b
     big = "x" * 900_000
     async with session.post(f"{PODS}/one/proxy/", data=io.BytesIO(big.encode())) as response:
         assert len((await response.json())["body"]) == len(big)
+
+
+async def test_a_location_that_is_no_url_stays(session: aiohttp.ClientSession, backend: tuple[str, int]) -> None:
+    async with session.get(f"{PODS}/one/proxy/odd", allow_redirects=False) as response:
+        assert (response.status, response.headers["Location"]) == (302, "http://[")
 
 
 async def test_an_answer_that_breaks_off_is_not_filled_up(

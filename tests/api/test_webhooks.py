@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from controlplane.api.errors import Invalid
 from controlplane.api.kinds import (
     CONFIG_MAP,
     CUSTOM_RESOURCE_DEFINITION,
@@ -404,3 +405,9 @@ async def test_a_caller_does_not_say_what_a_connection_is(
     async with session.get(f"/api/v1/namespaces/default/pods/p/proxy/a/b?{spoof}") as response:
         assert response.status == 400
     assert hooks.seen[-1]["object"] == {"kind": "PodProxyOptions", "apiVersion": "v1", "metadata": {}, "path": "a/b"}
+
+
+async def test_an_address_that_is_none_is_refused(served: Served, hooks: Hooks) -> None:
+    webhook = hooks.webhook("/x") | {"clientConfig": {"url": "https://["}}
+    with pytest.raises(Invalid, match=r"webhooks\[0\].clientConfig.url: Invalid value"):
+        await configure(served, VALIDATING_WEBHOOK_CONFIGURATION, "a", webhook)

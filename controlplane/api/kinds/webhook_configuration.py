@@ -117,7 +117,10 @@ def validate_client(config: Fields, path: str) -> list[FieldError]:
 
 def _validate_url(url: str, path: str) -> list[FieldError]:
     form = "; desired format: https://host[/path]"
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        return [invalid(path, url, f"url must be a valid URL: {error}{form}")]
     errors: list[FieldError] = []
     if parts.scheme != "https":
         errors.append(invalid(path, parts.scheme, f"'https' is the only allowed URL scheme{form}"))
