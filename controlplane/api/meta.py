@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 import time
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from controlplane.api import names
 from controlplane.api.errors import FieldError
 from controlplane.api.field import IMMUTABLE, forbidden, invalid, invalid_each, required, shown, too_long
 from controlplane.api.types import Object
+from controlplane.api.uids import new_uid
 
 NameCheck = Callable[[str], list[str]]
 
@@ -55,7 +55,7 @@ def prepare_create(obj: Object) -> None:
         metadata.pop(name, None)
     if not metadata.get("name") and metadata.get("generateName"):
         metadata["name"] = generate_name(metadata["generateName"])
-    metadata["uid"] = str(uuid.uuid4())
+    metadata["uid"] = new_uid()
     metadata["creationTimestamp"] = timestamp()
 
 
