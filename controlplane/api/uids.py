@@ -1,7 +1,7 @@
 """Random uids, made of a store of random bytes.
 
-Each look at the kernel's generator lets another thread have the interpreter, and at a thousand objects a second the event
-loop would wait for it to come back longer than for anything else that making an object takes.
+Each look at the kernel's generator lets another thread have the interpreter. At a thousand objects a second the event
+loop would wait longer for it to come back than for anything else that making an object takes.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ the registry each time. The claims are upstream's (pkg/serviceaccount/claims.go)
 from __future__ import annotations
 
 import time
-import uuid
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections import OrderedDict
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from controlplane.api.errors import Unauthorized
+from controlplane.api.uids import new_uid
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -55,7 +55,7 @@ class TokenIssuer:
             "exp": now + seconds,
             "iat": now,
             "iss": self.issuer,
-            "jti": str(uuid.uuid4()),
+            "jti": new_uid(),
             "kubernetes.io": bound,
             "nbf": now,
             "sub": subject,
