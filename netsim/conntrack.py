@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-
-from netsim import firewall
-from netsim.errors import CommandFailed, MissingRequirement
+from netsim import firewall, programs
+from netsim.errors import CommandFailed
 
 _NOTHING_DELETED = "0 flow entries"
-_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def list_udp_flows() -> str:
     """What `conntrack -L -p udp` prints. Raises `MissingRequirement` without the program."""
-    return firewall.run([_program(), "-L", "-p", "udp"])
+    return firewall.run([programs.require("conntrack", "conntrack"), "-L", "-p", "udp"])
 
 
 def delete_udp_flows(*selection: str) -> bool:
@@ -23,16 +20,9 @@ def delete_udp_flows(*selection: str) -> bool:
     program.
     """
     try:
-        firewall.run([_program(), "-D", "-p", "udp", *selection])
+        firewall.run([programs.require("conntrack", "conntrack"), "-D", "-p", "udp", *selection])
     except CommandFailed as error:
         if _NOTHING_DELETED not in error.stderr:
             raise
         return False
     return True
-
-
-def _program() -> str:
-    program = shutil.which("conntrack", path=_PATH)
-    if program is None:
-        raise MissingRequirement("no program conntrack", "install the package conntrack")
-    return program

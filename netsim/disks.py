@@ -18,8 +18,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from netsim import files, firewall, loop, syscalls
-from netsim.errors import Busy, InvalidRequest, MissingRequirement, NotFound, Unsupported, translated
+from netsim import files, firewall, loop, programs, syscalls
+from netsim.errors import Busy, InvalidRequest, NotFound, Unsupported, translated
 from netsim.mountoptions import MountOptions, parse
 
 SMALLEST = 1 << 20
@@ -35,7 +35,6 @@ _EXT_MAGIC, _MAGIC_AT = b"\x53\xef", _SUPERBLOCK + 0x38
 _RESIZE = 0x40086610
 """EXT4_IOC_RESIZE_FS: the kernel grows a mounted file system to a number of blocks."""
 _ROOT_MODE = 0o755
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,10 +338,7 @@ def _blocks_missing(image: Path) -> int:
 
 
 def _run(name: str, *words: str) -> None:
-    program = shutil.which(name, path=_PATH)
-    if program is None:
-        raise MissingRequirement(f"no program {name}", "install the package e2fsprogs")
-    firewall.run([program, *words])
+    firewall.run([programs.require(name, "e2fsprogs"), *words])
 
 
 __all__ = ["FILE_SYSTEMS", "Disks", "bind_directory", "rounded"]

@@ -13,10 +13,10 @@ import subprocess
 from collections.abc import Sequence
 
 from netsim.errors import CommandFailed, MissingRequirement, RulesRejected
+from netsim.programs import PATH
 
 _LIMIT_SECONDS = 120
 _LOCK_SECONDS = "5"
-_PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
 _NO_SUCH = "No such file or directory"
 _QUOTED = re.compile(r"'([^']+)'")
 _LINE_NUMBER = re.compile(r"line:? (\d+)")
@@ -99,7 +99,7 @@ def run(argv: Sequence[str], text: str = "") -> str:
 
 @functools.cache
 def _find(*names: str) -> str | None:
-    found = (shutil.which(name, path=_PATH) for name in names)
+    found = (shutil.which(name, path=PATH) for name in names)
     return next((path for path in found if path), None)
 
 

@@ -7,15 +7,14 @@ holds the table by the flag `owner`; nobody else can change it meanwhile.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import threading
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from netsim import namespace
-from netsim.errors import MissingRequirement, NetsimError
+from netsim import namespace, programs
+from netsim.errors import NetsimError
 
 _SECONDS = 5.0
 """What nft has to answer, and to end."""
@@ -31,9 +30,7 @@ class OwnedTable:
 
     def start(self) -> None:
         """Makes it. Raises `MissingRequirement` without nft, `NetsimError` if the kernel takes no such table."""
-        program = shutil.which("nft", path="/usr/sbin:/usr/bin:/sbin:/bin")
-        if program is None:
-            raise MissingRequirement("no program nft", "install the package nftables")
+        program = programs.require("nft", "nftables")
         with namespace.entered(self.netns):
             self._program = subprocess.Popen(
                 [program, "--interactive"],

@@ -1,4 +1,4 @@
-"""Small C programs that come with netsim as source, built once on this host where they are needed."""
+"""Programs: those of the host by name, and small C programs that come with netsim as source and are built here once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from pathlib import Path
 
 from netsim.errors import CommandFailed, MissingRequirement
 
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
+"""Where the host's programs are looked for, whatever PATH the caller has."""
 _LIMIT_SECONDS = 60
+
+
+def require(name: str, package: str) -> str:
+    """The path of a program of the host. Raises `MissingRequirement`, which names the Debian package."""
+    found = shutil.which(name, path=PATH)
+    if found is None:
+        raise MissingRequirement(f"no program {name}", f"install the package {package}")
+    return found
 
 
 def build(source: Path, target: Path, *options: str) -> None:

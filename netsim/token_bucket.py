@@ -6,11 +6,10 @@ By the program `tc`: it is asked seldom, and knows the layouts of queueing disci
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 
-from netsim import firewall
-from netsim.errors import CommandFailed, MissingRequirement
+from netsim import firewall, programs
+from netsim.errors import CommandFailed
 
 _LATENCY = "25ms"
 _ABSENT = ("Cannot find device", "Invalid handle", "Cannot delete qdisc with handle of zero", "No such file")
@@ -60,7 +59,4 @@ def find_rate(ifname: str) -> int | None:
 
 
 def _tc(*arguments: str) -> str:
-    program = shutil.which("tc", path="/usr/sbin:/usr/bin:/sbin:/bin")
-    if program is None:
-        raise MissingRequirement("no program tc", "install the package iproute2")
-    return firewall.run([program, *arguments])
+    return firewall.run([programs.require("tc", "iproute2"), *arguments])

@@ -5,11 +5,11 @@ By the program tcpdump, so that what is understood here is exactly what is under
 
 from __future__ import annotations
 
-import shutil
 import struct
 import subprocess
 
-from netsim.errors import MissingRequirement, NetsimError
+from netsim import programs
+from netsim.errors import NetsimError
 
 SNAPLEN = 262144
 _LIMIT_SECONDS = 20
@@ -25,10 +25,15 @@ def compile_filter(text: str, *, snaplen: int = SNAPLEN) -> bytes:
 
     An empty text takes everything. Raises `FilterRejected`.
     """
-    program = shutil.which("tcpdump", path="/usr/sbin:/usr/bin:/sbin:/bin")
-    if program is None:
-        raise MissingRequirement("no program tcpdump", "install the package tcpdump")
-    argv = [program, "-ddd", "-y", "EN10MB", "-s", str(snaplen), *([text] if text else [])]
+    argv = [
+        programs.require("tcpdump", "tcpdump"),
+        "-ddd",
+        "-y",
+        "EN10MB",
+        "-s",
+        str(snaplen),
+        *([text] if text else []),
+    ]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=_LIMIT_SECONDS, check=False)
     if done.returncode != 0:
         said = [line.removeprefix("tcpdump: ") for line in done.stderr.splitlines() if line.startswith("tcpdump: ")]

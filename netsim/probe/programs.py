@@ -7,8 +7,8 @@ import shutil
 from dataclasses import dataclass
 
 from netsim.probe.check import Check
+from netsim.programs import PATH
 
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CAP_NET_ADMIN, _CAP_SYS_ADMIN = 12, 21
 
 
@@ -56,7 +56,7 @@ def programs() -> list[Check]:
 
 
 def _check(program: _Program) -> Check:
-    found = next((path for name in program.names if (path := shutil.which(name, path=_PATH))), None)
+    found = next((path for name in program.names if (path := shutil.which(name, path=PATH))), None)
     name = " or ".join(program.names[:2]) if program.package == "crun" else program.names[0]
     return Check(
         name=name,

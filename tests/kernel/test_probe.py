@@ -28,7 +28,7 @@ def test_the_host_is_not_changed_by_asking(host: None, cluster: str) -> None:
 
 
 def test_what_is_missing_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs, "_PATH", "/nowhere")
+    monkeypatch.setattr(programs, "PATH", "/nowhere")
     missing = {check.name: check for check in programs.programs() if not check.ok}
     assert missing["crun or runc"].remedy == "apt install crun"
     assert missing["nft"].remedy == "apt install nftables"
