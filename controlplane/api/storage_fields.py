@@ -92,7 +92,7 @@ FIELDS: dict[str, dict[str, str]] = {
     },
     f"{CORE}.ServiceAccountTokenProjection": {
         "audience": "honoured: the token is for it",
-        "expirationSeconds": "honoured: it is renewed at four fifths of it",
+        "expirationSeconds": f"{VOLUMES}::test_a_token_has_the_mode_of_its_volume_and_is_renewed",
         "path": "honoured: the file's name",
         "user": ALPHA,
     },

@@ -490,7 +490,8 @@ async def test_a_link_planted_in_a_volume_leads_no_mount_out(node: Node, tmp_pat
         mounts = [{"name": "v", "mountPath": "/v", "subPath": sub}]
         name = f"taken-{number}"
         await node.create(name, shell("cat /v/secret; sleep inf", volumeMounts=mounts), volumes=volume("data"))
-        await node.until(partial(waiting_message, node, name))
+        said = await node.until(partial(waiting_message, node, name))
+        assert "leads out of the volume" in said
         await node.delete(name)
     await node.delete("plants")
     assert secret.read_text() == "secret"
