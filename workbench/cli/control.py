@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Mapping
 from typing import Any
 
 from controlplane.directories import Directories
@@ -13,12 +14,12 @@ from workbench.cli.errors import UserError
 ANSWER_SECONDS = 120.0
 
 
-def ask(directories: Directories, command: str, **arguments: object) -> Any:
+def ask(directories: Directories, command: str, arguments: Mapping[str, object] | None = None) -> Any:
     """The result of a command; UserError if the cluster does not run, or will not do it."""
     if running_pid(directories.pid_file) is None:
         name = directories.name
         raise UserError(f"cluster {name} does not run", f"start it: sudo netsim up --name {name}")
-    request = json.dumps({"command": command, "arguments": arguments}).encode() + b"\n"
+    request = json.dumps({"command": command, "arguments": dict(arguments or {})}).encode() + b"\n"
     try:
         answer = _exchange(str(directories.control), request)
     except TimeoutError as error:

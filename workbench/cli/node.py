@@ -88,20 +88,19 @@ def add(
     """Add a node, and return when it is Ready. Without a NODE it is called after the first free number."""
     require_root("node add")
     begun = time.monotonic()
-    made = ask(
-        existing(name),
-        "node add",
-        node=node,
-        subnet=subnet,
-        zone=zone,
-        cpu=cpu,
-        memory=memory,
-        maxPods=max_pods,
-        labels=_labels(labels),
-        tags=list(tags),
-        machineType=machine_type,
-        taints=[_taint(text) for text in taints],
-    )
+    asked = {
+        "node": node,
+        "subnet": subnet,
+        "zone": zone,
+        "cpu": cpu,
+        "memory": memory,
+        "maxPods": max_pods,
+        "labels": _labels(labels),
+        "tags": list(tags),
+        "machineType": machine_type,
+        "taints": [_taint(text) for text in taints],
+    }
+    made = ask(existing(name), "node add", asked)
     where = f"address {made['address']}, pods {made['podRange']}, zone {made['zone']}"
     if made["podRange"] is None:
         _tell(f"node {made['name']} is there and not Ready, for its subnet has no range for pods left: {where}", begun)
@@ -117,7 +116,7 @@ def remove(node: str, grace: float, name: str) -> None:
     """Remove a node for good: its Node object, its pods, and all that it had in the kernel."""
     require_root("node remove")
     begun = time.monotonic()
-    ask(existing(name), "node remove", node=node, grace=grace)
+    ask(existing(name), "node remove", {"node": node, "grace": grace})
     _tell(f"node {node} is removed", begun)
 
 
@@ -129,7 +128,7 @@ def stop(node: str, grace: float, name: str) -> None:
     """Shut a node down. Its Node object stays, and is NotReady once its lease has run out."""
     require_root("node stop")
     begun = time.monotonic()
-    ask(existing(name), "node stop", node=node, grace=grace)
+    ask(existing(name), "node stop", {"node": node, "grace": grace})
     _tell(f"node {node} is stopped; to switch it on: sudo netsim node start {node}", begun)
 
 
@@ -140,7 +139,7 @@ def crash(node: str, name: str) -> None:
     """Take a node's power away: all of its processes are killed at once, and nobody is told."""
     require_root("node crash")
     begun = time.monotonic()
-    ask(existing(name), "node crash", node=node)
+    ask(existing(name), "node crash", {"node": node})
     _tell(f"node {node} has crashed; to switch it on: sudo netsim node start {node}", begun)
 
 
@@ -151,7 +150,7 @@ def start(node: str, name: str) -> None:
     """Switch a node on, and return when it is Ready. Its address is as before, its pods begin anew."""
     require_root("node start")
     begun = time.monotonic()
-    ask(existing(name), "node start", node=node)
+    ask(existing(name), "node start", {"node": node})
     _tell(f"node {node} is ready", begun)
 
 

@@ -46,15 +46,16 @@ def trace(
     """Sends one probe from the source to the target and tells what became of it."""
     source, target = ends
     probe = Probe(source.netns, protocol, target.address, 0 if protocol == "icmp" else target.port, size, timeout)
-    evidence = _gathered(world, cluster, directories, source, target, probe)
+    evidence = _gathered(world, cluster, directories, ends, probe)
     story = tell(world, cluster, source, target, evidence)
     name_faults(story, world, source, target)
     return story
 
 
 def _gathered(
-    world: World, cluster: ResolvedCluster, directories: Directories, source: Source, target: Target, probe: Probe
+    world: World, cluster: ResolvedCluster, directories: Directories, ends: tuple[Source, Target], probe: Probe
 ) -> Evidence:
+    source, target = ends
     nodes = _nodes(cluster, source, target)
     points = _points(cluster, directories, source, target, nodes)
     watched = {f"node/{node}": node_netns(cluster, node) for node in nodes}
