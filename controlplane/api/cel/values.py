@@ -9,6 +9,8 @@ from typing import Any
 
 from controlplane.api.cel.errors import CelError
 
+LONGEST = 16 << 20
+"""Of what is put together: a text that is added to itself again and again doubles each time."""
 LOW, HIGH = -(2**63), 2**63 - 1
 NO_OVERLOAD = "no such overload"
 
@@ -95,7 +97,9 @@ def arithmetic(operator: str, left: Any, right: Any) -> Any:
         return _whole(operator, left, right)
     if type(left) is float and type(right) is float:
         return _fraction(operator, left, right)
-    if operator == "+" and type(left) is type(right) and isinstance(left, str | list | bytes | timedelta):
+    if operator == "+" and type(left) is type(right) and isinstance(left, str | list | bytes):
+        if len(left) + len(right) > LONGEST:
+            raise CelError("operation cancelled: actual cost limit exceeded")
         return left + right
     if operator in "+-" and isinstance(left, datetime | timedelta) and isinstance(right, datetime | timedelta):
         try:

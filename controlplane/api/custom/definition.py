@@ -26,7 +26,7 @@ REVIEW_VERSION = "v1"
 
 
 def default(crd: Object) -> None:
-    """Fills in names that follow from the kind, and the conversion strategy."""
+    """Fills in names that follow from the kind, the conversion strategy, and schemas that are left empty."""
     spec = crd.setdefault("spec", {})
     given = spec.setdefault("names", {})
     if given.get("kind"):
@@ -38,6 +38,26 @@ def default(crd: Object) -> None:
         service.setdefault("port", 443)
     if spec.get("preserveUnknownFields") is False:
         del spec["preserveUnknownFields"]
+    for version in spec.get("versions", ()):
+        _fill_empty(version.get("schema", {}).get("openAPIV3Schema"))
+
+
+def _fill_empty(schema: Any) -> None:
+    """Makes of a property with nothing behind it, as YAML may have it, the schema that says nothing."""
+    if isinstance(schema, list):
+        for inner in schema:
+            _fill_empty(inner)
+    if not isinstance(schema, dict):
+        return
+    properties = schema.get("properties")
+    if isinstance(properties, dict):
+        for name, inner in properties.items():
+            if inner is None:
+                properties[name] = {}
+            _fill_empty(inner)
+    for name, inner in schema.items():
+        if name not in ("default", "enum", "example", "properties"):
+            _fill_empty(inner)
 
 
 def prepare_create(crd: Object) -> None:

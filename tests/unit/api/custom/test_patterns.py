@@ -17,6 +17,10 @@ PATTERNS = (
     *(r"^(?:a{0,3}b){1,2}\Z", r"(a*)*c", r"(a??b)+?c\Z", r"[\w.-]+@\w+", r"(?i)[^a]b", r"(a{3}){2}", r"\d\D\S"),
 )
 
+DOUBLED = "'aaaaaaaa'"
+for _letter in "bcdefghi":
+    DOUBLED = f"cel.bind({_letter}, {DOUBLED}, {' + '.join(_letter * 8)})"
+
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_both_engines_agree(pattern: str) -> None:
@@ -37,7 +41,7 @@ def test_repeats_have_a_bound() -> None:
         LinearPattern("((a{1000}){1000})*")
 
 
-@pytest.mark.parametrize("text", ["[1, 2][1.0e308 * 10.0]", "{[1]: 2}", "[?1]", "'a'.matches('(a')"])
+@pytest.mark.parametrize("text", ["[1, 2][1.0e308 * 10.0]", "{[1]: 2}", "[?1]", "'a'.matches('(a')", DOUBLED])
 def test_what_cannot_be_evaluated_is_an_error_of_the_expression(text: str) -> None:
     with pytest.raises(CelError):
         compile_expression(text)({})
