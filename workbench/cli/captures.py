@@ -6,6 +6,7 @@ of the kernel. A cluster that is taken down ends its captures.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -50,13 +51,26 @@ def remember(directories: Directories, recorder: Recorder, file: Path, filter_te
     """Writes the record of a capture that has begun; returns its id."""
     place = directories.run / _DIRECTORY
     place.mkdir(exist_ok=True)
-    taken = {each.id for each in _all(directories)}
-    new = next(str(number) for number in range(1, len(taken) + 2) if str(number) not in taken)
     names = tuple(point.name for point in recorder.points)
     pid = recorder.pid
-    record = Capture(new, pid, _start_ticks(pid), time.time(), str(file.resolve()), filter_text, names)
-    (place / f"{new}.json").write_text(json.dumps(asdict(record)))
-    return new
+    for number in itertools.count(1):
+        record = Capture(str(number), pid, _start_ticks(pid), time.time(), str(file.resolve()), filter_text, names)
+        if _written(record, place):
+            break
+    return record.id
+
+
+def _written(record: Capture, place: Path) -> bool:
+    """Whether the number was free; the record is whole from the moment that it has its name."""
+    beside = place / f".{record.pid}"
+    beside.write_text(json.dumps(asdict(record)))
+    try:
+        os.link(beside, place / f"{record.id}.json")
+    except FileExistsError:
+        return False
+    finally:
+        beside.unlink()
+    return True
 
 
 def show(directories: Directories, output: str) -> None:
