@@ -36,8 +36,15 @@ CHAINS = {
     "KUBE-KUBELET-CANARY": "is empty; when it is gone, somebody flushed the tables",
     "KUBE-IPTABLES-HINT": "is empty; tells others which iptables the kubelet uses",
     "IP-MASQ": "gives what leaves the VPC's ranges the node's address, as GKE's ip-masq-agent",
+    "FLANNEL-POSTRTG": "gives what pods send to others than pods the node's address, as flannel",
+    "CNI-HOSTPORT-DNAT": "finds the pod that a host port belongs to, as the CNI plugin portmap",
+    "CNI-HOSTPORT-SETMARK": "marks packets to host ports that shall get the node's address (0x2000)",
+    "CNI-HOSTPORT-MASQ": "gives packets to host ports that are marked the node's address",
     policy_names.ROOT: "sends packets of pods that NetworkPolicies select to the chains of those",
 }
+
+HOST_PORTS = "CNI-DN-"
+"""Begins the chain of one pod's host ports."""
 
 _REASONS = (
     (r"^no endpoints$", "the Service has no endpoint: refused at once, so that clients need not wait"),
@@ -61,6 +68,8 @@ _GENERAL = {
         "RETURN": "within these ranges a pod is seen with its own address",
         "MASQUERADE": "elsewhere it is seen with its node's",
     },
+    "CNI-HOSTPORT-SETMARK": {"MARK": "sets the mark 0x2000, on which CNI-HOSTPORT-MASQ acts"},
+    "CNI-HOSTPORT-MASQ": {"MASQUERADE": "the source becomes the node's address, so that answers come back through it"},
 }
 
 
@@ -104,6 +113,8 @@ class Interpreter:
             return f"decides on {posture.direction} of the pods that {posture.text} select"
         if name in BUILT_IN:
             return f"the kernel's own chain for packets {BUILT_IN[name]}"
+        if name.startswith(HOST_PORTS):
+            return f"the host ports of {self._mapped(name)}"
         return CHAINS.get(name, "")
 
     def set(self, name: str) -> str:
@@ -121,6 +132,8 @@ class Interpreter:
         """What one rule is for."""
         if line.chain.startswith(policy_names.PREFIX):
             return self._policy_rule(line)
+        if HOST_PORTS in f"{line.chain} {line.target}":
+            return self._host_port(line)
         here, there = self._services.chains.get(line.chain), self._services.chains.get(line.target)
         if here is not None:
             return self._inside(line, here, there)
@@ -199,6 +212,22 @@ class Interpreter:
         if line.target in CHAINS:
             return Meaning(f"goes on to {line.target}, which {CHAINS[line.target]}")
         return Meaning(line.comment or "no rule of netsim's, or one that is not known")
+
+    def _host_port(self, line: Line) -> Meaning:
+        if line.target.startswith(HOST_PORTS):
+            pod = self._mapped(line.target)
+            return Meaning(f"what is sent to host port {line.option('--dports')} goes on to {pod}", pod=pod)
+        pod, port = self._mapped(line.chain), line.option("--dport")
+        if line.target == "DNAT":
+            target = line.option("--to-destination")
+            return Meaning(f"host port {port}: the destination becomes {target}, {pod}", endpoint=target, pod=pod)
+        return Meaning(f"host port {port}, from the node or the pod's own range: marked, to get its address", pod=pod)
+
+    def _mapped(self, chain: str) -> str:
+        """The pod that a chain of host ports leads to."""
+        targets = [x.option("--to-destination") for x in self.lines if x.chain == chain and x.target == "DNAT"]
+        texts = {self._services.pod_text(target.split(":")[0]) for target in targets if target}
+        return next((text for text in texts if text), "no pod")
 
     def _policy_rule(self, line: Line) -> Meaning:
         posture = self.postures.get(line.chain)

@@ -33,6 +33,11 @@ def test_a_host_port_leads_to_the_pod_until_it_goes(cluster: Cluster, namespace:
     assert "web" in run("ip", "netns", "exec", f"{cluster.name}-router", *asked).stdout
     assert "web" in run(*inside, *asked).stdout, "the node itself"
     assert "10Mbit" in run(*inside, "tc", "qdisc", "show").stdout
+    rules = run(*inside, "iptables-save", "-t", "nat").stdout.splitlines()
+    chain = next(line.split()[-1] for line in rules if line.startswith("-A CNI-HOSTPORT-DNAT") and "8080" in line)
+    told = [cluster.netsim("explain", "rule", "--", line).stdout for line in rules if chain in line and line[0] == "-"]
+    assert len(told) == 4, "the way to the chain, two marks and the translation"
+    assert all(f"pod {namespace}/web on {node}" in each for each in told), told
     cluster.out("-n", namespace, "delete", "pod", "web", "--now")
     assert run("ip", "netns", "exec", f"{cluster.name}-router", *asked, check=False).returncode == 7, "refused"
     assert "10Mbit" not in run(*inside, "tc", "qdisc", "show").stdout
