@@ -98,7 +98,7 @@ class ApiServer:
         self._aggregator = aggregator = Aggregator(self._registry, self._dialer, client)
         self._documents.extensions = aggregator.lists_of
         self._registry.writer.add_settler(aggregator.settle)
-        return asyncio.ensure_future(aggregator.run())
+        return asyncio.get_running_loop().create_task(aggregator.run(), name="extension-api-servers")
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         exchange = Exchange(request, request.headers.get("Audit-ID") or str(uuid.uuid4()))

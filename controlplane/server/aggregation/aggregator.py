@@ -98,7 +98,10 @@ class Aggregator:
             while True:
                 self._changed.clear()
                 for name in list(self._services.values()):
-                    await self._check(name)
+                    try:
+                        await self._check(name)
+                    except Exception:  # the boundary: what one server answers must not end the checks of all
+                        log.exception("extension API server not checked", extra={"service": name})
                 self._lists = {key: found for key, found in self._lists.items() if key in self._services}
                 try:
                     async with asyncio.timeout(POLL_SECONDS if self.active else None):
