@@ -17,6 +17,7 @@ from typing import Any, Literal
 from controlplane.api import claims
 from controlplane.api.errors import Conflict, NotFound
 from controlplane.api.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, STORAGE_CLASS
+from controlplane.api.printing.storage import is_default_class
 from controlplane.api.types import Object
 from controlplane.api.volume_matching import best, is_free, mismatch, names_claim
 from controlplane.client.informer import Informers, ObjectKey, key_of
@@ -25,6 +26,7 @@ from controlplane.client.recorder import EventRecorder
 from controlplane.client.workqueue import Reconciler
 from controlplane.controllers.meta import annotation, is_deleting, with_metadata
 from controlplane.controllers.volume_provisioner import Provisioner, ProvisionFailure
+from controlplane.server.admission.storage import newest_default
 
 DELAYED = "WaitForFirstConsumer"
 RETRY_SECONDS = 15.0
@@ -100,6 +102,8 @@ class VolumeBinder:
     def _class_changed(self, _old: Object | None, new: Object | None) -> None:
         if new is not None:
             self._wake(new["metadata"]["name"])
+            if is_default_class(new):
+                self._wake("")
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         """Has claims that wait for a pod say for which."""
@@ -183,13 +187,24 @@ class VolumeBinder:
             await self._stay_pending(claim, self._waits_for_pod(claim))
             return None
         if not claims.class_of(claim):
-            await self._stay_pending(claim, ("Normal", "FailedBinding", _NO_CLASS))
+            if not await self._give_default_class(claim):
+                await self._stay_pending(claim, ("Normal", "FailedBinding", _NO_CLASS))
             return None
         if storage_class is None:
             said = f'storageclass.storage.k8s.io "{claims.class_of(claim)}" not found'
             await self._stay_pending(claim, ("Warning", "ProvisioningFailed", said))
             return None
         return await self._provision(claim, storage_class)
+
+    async def _give_default_class(self, claim: Object) -> bool:
+        """Gives a claim that was made before there was a default class the one there is now; False if there is none."""
+        if claims.class_of(claim) is not None:
+            return False
+        chosen = newest_default([one for one in self._classes.list() if is_default_class(one)])
+        if chosen is None:
+            return False
+        await self._patch_claim(claim, {"metadata": {}, "spec": {"storageClassName": chosen["metadata"]["name"]}})
+        return True
 
     def _candidates(self, claim: Object) -> list[Object]:
         """The volumes that name a claim, and those of its class that are free."""

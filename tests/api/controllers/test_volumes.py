@@ -265,6 +265,23 @@ def host_path(name: str, storage_class: str, **spec: Any) -> Object:
     return {"metadata": {"name": name}, "spec": {**body, "hostPath": {"path": "/tmp"}, **spec}}
 
 
+async def test_a_claim_gets_the_class_that_became_the_default_since(running: World) -> None:
+    for name, spec in (("waits", {}), ("none", {"storageClassName": ""})):
+        body = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}, **spec}
+        await running.client.create(PERSISTENT_VOLUME_CLAIM, {"metadata": {"name": name}, "spec": body}, "default")
+    await running.add_nodes(1, **ZONE)
+
+    async def said() -> bool:
+        return len(await running.messages("FailedBinding")) == 2
+
+    await running.until(said)
+    marks = {"metadata": {"annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}}
+    await running.client.patch(STORAGE_CLASS, "now", body=marks)
+    assert (await bound(running, "waits"))["spec"]["storageClassName"] == "now"
+    kept = await running.client.get(PERSISTENT_VOLUME_CLAIM, "none", "default")
+    assert (kept["spec"]["storageClassName"], kept["status"]["phase"]) == ("", "Pending")
+
+
 async def test_two_pods_do_not_take_one_volume(running: World) -> None:
     await running.add_nodes(2, **ZONE)
     await storage_class(running, "local", "WaitForFirstConsumer", "kubernetes.io/no-provisioner")
