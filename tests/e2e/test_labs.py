@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from netsim.inventory import clusters
 from tests.e2e.conftest import BIN, Cluster, cluster_name, run
@@ -43,6 +44,36 @@ def test_a_check_that_passes_by_itself_is_found(tmp_path: Path) -> None:
     (tmp_path / "lab.yaml").write_text(LAB)
     told = list(prove(find(str(tmp_path)), SEED, cluster_name("lab")))
     assert told == [("only", ["check there passes before anything was done"])]
+
+
+def test_what_goes_wrong_on_the_way_loses_nothing(tmp_path: Path) -> None:
+    """A reset that fails can be tried again; a cluster that was stopped, or lacks a pod, is said to."""
+    folder, flag = tmp_path / "mine", tmp_path / "flag"
+    folder.mkdir()
+    flag.touch()
+    steps = {"start": [{"run": f"cat {flag}", "in": "host"}], "facts": {"at": {"object": "pod x", "path": "{.spec}"}}}
+    stage = {
+        **yaml.safe_load(LAB)["stages"][0],
+        "checks": [{"name": "a", "says": "b", "answer": {"name": "q", "question": "Where?", "equals": "${at}"}}],
+        "solution": [{"answer": {"q": "${at}"}}],
+    }
+    (folder / "lab.yaml").write_text(yaml.safe_dump({**yaml.safe_load(LAB), **steps, "stages": [stage]}))
+    lab = Cluster(cluster_name("lab"))
+    lab.netsim("lab", "start", str(folder))
+    try:
+        assert "q='<at>'" in lab.netsim("lab", "solution").stdout
+        wrong = lab.netsim("lab", "check", "--answer", "q=here", check=False)
+        assert 'pods "x" not found' in wrong.stdout
+        flag.unlink()
+        failed = lab.netsim("lab", "reset", check=False)
+        assert f"cat {flag}" in failed.stderr
+        assert status(lab)["stages"][0]["tries"] == 1
+        assert "does not run" in lab.netsim("lab", "check", check=False).stderr
+        flag.touch()
+        lab.netsim("lab", "reset")
+        assert lab.json("get", "nodes")["items"]
+    finally:
+        lab.netsim("down")
 
 
 @pytest.fixture

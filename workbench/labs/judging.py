@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from netsim.errors import NetsimError
+from workbench.cli.errors import UserError
 from workbench.labs.checks import condition
 from workbench.labs.definition import Check, Finding
 from workbench.labs.ground import Ground, Unmet
@@ -44,7 +45,7 @@ def _finding(check: Check, ground: Ground, answers: Mapping[str, str], look: Loo
         for kind, document in check.conditions:
             told = _with_answer(document, answers, look) if kind == "answer" else fill(document, look)
             condition(kind, told, check.name).require(ground)
-    except (Unmet, NoSuchPlace, NetsimError, subprocess.SubprocessError) as error:
+    except (Unmet, NoSuchPlace, NetsimError, subprocess.SubprocessError, UserError) as error:
         finding.missing = str(error)
     return finding
 

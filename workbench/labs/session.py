@@ -11,18 +11,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from controlplane.config.host import taken_by_clusters, taken_by_host
+from controlplane.pidfile import running_pid
 from workbench.cli import exports
 from workbench.cli.files import Owner
 from workbench.labs import progress as progresses
 from workbench.labs.definition import Finding, Lab, Stage
 from workbench.labs.errors import LabError
 from workbench.labs.facts import looking
-from workbench.labs.ground import Ground
+from workbench.labs.ground import Ground, Unmet
 from workbench.labs.judging import judge
 from workbench.labs.loading import CLUSTER_FILE, NAME_OF_CLUSTER, find
 from workbench.labs.progress import Progress
 from workbench.labs.steps import shown, take
 from workbench.labs.values import SEEDS, Look, choose, fill
+from workbench.places import NoSuchPlace
 from workbench.testing.cluster import Cluster, CommandRefused
 
 PREFIX = "lab-"
@@ -75,6 +77,7 @@ class Session:
         """Asks the current stage's checks; the stage after it begins if all pass."""
         current, stage = self.progress.current, self.lab.stages[self.progress.stage]
         self.answer(answers)
+        self._require_running()
         current.tries += 1
         findings = self.judged(stage, patience)
         current.checks = {finding.name: finding.passed for finding in findings}
@@ -127,9 +130,15 @@ class Session:
         self.progress.current.answers = {}
         self.progress.current.checks = {}
         copies = exports.exported(self.cluster.directories)
-        with _commands_told():
-            self.cluster.down()
-        self._set_up()
+        try:
+            with _commands_told():
+                self.cluster.down()
+            self._set_up()
+        except BaseException:
+            # What was reached so far stays, and `reset` can be tried again.
+            self.cluster.directories.ensure()
+            self.progress.save()
+            raise
         for copy in copies:
             owner = Owner.of(copy.uid)
             if copy.merged:
@@ -138,14 +147,24 @@ class Session:
                 exports.export(self.cluster.directories, owner)
 
     def solution(self) -> Iterator[str]:
-        """What a person would type to pass the stage; that it was shown is counted."""
+        """What a person would type to pass the stage; that it was shown is counted. What is not there has its name."""
+        self._require_running()
         self.progress.current.solution = True
         self.progress.save()
+        look = self._look()
+
+        def look_or_name(name: str) -> str:
+            try:
+                return look(name)
+            except (Unmet, NoSuchPlace):
+                return f"<{name}>"
+
         solution = self.lab.stages[self.progress.stage].solution
-        return shown(solution, self.lab.folder, self.namespace, self._look())
+        return shown(solution, self.lab.folder, self.namespace, look_or_name)
 
     def solve(self) -> dict[str, str]:
         """Does it; returns the answers."""
+        self._require_running()
         self.progress.current.solution = True
         self.progress.save()
         return take(self.lab.stages[self.progress.stage].solution, self.lab.folder, self.ground, self._look())
@@ -154,6 +173,12 @@ class Session:
         """Removes the cluster, and with it the progress."""
         with _commands_told():
             self.cluster.down()
+
+    def _require_running(self) -> None:
+        if running_pid(self.cluster.directories.pid_file) is None:
+            name = self.progress.cluster
+            remedy = f"start it: sudo netsim up --name {name}; after a reboot of this host also: sudo netsim lab reset"
+            raise LabError(f"cluster {name} does not run", remedy)
 
     def _look(self) -> Look:
         return looking(self.values, self.lab.facts, self.ground)
