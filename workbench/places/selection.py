@@ -85,7 +85,7 @@ def select(world: World, cluster: ResolvedCluster, text: str, namespace: str = D
             return Selection(text, _owned(world, owner), pods_by=_selector_of(owner, namespace))
     raise NoSuchPlace(
         f"{text!r}: {word!r} is no kind that has a place; there are pod, deploy, rs, sts, ds, job, cronjob, rc, "
-        "service, policy, namespace, node, subnet, router and all"
+        "service, policy, namespace, node, subnet, router and all; in a namespace: shop/pod/web"
     )
 
 
