@@ -38,6 +38,11 @@ class _Labs(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table above, whole and without importing one."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUBCOMMANDS.items()))
+
 
 @click.group("lab", cls=_Labs, epilog=EPILOG)
 def command() -> None:
