@@ -125,6 +125,8 @@ class Node:
                 await asyncio.sleep(0.02)
 
     async def until_ready(self, name: str) -> Object:
+        # After a restart the status is that of before until the agent has taken the pods over.
+        await self.until(self.agent.registered.is_set, "the agent")
         await self.until(lambda: self.ready(name), f"{name} ready")
         return self.pod(name)
 
