@@ -167,7 +167,7 @@ class Session:
         self._require_running()
         self.progress.current.solution = True
         self.progress.save()
-        return take(self.lab.stages[self.progress.stage].solution, self.lab.folder, self.ground, self._look())
+        return take(self.lab.stages[self.progress.stage].solution, self.lab.folder, self.ground, self._look)
 
     def end(self) -> None:
         """Removes the cluster, and with it the progress."""
@@ -192,9 +192,9 @@ class Session:
         try:
             if self.namespace != "default":
                 self.ground.kubectl("create", "namespace", self.namespace)
-            take(self.lab.start, self.lab.folder, self.ground, self._look())
+            take(self.lab.start, self.lab.folder, self.ground, self._look)
             for stage in self.lab.stages[: self.progress.stage]:
-                take([*stage.start, *stage.solution], self.lab.folder, self.ground, self._look())
+                take([*stage.start, *stage.solution], self.lab.folder, self.ground, self._look)
             self._begin_stage()
         except BaseException:
             self.cluster.down()
@@ -212,7 +212,7 @@ class Session:
 
     def _begin_stage(self) -> None:
         if self.stage is not None:
-            take(self.stage.start, self.lab.folder, self.ground, self._look())
+            take(self.stage.start, self.lab.folder, self.ground, self._look)
             self.progress.current.begun = self.progress.current.begun or time.time()
         self.progress.save()
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +44,14 @@ def check_steps(steps: Sequence[Any], folder: Path, where: str) -> None:
             list(_conditions(step["until"], here))
 
 
-def take(steps: Sequence[Any], folder: Path, ground: Ground, look: Look) -> dict[str, str]:
-    """Does them in order; returns what they answer. Raises `LabError` if one cannot be done."""
+def take(steps: Sequence[Any], folder: Path, ground: Ground, looking: Callable[[], Look]) -> dict[str, str]:
+    """Does them in order, each with the facts of its moment; returns what they answer.
+
+    Raises `LabError` if one cannot be done.
+    """
     answers: dict[str, str] = {}
     for raw in steps:
+        look = looking()
         try:
             step = raw if "until" in raw else fill(raw, look)
             _take(step, folder, ground, look)
