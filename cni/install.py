@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shlex
 import sys
@@ -13,7 +14,7 @@ from netsim import files
 _SCRIPT = """#!/bin/sh
 exec {python} -IS -c {code} {name}
 """
-_CODE = "import sys; sys.path.insert(0, {path!r}); from cni.plugins.runner import main; main(sys.argv[1])"
+_CODE = "import sys; sys.path[:0] = {path}; from cni.plugins.runner import main; main(sys.argv[1])"
 
 
 def ensure_executables(directory: Path) -> list[Path]:
@@ -38,5 +39,8 @@ def is_ours(path: Path, name: str) -> bool:
 
 def _script(name: str) -> bytes:
     # Python looks for what is installed at each start; told where it is, it starts in half the time.
-    code = shlex.quote(_CODE.format(path=str(Path(plugins.__file__).parent.parent.parent)))
+    packages = ("cni", "pyroute2")
+    found = [spec.submodule_search_locations for each in packages if (spec := importlib.util.find_spec(each))]
+    path = list(dict.fromkeys(str(Path(next(iter(each))).parent) for each in found if each))
+    code = shlex.quote(_CODE.format(path=path))
     return _SCRIPT.format(python=shlex.quote(sys.executable), code=code, name=name).encode()

@@ -51,7 +51,7 @@ class Link:
 def new_bridge(ifname: str, *, address: str, mtu: int) -> Request:
     """Asks for a bridge with a fixed MAC address, so that it does not change with the ports."""
     # A bridge that has only just been made learns nothing by waiting: no forward delay, no spanning tree.
-    options = [("IFLA_BR_FORWARD_DELAY", 0), ("IFLA_BR_STP_STATE", 0)]
+    options = {"attrs": [("IFLA_BR_FORWARD_DELAY", 0), ("IFLA_BR_STP_STATE", 0)]}
     attrs = [*_kind("bridge", options), ("IFLA_IFNAME", ifname), ("IFLA_ADDRESS", address), ("IFLA_MTU", mtu)]
     return Request(link_message(_RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, attrs), f"create bridge {ifname}")
 
@@ -97,13 +97,13 @@ def new_vxlan(ifname: str, *, vni: int, port: int, local: str = "", below: int =
         options.append(("IFLA_VXLAN_LOCAL", local))
     if below:
         options.append(("IFLA_VXLAN_LINK", below))
-    attrs = [*_kind("vxlan", options), ("IFLA_IFNAME", ifname)]
+    attrs = [*_kind("vxlan", {"attrs": options}), ("IFLA_IFNAME", ifname)]
     return Request(link_message(_RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, attrs), f"create vxlan {ifname}")
 
 
 def new_ifb(ifname: str, *, mtu: int) -> Request:
     """Asks for an ifb link: what another link receives can be sent through it, and through its queue."""
-    attrs = [("IFLA_LINKINFO", [("IFLA_INFO_KIND", "ifb")]), ("IFLA_IFNAME", ifname), ("IFLA_MTU", mtu)]
+    attrs = [("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "ifb")]}), ("IFLA_IFNAME", ifname), ("IFLA_MTU", mtu)]
     return Request(link_message(_RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, attrs), f"create ifb {ifname}")
 
 
@@ -208,7 +208,7 @@ def _veth_message(
         peer_attrs.append(("IFLA_ADDRESS", peer_address))
     if peer_netns is not None:
         peer_attrs.append(("IFLA_NET_NS_FD", peer_netns))
-    attrs = _kind("veth", [("VETH_INFO_PEER", peer_attrs)])
+    attrs = _kind("veth", {"attrs": [("VETH_INFO_PEER", {"attrs": peer_attrs})]})
     attrs += [("IFLA_IFNAME", ifname), ("IFLA_MTU", mtu)]
     if address:
         attrs.append(("IFLA_ADDRESS", address))
@@ -219,13 +219,13 @@ def _veth_message(
 
 @functools.lru_cache(maxsize=_REMEMBERED)
 def _port_message(ifname: str, hairpin: bool, isolated: bool) -> bytes:
-    no_ipv6_address = [("IFLA_INET6_ADDR_GEN_MODE", _ADDR_GEN_MODE_NONE)]
+    no_ipv6_address = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _ADDR_GEN_MODE_NONE)]}
     flags = [("IFLA_BRPORT_MODE", int(hairpin)), ("IFLA_BRPORT_ISOLATED", int(isolated))]
-    port = [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", flags)]
+    port = [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", {"attrs": flags})]
     attrs = [
         ("IFLA_IFNAME", ifname),
-        ("IFLA_AF_SPEC", [("AF_INET6", no_ipv6_address)]),
-        ("IFLA_LINKINFO", port),
+        ("IFLA_AF_SPEC", {"attrs": [("AF_INET6", no_ipv6_address)]}),
+        ("IFLA_LINKINFO", {"attrs": port}),
     ]
     return link_message(_RTM_NEWLINK, 0, attrs, up=True)
 
@@ -241,7 +241,7 @@ def _lookup(ifname: str) -> Request:
 
 
 def _kind(kind: str, data: object) -> list[tuple[str, object]]:
-    return [("IFLA_LINKINFO", [("IFLA_INFO_KIND", kind), ("IFLA_INFO_DATA", data)])]
+    return [("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", kind), ("IFLA_INFO_DATA", data)]})]
 
 
 def _parse(answer: Answer) -> Link:

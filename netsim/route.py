@@ -130,14 +130,13 @@ def _same(wanted: Route, found: Route | None) -> bool:
 
 def _encode(kind: int, flags: int, route: Route) -> bytes:
     network = ipaddress.IPv4Network(route.destination)
-    onlink = _RTNH_F_ONLINK if route.onlink else 0
     attrs: list[tuple[str, object]] = []
     if network.prefixlen:
         attrs.append(("RTA_DST", str(network.network_address)))
     if len(route.gateways) == 1:
         attrs.append(("RTA_GATEWAY", route.gateways[0]))
     elif route.gateways:
-        attrs.append(("RTA_MULTIPATH", [(gateway, onlink, route.index) for gateway in sorted(route.gateways)]))
+        attrs.append(("RTA_MULTIPATH", [_hop(gateway, route) for gateway in sorted(route.gateways)]))
     if route.index and len(route.gateways) < 2:
         attrs.append(("RTA_OIF", route.index))
     if route.source:
@@ -155,8 +154,16 @@ def _encode(kind: int, flags: int, route: Route) -> bytes:
         protocol=route.protocol,
         scope=_scope(kind, route),
         route_type=route.type,
-        nexthop_flags=onlink if len(route.gateways) == 1 else 0,
+        nexthop_flags=_RTNH_F_ONLINK if route.onlink and len(route.gateways) == 1 else 0,
     )
+
+
+def _hop(gateway: str, route: Route) -> dict[str, object]:
+    hop: dict[str, object] = {"hops": 0, "flags": _RTNH_F_ONLINK if route.onlink else 0}
+    if route.index:
+        hop["oif"] = route.index
+    hop["attrs"] = [("RTA_GATEWAY", gateway)]
+    return hop
 
 
 def _scope(kind: int, route: Route) -> int:

@@ -1,6 +1,6 @@
 """A token bucket on a link, and what a link receives sent through another's, in the calling thread's namespace.
 
-By the program `tc`: it is asked seldom, and knows the layouts of queueing disciplines, which are many.
+By the program `tc`: pyroute2's messages for queueing disciplines bring all of pyroute2 with them, 110 ms and 18 MB.
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ _ABSENT = frozenset({errno.ENOENT, errno.ENODEV})
 
 def filtering(bridge: str, enabled: bool) -> Request:
     """Asks a bridge to keep VLANs apart, or not to look at them."""
-    data = [("IFLA_BR_VLAN_FILTERING", int(enabled))]
+    data = {"attrs": [("IFLA_BR_VLAN_FILTERING", int(enabled))]}
     info = [("IFLA_INFO_KIND", "bridge"), ("IFLA_INFO_DATA", data)]
-    attrs = [("IFLA_IFNAME", bridge), ("IFLA_LINKINFO", info)]
+    attrs = [("IFLA_IFNAME", bridge), ("IFLA_LINKINFO", {"attrs": info})]
     return Request(link_message(_RTM_NEWLINK, 0, attrs), f"set VLAN filtering of bridge {bridge}")
 
 
@@ -46,5 +46,5 @@ def _membership(index: int, members: list[tuple[int, int]], what: str) -> Reques
 
 
 def _message(kind: int, index: int, members: list[tuple[int, int]]) -> bytes:
-    infos = [("IFLA_BRIDGE_VLAN_INFO", (flags, vlan)) for vlan, flags in members]
-    return link_message(kind, 0, [("IFLA_AF_SPEC", infos)], index=index, family=_AF_BRIDGE)
+    infos = [("IFLA_BRIDGE_VLAN_INFO", {"vid": vlan, "flags": flags}) for vlan, flags in members]
+    return link_message(kind, 0, [("IFLA_AF_SPEC", {"attrs": infos})], index=index, family=_AF_BRIDGE)

@@ -45,7 +45,7 @@ def test_the_list_of_commands_says_what_each_does(name: str) -> None:
 def test_help_loads_no_subcommand_and_nothing_heavy() -> None:
     code = (
         "import sys; from workbench.cli.main import run; run(['--help']);"
-        "heavy = {'rich', 'yaml', 'ssl', 'asyncio', 'aiohttp', 'workbench.cli.up'};"
+        "heavy = {'rich', 'yaml', 'pyroute2', 'ssl', 'asyncio', 'aiohttp', 'workbench.cli.up'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
