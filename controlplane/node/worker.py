@@ -34,6 +34,8 @@ from netsim.errors import NetsimError
 
 MESSAGE_BYTES, MESSAGE_LINES = 4096, 80
 LOG_MESSAGE_BYTES = 2048
+_REMOVALS = 5
+"""Attempts at a directory in which others remove files too, as those that rotate logs."""
 
 
 class PodWorker:
@@ -103,7 +105,10 @@ class PodWorker:
         """Removes every trace of a pod, running or not."""
         await self._remove_all(state)
         for directory in (self._launcher.data_dir(state), self._parts.config.run / "volumes" / state.uid):
-            await self._parts.spawner.files(_remove_tree, directory)
+            try:
+                await self._parts.spawner.files(_remove_tree, directory)
+            except OSError as error:
+                raise NodeError(f"what pod {state.name} has left cannot be removed: {error}") from error
         self._parts.tokens.forget(state.uid)
 
     async def _update_standins(self, state: PodState) -> None:
@@ -291,4 +296,11 @@ def termination_message(container: Container, spec: Object) -> str:
 
 
 def _remove_tree(directory: Path) -> None:
-    shutil.rmtree(directory, ignore_errors=True)
+    """Removes a directory and all below it; what somebody else removes at the same time is no error."""
+    for _ in range(_REMOVALS):
+        if not directory.exists():
+            return
+        with suppress(FileNotFoundError):
+            shutil.rmtree(directory)
+    if directory.exists():
+        raise OSError(f"{directory} is being written to")
