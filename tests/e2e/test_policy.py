@@ -127,7 +127,7 @@ def apply(cluster: Cluster, *texts: str) -> None:
 def test_reach_tells_who_reaches_whom_and_why_not(cluster: Cluster, shop: str, eventually: Eventually) -> None:
     assert set(results(reached(cluster)).values()) == {"ok"}
     apply(cluster, ALLOW_CLIENT)
-    eventually(lambda: results(reached(cluster))["other", "web"] == "denied", within=5)
+    eventually(lambda: results(reached(cluster))["other", "web"] == "denied")
     cells = reached(cluster)
     assert results(cells) == {
         ("client", "other"): "ok",
@@ -150,7 +150,7 @@ def test_reach_tells_who_reaches_whom_and_why_not(cluster: Cluster, shop: str, e
 
 def test_default_deny_but_dns_and_one_way(cluster: Cluster, shop: str, eventually: Eventually) -> None:
     apply(cluster, DENY, ALLOW_DNS, ALLOW_CLIENT, EGRESS_TO_WEB)
-    eventually(lambda: list(results(reached(cluster)).values()).count("denied") == 5, within=5)
+    eventually(lambda: list(results(reached(cluster)).values()).count("denied") == 5)
     assert results(reached(cluster))["client", "web"] == "ok"
     # By the name of the Service: the name is found because DNS is allowed, the port because it is translated first.
     said = cluster.out(
@@ -179,7 +179,7 @@ def test_a_pods_first_packets_meet_the_policies(cluster: Cluster, shop: str, eve
 
 def test_explain_goes_from_objects_to_rules_and_back(cluster: Cluster, shop: str, eventually: Eventually) -> None:
     apply(cluster, ALLOW_CLIENT)
-    eventually(lambda: results(reached(cluster))["other", "web"] == "denied", within=5)
+    eventually(lambda: results(reached(cluster))["other", "web"] == "denied")
     policy = explained(cluster, "policy", "web", "-n", shop)
     assert policy["policy"]["pods"] == ["shop/web"]
     (node,) = [name for name in policy if name.startswith("node-")]
@@ -226,7 +226,7 @@ def test_explain_says_what_there_is_when_a_name_is_wrong(cluster: Cluster, shop:
 
 def test_policies_survive_the_daemon(cluster: Cluster, shop: str, eventually: Eventually) -> None:
     apply(cluster, ALLOW_CLIENT)
-    eventually(lambda: results(reached(cluster))["other", "web"] == "denied", within=5)
+    eventually(lambda: results(reached(cluster))["other", "web"] == "denied")
     node = cluster.out("-n", shop, "get", "pod", "web", "-o", "jsonpath={.spec.nodeName}")
     saved = ["ip", "netns", "exec", f"{cluster.name}-{node}", "iptables-save", "-t", "filter"]
     before = rules(run(*saved).stdout)

@@ -124,7 +124,7 @@ def test_events_tell_the_story_in_upstreams_words(cluster: Cluster, app: str, ev
             assert re.search(rf"Normal +{reason} +{re.escape(about)}\S* +{re.escape(words)}", seen), (reason, seen)
         return True
 
-    eventually(told, within=10)
+    eventually(told)
 
 
 def test_a_rolling_update_loses_no_request(cluster: Cluster, app: str) -> None:

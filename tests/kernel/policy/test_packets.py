@@ -182,7 +182,7 @@ def test_connections_that_were_there_before_go_on(world: World, eventually: Even
         world.apply(policy(policyTypes=["Ingress", "Egress"]))
         client.send(b"hello")
         assert not world.connects("client", "web", 90)
-        eventually(lambda: unacknowledged(client) == 0, within=2)
+        eventually(lambda: unacknowledged(client) == 0)
 
 
 def test_denied_packets_are_counted_and_logged(world: World) -> None:
