@@ -290,7 +290,9 @@ def _run(command: str, *, shown: str | None = "", stdin: str | None = None) -> s
             stderr=subprocess.STDOUT,
             text=True,
             timeout=COMMAND_SECONDS,
-            env=os.environ | {"KUBECONFIG": str(KUBECONFIG)},
+            # What kubectl remembers of an earlier cluster at this address is not true of this one.
+            env=os.environ
+            | {"KUBECONFIG": str(KUBECONFIG), "KUBECACHEDIR": str(KUBECONFIG.with_name("kubectl-cache"))},
             check=False,
         )
     except subprocess.TimeoutExpired as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -135,3 +137,10 @@ def test_the_inner_packet_of_vxlan(handle: Handle, client: Pod, web: Pod) -> Non
 def test_scapy_inside_a_pod(handle: Handle, client: Pod, web: Pod) -> None:
     text = 'print("heard", sr1(IP(dst=names["pod/web"])/ICMP(), timeout=2, verbose=0)[IP].src)'
     assert f"heard {web.address}" in handle.netsim("scapy", "pod/client", "--command", text)
+
+
+def test_scapy_inside_a_pod_at_a_terminal(handle: Handle, web: Pod) -> None:
+    argv = [sys.executable, "-m", "workbench.cli.main", "scapy", "pod/client", "--name", handle.name]
+    typed = 'print("heard", sr1(IP(dst=names["pod/web"])/ICMP(), timeout=2, verbose=0)[IP].src)\nexit()\n'
+    done = subprocess.run(argv, input=typed, capture_output=True, text=True, timeout=60, check=False)
+    assert f"heard {web.address}" in done.stdout, done.stderr

@@ -60,4 +60,5 @@ def _run(names: dict[str, str], text: str, banner: str) -> None:
     if text:
         exec(compile(text, "--command", "exec"), {**vars(scapy), "names": names})
         return
-    interact(mydict={"names": names}, mybanner=banner)
+    # It reads the command line by itself.
+    interact(mydict={"names": names}, argv=["scapy"], mybanner=banner)

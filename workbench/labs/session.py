@@ -189,6 +189,10 @@ class Session:
             self._up()
         except CommandRefused as error:
             raise _told(error) from error
+        except BaseException:
+            # An interrupt ends `netsim up` too, before it has removed what it had made.
+            self.cluster.down()
+            raise
         try:
             if self.namespace != "default":
                 self.ground.kubectl("create", "namespace", self.namespace)
