@@ -148,6 +148,8 @@ def reboot(cluster: Cluster, aside: Path) -> None:
     state = Path(f"/var/lib/netsim/clusters/{cluster.name}")
     run("cp", "-a", str(state), str(aside))
     assert inventory.remove(cluster.name)
+    # It goes with the last cluster of the host.
+    state.parent.mkdir(parents=True, exist_ok=True)
     run("cp", "-a", str(aside / cluster.name), str(state))
     assert not Path(f"/run/netsim/{cluster.name}").exists()
 
