@@ -19,7 +19,7 @@ from workbench.cli.errors import UserError, require_root
 from workbench.cli.options import existing, name_option
 from workbench.cli.packets import JsonLines, TextLines
 from workbench.cli.world import LiveWorld
-from workbench.places import PLACES, AddressBook, NoSuchPlace, points_of, select, with_names
+from workbench.places import PLACES, AddressBook, NoSuchPlace, points_of_each, select, with_names
 
 EPILOG = """\b
 Targets: pod/web-0, shop/pod/web-0 (in namespace shop), pod/web-*, deploy/web, sts/db, service/web, policy/deny,
@@ -151,13 +151,10 @@ def _resolved(
     world = LiveWorld(directories)
     cluster = world.cluster
     try:
-        found: dict[tuple[Path, str], Point] = {}
-        for target in targets:
-            selection = select(world, cluster, target, namespace)
-            for point in points_of(selection, places, cluster, directories):
-                found.setdefault((point.netns, point.ifname), point)
+        selections = [select(world, cluster, target, namespace) for target in targets]
+        points = points_of_each(selections, places, cluster, directories)
         text = with_names(filter_text, lambda said: select(world, cluster, said, namespace), cluster)
-        return list(found.values()), text, AddressBook(world, cluster)
+        return points, text, AddressBook(world, cluster)
     except NoSuchPlace as error:
         raise UserError(str(error)) from error
     finally:

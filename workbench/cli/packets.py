@@ -15,24 +15,32 @@ _COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "bright_red", "bright_
 _PROTOCOLS = {"TCP": "green", "UDP": "cyan", "DNS": "cyan", "ICMP": "yellow", "ARP": "bright_black", "VXLAN": "magenta"}
 
 
-class TextLines:
-    """Time, point, who to whom by name, what, the number of the connection, and what a translation makes of it."""
+class _Lines:
+    """What both forms begin with."""
 
     def __init__(self, reader: StreamReader, book: AddressBook) -> None:
         self._reader, self._book = reader, book
         self._pairs = FlowPairs()
 
-    def line(self, packet: Packet) -> str:
-        """The packet's line."""
+    def _read(self, packet: Packet) -> tuple[str, Summary, int, list[Endpoints]]:
+        """The point's name, what the packet says, the number of its connection, and its forms elsewhere."""
         summary = dissect(packet.data)
         flow = self._pairs.take(summary, packet.time)
-        point = self._reader.interfaces[packet.interface].name
+        elsewhere = self._pairs.translations(summary.endpoints) if summary.endpoints else []
+        return self._reader.interfaces[packet.interface].name, summary, flow, elsewhere
+
+
+class TextLines(_Lines):
+    """Time, point, who to whom by name, what, the number of the connection, and what a translation makes of it."""
+
+    def line(self, packet: Packet) -> str:
+        """The packet's line."""
+        point, summary, flow, elsewhere = self._read(packet)
         colour = _COLOURS[packet.interface % len(_COLOURS)]
         parts = [click.style(_clock(packet.time), dim=True), click.style(f"{point:<28}", fg=colour)]
         parts += ["out" if packet.outgoing else "in ", self._told(summary)]
         if flow:
             parts.append(click.style(f"#{flow}", dim=True))
-        elsewhere = self._pairs.translations(summary.endpoints) if summary.endpoints else []
         if elsewhere:
             parts.append(click.style(f"= {self._ends(elsewhere[0])}", dim=True))
         return " ".join(parts)
@@ -48,21 +56,15 @@ class TextLines:
         return f"{_with_port(source, ends.source_port)} > {_with_port(destination, ends.destination_port)}"
 
 
-class JsonLines:
+class JsonLines(_Lines):
     """One object a packet."""
-
-    def __init__(self, reader: StreamReader, book: AddressBook) -> None:
-        self._reader, self._book = reader, book
-        self._pairs = FlowPairs()
 
     def line(self, packet: Packet) -> str:
         """The packet's line."""
-        summary = dissect(packet.data)
-        flow = self._pairs.take(summary, packet.time)
-        elsewhere = self._pairs.translations(summary.endpoints) if summary.endpoints else []
+        point, summary, flow, elsewhere = self._read(packet)
         document = {
             "time": packet.time / 1e9,
-            "point": self._reader.interfaces[packet.interface].name,
+            "point": point,
             "direction": "out" if packet.outgoing else "in",
             "length": packet.length,
             **self._summary(summary),

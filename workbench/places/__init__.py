@@ -6,7 +6,7 @@ What captures, traces, faults and tests take as `pod/web`, `deploy/api` or `node
 from workbench.places.addresses import AddressBook
 from workbench.places.described import describe
 from workbench.places.filters import with_names
-from workbench.places.points import PLACES, points_of
+from workbench.places.points import PLACES, points_of, points_of_each
 from workbench.places.selection import NoSuchPlace, Selection, place_name, select
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "describe",
     "place_name",
     "points_of",
+    "points_of_each",
     "select",
     "with_names",
 ]

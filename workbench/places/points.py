@@ -44,6 +44,18 @@ def points_of(
     return list(reversed(unique.values()))
 
 
+def points_of_each(
+    selections: Iterable[Selection], places: Sequence[str], cluster: ResolvedCluster, directories: Directories
+) -> list[Point]:
+    """The points of several selections, in their order, each link once. Raises `NoSuchPlace`."""
+    return each_once(point for one in selections for point in points_of(one, places, cluster, directories))
+
+
+def each_once(points: Iterable[Point]) -> list[Point]:
+    """The points without those whose link came before."""
+    return list({(point.netns, point.ifname): point for point in points}.values())
+
+
 def netns_of_pod(pod: Object, cluster: ResolvedCluster, directories: Directories) -> Path:
     """The path of the network namespace that a pod is in. Raises `NoSuchPlace`."""
     name = pod["metadata"]["name"]

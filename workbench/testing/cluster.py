@@ -17,7 +17,7 @@ from controlplane.directories import CACHE_ROOT, Directories
 from netsim.capture import Recorder, Tally
 from netsim.trace.probe import Protocol
 from workbench.cli.world import LiveWorld
-from workbench.places import AddressBook, points_of, select, with_names
+from workbench.places import AddressBook, points_of_each, select, with_names
 from workbench.places.points import netns_of_pod, node_netns
 from workbench.testing.crafted import Crafting
 from workbench.tracing import Story, read_ends, trace
@@ -104,12 +104,11 @@ class Cluster:
         with self.world() as world:
             cluster = world.cluster
             selections = [select(world, cluster, target, namespace) for target in targets]
-            points = [p for selection in selections for p in points_of(selection, places, cluster, self.directories)]
+            points = points_of_each(selections, places, cluster, self.directories)
             text = with_names(filter_text, lambda said: select(world, cluster, said, namespace), cluster)
             names = AddressBook(world, cluster).names
-        unique = list({(point.netns, point.ifname): point for point in points}.values())
         descriptor = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644)
-        recorder = Recorder(unique, descriptor, cache=CACHE_ROOT, cluster=self.name, filter_text=text, names=names)
+        recorder = Recorder(points, descriptor, cache=CACHE_ROOT, cluster=self.name, filter_text=text, names=names)
         captured = Captured(file)
         try:
             recorder.start()

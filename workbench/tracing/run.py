@@ -19,7 +19,7 @@ from netsim.trace import Probe, RuleBook, Watch
 from netsim.trace.probe import PROBE_DSCP, Protocol
 from netsim.vpc.plan import UPLINK
 from workbench.places import Selection, points_of
-from workbench.places.points import node_netns
+from workbench.places.points import each_once, node_netns
 from workbench.tracing.ends import Source, Target
 from workbench.tracing.evidence import Evidence
 from workbench.tracing.faults import name_faults
@@ -108,7 +108,7 @@ def _points(
     found += points_of(Selection("", nodes=tuple(nodes)), ("bridge", "node", "router"), cluster, directories)
     router = points_of(Selection("", router=True), (), cluster, directories)
     found += [point for point in router if point.ifname == UPLINK]
-    return list({(point.netns, point.ifname): point for point in found}.values())
+    return each_once(found)
 
 
 def _recorder(points: Sequence[Point], output: int, cluster: str, target: Target) -> Recorder:
