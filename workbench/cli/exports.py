@@ -1,5 +1,7 @@
 """Copies of a cluster's kubeconfig in people's home directories: made for them, remembered, and taken back by `down`.
 
+So is the cache that kubectl keeps of the API. Its own one goes by the server's address, which the next cluster has too.
+
 What was made is written down in `exports.json` in the cluster's directory, since nothing else tells whose home
 directory holds a copy.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,12 +25,16 @@ EXPORTS_FILE = "exports.json"
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """One copy: a file of its own, or entries merged into one that may have others too, and may be `created` for it."""
+    """One copy: a file of its own, or entries merged into one that may have others too, and may be `created` for it.
+
+    Or the directory of kubectl's `cache`.
+    """
 
     path: str
     uid: int
     merged: bool
     created: bool = True
+    cache: bool = False
 
 
 def content(directories: Directories) -> str:
@@ -49,6 +56,13 @@ def export(directories: Directories, owner: Owner) -> Path:
     with acting_as(owner):
         path.parent.mkdir(mode=0o700, exist_ok=True)
         write_atomically(path, text.encode())
+    return path
+
+
+def cache(directories: Directories, owner: Owner) -> Path:
+    """Where the owner's kubectl may keep what it knows of this cluster's API, and of no other's; `down` removes it."""
+    path = owner.home / ".kube" / "cache" / kubeconfigs.entry_name(directories.name)
+    _remember(directories, Export(str(path), owner.uid, merged=False, cache=True))
     return path
 
 
@@ -114,6 +128,10 @@ def take_back(exports: list[Export], cluster: str) -> list[str]:
 def _take_back(item: Export, name: str) -> None:
     owner, path = Owner.of(item.uid), Path(item.path)
     with acting_as(owner):
+        if item.cache:
+            if path.exists():  # else no kubectl has used it
+                shutil.rmtree(path)
+            return
         if not item.merged:
             path.unlink(missing_ok=True)
             return

@@ -23,7 +23,7 @@ Examples:
 
 @click.command("kubeconfig", epilog=EPILOG)
 @name_option()
-@click.option("--export", is_flag=True, help="Print `export` lines for a file that you can read, and for PATH.")
+@click.option("--export", is_flag=True, help="Print `export` lines: a file that you can read, a cache, PATH.")
 @click.option("--merge", is_flag=True, help="Merge into the file that your kubectl uses; make it the current context.")
 def command(name: str, export: bool, merge: bool) -> None:
     """Print the cluster's kubeconfig, or hand it to your shell or to your kubectl's own file.
@@ -36,7 +36,9 @@ def command(name: str, export: bool, merge: bool) -> None:
     require_root("kubeconfig")
     directories = existing(name)
     if export:
-        click.echo(f"export KUBECONFIG={shlex.quote(str(exports.export(directories, invoking_owner())))}")
+        owner = invoking_owner()
+        click.echo(f"export KUBECONFIG={shlex.quote(str(exports.export(directories, owner)))}")
+        click.echo(f"export KUBECACHEDIR={shlex.quote(str(exports.cache(directories, owner)))}")
         _echo_path()
     elif merge:
         owner = invoking_owner()

@@ -124,6 +124,17 @@ def test_export_gives_the_person_a_file_of_their_own_and_down_takes_it_back(read
 
 
 @needs_root
+def test_what_kubectl_remembers_of_a_cluster_goes_with_it(ready: Directories, person: Owner) -> None:
+    path = exports.cache(ready, person)
+    assert exports.take_back(exports.exported(ready), "lab") == []
+    with acting_as(person):
+        (path / "discovery" / "127.0.0.1_6443").mkdir(parents=True)
+        path.with_name("discovery").mkdir()
+    assert exports.take_back(exports.exported(ready), "lab") == []
+    assert [each.name for each in path.parent.iterdir()] == ["discovery"]
+
+
+@needs_root
 def test_a_link_planted_in_a_home_leads_root_nowhere(ready: Directories, person: Owner, tmp_path: Path) -> None:
     guarded = tmp_path / "guarded"
     guarded.mkdir(mode=0o700)
@@ -206,12 +217,13 @@ def test_merge_follows_kubeconfig_and_passes_over_what_export_made(ready: Direct
 
 @needs_root
 def test_export_puts_our_kubectl_before_others(
-    ready: Directories, person: Owner, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ready: Directories, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "kubectl").write_text("#!/bin/sh\n")
     (tmp_path / "kubectl").chmod(0o755)
+    monkeypatch.setenv("HOME", str(tmp_path))
     assert run(["kubeconfig", "--name", "lab", "--export"]) == 0
-    script = capsys.readouterr().out + 'command -v kubectl; echo "$KUBECONFIG"'
+    script = capsys.readouterr().out + 'command -v kubectl; echo "$KUBECACHEDIR"'
     shell = subprocess.run(
         ["/bin/sh", "-ec", script],
         env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
@@ -219,7 +231,7 @@ def test_export_puts_our_kubectl_before_others(
         text=True,
         check=True,
     )
-    assert shell.stdout.splitlines()[0] == KUBECTL
+    assert shell.stdout.splitlines() == [KUBECTL, str(tmp_path / ".kube" / "cache" / "netsim-lab")]
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
