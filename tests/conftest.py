@@ -16,7 +16,7 @@ POLL_SECONDS = 0.02
 class Eventually:
     """Waits for a condition of the world, and says what was last seen when it never came."""
 
-    def __call__(self, observe: Callable[[], Result], *, within: float = 20.0, message: str = "") -> Result:
+    def __call__(self, observe: Callable[[], Result], *, within: float = 60.0, message: str = "") -> Result:
         """The first truthy value of `observe`; an AssertionError in it counts as not yet."""
         deadline = time.monotonic() + within
         seen: object = None

@@ -17,7 +17,7 @@ from tests.archives import skopeo_copy
 PROGRAM = Path(__file__).parent.parent / ".venv/debian/usr/bin/docker-registry"
 USER, PASSWORD = "alice", "secret"
 _BCRYPT = "$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a"
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 
 
 @dataclass(frozen=True)

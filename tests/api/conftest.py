@@ -112,7 +112,7 @@ async def kubectl(served: Served) -> Kubectl:
         )
         data = stdin.encode() if isinstance(stdin, str) else json.dumps(stdin).encode() if stdin is not None else b""
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(30):
                 out, err = await process.communicate(data)
         finally:
             if process.returncode is None:

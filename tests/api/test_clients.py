@@ -275,7 +275,7 @@ async def test_an_informer_follows_either_client(client: Client) -> None:
 
     informer.add_handler(handle)
     running = asyncio.ensure_future(informer.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await informer.wait_synced()
         await client.patch(CONFIG_MAP, "a", "default", body={"data": {"k": "2"}})
         await client.delete(CONFIG_MAP, "a", "default")

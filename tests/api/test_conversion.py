@@ -134,7 +134,7 @@ async def test_watches_show_the_version_that_was_asked_for(served: Served, conve
     shown = kind_of(served, "v1beta1")
     listed = await served.local.list(shown, "default")
     await served.local.create(kind_of(served), {"metadata": {"name": "w"}, "spec": {"size": 7}}, "default")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         async for event in served.local.watch(shown, "default", resource_version=listed.resource_version):
             assert (event.object["apiVersion"], event.object["spec"]) == ("example.com/v1beta1", {"howMany": 7})
             break

@@ -221,7 +221,7 @@ async def test_a_definition_goes_with_its_objects_and_ends_their_watches(
         assert code == 405
         await call(session, "PATCH", f"{WIDGETS}/held", {"metadata": {"finalizers": None}}, MERGE)
         await until(lambda: gone(served, "widgets.example.com"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert b"DELETED" in await watch.read()
         code, _ = await call(session, "GET", WIDGETS)
         assert code == 404

@@ -207,7 +207,7 @@ async def test_requests_are_answered_and_refusals_change_nothing(
         revision = served.registry.store.revision
         sent = f"{method} {path} {headers} {data[:2000]!r}"
         async with (
-            asyncio.timeout(5),
+            asyncio.timeout(30),
             session.request(
                 method, URL(served.url + path, encoded=True), data=data, headers=headers, allow_redirects=False
             ) as response,

@@ -85,7 +85,7 @@ def take(event: dict[str, Any], state: State, version: str) -> str:
 
 async def test_readers_lose_nothing_and_see_nothing_twice(served: Served, session: aiohttp.ClientSession) -> None:
     done = asyncio.Event()
-    async with asyncio.timeout(15), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
         readers = [
             group.create_task(read(session, selector, seed, done)) for seed, selector in enumerate(["", LABEL] * 3)
         ]

@@ -193,7 +193,7 @@ async def test_pages_and_redirections_lead_through_the_proxy(
 
 
 async def test_a_websocket_goes_through(session: aiohttp.ClientSession, backend: tuple[str, int]) -> None:
-    async with asyncio.timeout(5), session.ws_connect(f"{PODS}/one/proxy/socket") as opened:
+    async with asyncio.timeout(30), session.ws_connect(f"{PODS}/one/proxy/socket") as opened:
         for word in ("one", "two"):
             await opened.send_str(word)
             message = await opened.receive()

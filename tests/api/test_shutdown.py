@@ -23,8 +23,8 @@ async def test_open_watches_do_not_hold_it_up(tmp_path: Path) -> None:
         watches = [await session.get("/api/v1/pods", params={"watch": "true"}) for _ in range(5)]
         await served.local.create(CONFIG_MAP, {"metadata": {"name": "kept"}}, "default")
         begun = time.monotonic()
-    assert time.monotonic() - begun < 1
-    async with asyncio.timeout(2):
+    assert time.monotonic() - begun < 30, "less than watches may stay open"
+    async with asyncio.timeout(30):
         for watch in watches:
             assert await watch.content.read() == b""
     await session.close()

@@ -32,7 +32,7 @@ async def events(session: aiohttp.ClientSession, **query: str) -> AsyncIterator[
 
 async def some(session: aiohttp.ClientSession, count: int, **query: str) -> list[dict[str, Any]]:
     found = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         async for event in events(session, **query):
             found.append(event)
             if len(found) == count:

@@ -66,7 +66,7 @@ class Running:
     def stop(self, number: int = signal.SIGINT) -> str:
         """What it printed; what it said at its end is `said`."""
         self._process.send_signal(number)
-        out, self.said = self._process.communicate(timeout=20)
+        out, self.said = self._process.communicate(timeout=60)
         assert self._process.returncode == 0, self.said
         return out
 
@@ -134,7 +134,7 @@ def test_a_pipe_gets_nothing_but_packets(cluster: Cluster, shop: str) -> None:
         assert piped.poll() is None
     address = cluster.json("-n", shop, "get", "pod", "web")["status"]["podIP"]
     cluster.out("-n", shop, "exec", "client", "--", "ping", "-c", "1", "-W", "5", address)
-    out, _said = piped.communicate(timeout=20)
+    out, _said = piped.communicate(timeout=60)
     assert out.split() == ["8", "0"]
 
 

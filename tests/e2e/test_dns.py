@@ -73,7 +73,7 @@ class Asker:
 @pytest.fixture
 def asker(cluster: Cluster, namespace: str) -> Asker:
     cluster.out("-n", namespace, "run", CLIENT, "--image=busybox")
-    cluster.out("-n", namespace, "wait", "--for=condition=Ready", f"pod/{CLIENT}", "--timeout=20s")
+    cluster.out("-n", namespace, "wait", "--for=condition=Ready", f"pod/{CLIENT}", "--timeout=60s")
     server = cluster.json("-n", "kube-system", "get", "service", "kube-dns")["spec"]["clusterIP"]
     return Asker(cluster, namespace, server)
 
@@ -179,7 +179,7 @@ def test_a_pod_with_hostname_and_subdomain_has_a_name(asker: Asker, cluster: Clu
         "spec": {"clusterIP": "None", "selector": {"app": "group"}, "ports": [{"name": "http", "port": 80}]},
     }
     asker.apply(pod, service)
-    cluster.out("-n", asker.namespace, "wait", "--for=condition=Ready", "pod/first", "--timeout=20s")
+    cluster.out("-n", asker.namespace, "wait", "--for=condition=Ready", "pod/first", "--timeout=60s")
     address = cluster.json("-n", asker.namespace, "get", "pod", "first")["status"]["podIP"]
     name = f"member.group.{asker.namespace}.svc.cluster.local"
     eventually(lambda: texts(asker.ask(name)) == [address])
@@ -200,6 +200,6 @@ def test_a_pod_in_the_nodes_network_asks_where_its_policy_says(asker: Asker, web
         spec = {"hostNetwork": True, "dnsPolicy": policy, "containers": [container]}
         asker.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
     here = ["-n", asker.namespace]
-    cluster.out(*here, "wait", "--for=condition=Ready", "pod/cluster-first", "pod/default", "--timeout=20s")
+    cluster.out(*here, "wait", "--for=condition=Ready", "pod/cluster-first", "pod/default", "--timeout=60s")
     assert cluster.out(*here, "exec", "cluster-first", "--", "getent", "hosts", "web").split()[0] == web
     assert asker.server not in cluster.out(*here, "exec", "default", "--", "cat", "/etc/resolv.conf")

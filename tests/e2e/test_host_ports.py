@@ -27,7 +27,7 @@ def test_a_host_port_leads_to_the_pod_until_it_goes(cluster: Cluster, namespace:
     node, address = node_of(cluster)
     applied = cluster.kubectl("-n", namespace, "apply", "-f", "-", stdin=POD.replace("netsim-node", node))
     assert "Warning" not in applied.stderr
-    cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/web", "--timeout=20s")
+    cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/web", "--timeout=60s")
     inside = ["ip", "netns", "exec", f"{cluster.name}-{node}"]
     asked = ["curl", "-sS", "--max-time", "5", f"http://{address}:8080/"]
     assert "web" in run("ip", "netns", "exec", f"{cluster.name}-router", *asked).stdout

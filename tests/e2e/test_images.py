@@ -41,7 +41,7 @@ def test_a_loaded_image_runs_until_it_is_removed(
     cluster: Cluster, namespace: str, image: str, eventually: Eventually
 ) -> None:
     cluster.out("-n", namespace, "run", "app", f"--image={image}", "--port=8080")
-    cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/app", "--timeout=20s")
+    cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/app", "--timeout=60s")
     assert cluster.out("-n", namespace, "logs", "app") == "I am real\n"
     assert cluster.out("-n", namespace, "exec", "app", "--", "ls", "/bin").split()[0] == "busybox"
     described = cluster.out("-n", namespace, "describe", "pod", "app")
@@ -57,7 +57,7 @@ def test_a_loaded_image_runs_until_it_is_removed(
     assert image not in listed()
 
     cluster.out("-n", namespace, "run", "again", f"--image={image}", "--port=8080")
-    cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/again", "--timeout=20s")
+    cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/again", "--timeout=60s")
     assert cluster.json("-n", namespace, "get", "pod", "again")["status"]["containerStatuses"][0]["imageID"].startswith(
         "standin://"
     )

@@ -222,9 +222,9 @@ def test_watch_shows_changes_as_they_come(cluster: Cluster, namespace: str) -> N
 
 
 def test_wait_for_deletion_and_for_a_json_path(cluster: Cluster, shell: str) -> None:
-    cluster.out("-n", shell, "wait", "--for=jsonpath={.status.phase}=Running", "pod/shell", "--timeout=10s")
+    cluster.out("-n", shell, "wait", "--for=jsonpath={.status.phase}=Running", "pod/shell", "--timeout=60s")
     cluster.out("-n", shell, "delete", "pod", "shell", "--wait=false", "--grace-period=1")
-    cluster.out("-n", shell, "wait", "--for=delete", "pod/shell", "--timeout=10s")
+    cluster.out("-n", shell, "wait", "--for=delete", "pod/shell", "--timeout=60s")
 
 
 def test_invalid_manifests_are_refused_in_upstreams_words(cluster: Cluster, namespace: str) -> None:

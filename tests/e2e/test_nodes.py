@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,6 @@ import pytest
 from netsim.inventory import find
 from tests.conftest import Eventually
 from tests.e2e.conftest import Cluster, cluster_name
-
-SECONDS = 3.0
-"""What a command may take on a busy machine; alone it takes a tenth of a second."""
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +27,7 @@ def cluster(nothing_left_behind: None) -> Iterator[Cluster]:
 
 
 def node(cluster: Cluster, *words: str) -> str:
-    begun = time.monotonic()
-    said = cluster.netsim("node", *words).stdout
-    assert time.monotonic() - begun < SECONDS, said
-    return said
+    return cluster.netsim("node", *words).stdout
 
 
 def machines(cluster: Cluster) -> dict[str, Any]:

@@ -171,7 +171,7 @@ def test_a_pods_first_packets_meet_the_policies(cluster: Cluster, shop: str, eve
     cluster.out("-n", shop, "apply", "-f", "-", stdin=EAGER % address)
     eventually(lambda: cluster.kubectl("-n", shop, "logs", "eager", check=False).stdout.count("denied") >= 2)
     cluster.out("-n", shop, "delete", "networkpolicy", "--all")
-    cluster.out("-n", shop, "wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/eager", "--timeout=20s")
+    cluster.out("-n", shop, "wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/eager", "--timeout=60s")
     lines = cluster.out("-n", shop, "logs", "eager").splitlines()
     assert (lines[0], lines[-1]) == ("denied", "reached")
     cluster.out("-n", shop, "delete", "pod", "eager", "--now")
@@ -231,11 +231,11 @@ def test_policies_survive_the_daemon(cluster: Cluster, shop: str, eventually: Ev
     saved = ["ip", "netns", "exec", f"{cluster.name}-{node}", "iptables-save", "-t", "filter"]
     before = rules(run(*saved).stdout)
     subprocess.run(["kill", "-9", str(cluster.status()["daemon"]["pid"])], check=True)
-    eventually(lambda: cluster.netsim("status", check=False).returncode == 1, within=10)
+    eventually(lambda: cluster.netsim("status", check=False).returncode == 1, within=30)
     assert rules(run(*saved).stdout) == before
     run(str(BIN / "netsim"), "up", "--name", cluster.name)
     assert rules(run(*saved).stdout) == before
-    eventually(lambda: results(reached(cluster)) and results(reached(cluster))["other", "web"] == "denied", within=10)
+    eventually(lambda: results(reached(cluster)) and results(reached(cluster))["other", "web"] == "denied", within=30)
 
 
 def rules(saved: str) -> list[str]:

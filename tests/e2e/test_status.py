@@ -19,7 +19,7 @@ def own() -> Iterator[Cluster]:
     try:
         cluster.netsim("up", "--nodes", "2")
         cluster.out("run", "web", "--image=nginx")
-        cluster.out("wait", "pod/web", "--for=condition=Ready", "--timeout=20s")
+        cluster.out("wait", "pod/web", "--for=condition=Ready", "--timeout=60s")
         yield cluster
     finally:
         cluster.netsim("down")

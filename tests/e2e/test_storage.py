@@ -68,7 +68,7 @@ class Storage:
         return self.out("get", kind, name, "--ignore-not-found", "-o", "name").strip()
 
     def phase(self, kind: str, name: str, wanted: str) -> None:
-        self.out("wait", f"--for=jsonpath={{.status.phase}}={wanted}", f"{kind}/{name}", "--timeout=20s")
+        self.out("wait", f"--for=jsonpath={{.status.phase}}={wanted}", f"{kind}/{name}", "--timeout=60s")
 
     def ready(self, *names: str) -> None:
         self.out("wait", "--for=condition=Ready", *(f"pod/{name}" for name in names), "--timeout=30s")

@@ -71,7 +71,7 @@ def start_pod(cluster: Cluster, name: str, node: str, *, image: str = "busybox")
     """A pod on a node, Ready; its address."""
     overrides = {"spec": {"nodeName": node, "terminationGracePeriodSeconds": 0}}
     cluster.out("run", name, f"--image={image}", f"--overrides={json.dumps(overrides)}", "--labels=app=" + name)
-    cluster.out("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=20s")
+    cluster.out("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
     return str(cluster.json("get", "pod", name)["status"]["podIP"])
 
 
@@ -241,7 +241,7 @@ def test_pods_over_vxlan_with_services_and_names(vxlan: Cluster, eventually: Eve
         while "listening on" not in capture.stderr.readline():
             pass
         assert reaches(vxlan, "two", one)
-        seen, _ = capture.communicate(timeout=5)
+        seen, _ = capture.communicate(timeout=60)
     assert ".8472: OTV" in seen
     eventually(lambda: reaches(vxlan, "two", "one"))
     assert "mtu 1410" in vxlan.out("exec", "two", "--", "ip", "link", "show", "eth0")

@@ -34,7 +34,7 @@ def expose(cluster: Cluster, namespace: str) -> dict[str, str]:
     cluster.out("-n", namespace, "expose", "deployment", APP, "--type=LoadBalancer", "--port=8080")
     Eventually()(
         lambda: cluster.json("-n", namespace, "get", "service", APP)["status"]["loadBalancer"].get("ingress"),
-        within=5,
+        within=30,
         message="an external address",
     )
     service = cluster.json("-n", namespace, "get", "service", APP)
@@ -177,7 +177,7 @@ spec:
   - {name: application, image: "example/application:1", ports: [{containerPort: 8000}]}
 """
     cluster.out("-n", namespace, "apply", "-f", "-", stdin=manifest)
-    cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/pair", "--timeout=20s")
+    cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/pair", "--timeout=60s")
 
     def ask(container: str, port: int) -> str:
         return cluster.out(

@@ -124,7 +124,7 @@ def test_a_webhook_in_a_pod_and_what_it_is_about(
         return {"apiVersion": f"{group}/v1", "kind": "Thing", "metadata": {"name": name}, "spec": {"size": 1}}
 
     apply(definition(group), *server(pki))
-    cluster.out("wait", "--for=condition=Established", f"crd/things.{group}", "--timeout=10s")
+    cluster.out("wait", "--for=condition=Established", f"crd/things.{group}", "--timeout=60s")
     cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/hook", "--timeout=30s")
     hooks = [configuration("Mutating", group, namespace, "change", pki)]
     hooks.append(configuration("Validating", group, namespace, "judge", pki))
@@ -144,5 +144,5 @@ def test_a_webhook_in_a_pod_and_what_it_is_about(
     finally:
         for hook in hooks:
             cluster.out("delete", hook["kind"], hook["metadata"]["name"])
-    cluster.out("delete", "crd", f"things.{group}", "--timeout=20s")
+    cluster.out("delete", "crd", f"things.{group}", "--timeout=60s")
     assert f"things.{group}" not in cluster.out("api-resources", "-o", "name")

@@ -66,7 +66,7 @@ def target(tmp_path: Path) -> Path:
 
 
 def until(seen: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while not seen():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -68,7 +68,7 @@ def test_pods_reach_each_other_in_vxlan_and_the_vpc_does_not_see_their_addresses
         while "listening on" not in capture.stderr.readline():
             pass
         assert world.ping(POD_TWO, netns=one, source=POD_ONE)
-        seen, _ = capture.communicate(timeout=5)
+        seen, _ = capture.communicate(timeout=60)
     assert "100.60.0.11." in seen
     assert "100.61.0.11.8472: OTV" in seen or "VXLAN" in seen
     assert "unreachable 100.68.0.0/16" in world.run("ip", "route", netns=router)

@@ -263,7 +263,7 @@ def test_delay_and_loss_are_there_or_the_missing_module_is_named(host: None, clu
         vpc.set_paths([slow])
         began = time.monotonic()
         assert world.ping(THREE, netns=plan.node_namespace("one"))
-        assert 0.07 < time.monotonic() - began < 2
+        assert time.monotonic() - began > 0.07
 
 
 def test_a_packet_too_large_for_a_link_on_its_way_comes_back_with_the_mtu(

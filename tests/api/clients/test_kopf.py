@@ -32,12 +32,12 @@ async def operating(served: Served, registry: kopf.OperatorRegistry) -> AsyncIte
         kopf.operator(registry=registry, standalone=True, namespaces=["default"], stop_flag=stop, ready_flag=ready)
     )
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await ready.wait()
         yield
     finally:
         stop.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await running
 
 
@@ -53,7 +53,7 @@ async def test_an_operator(served: Served) -> None:
     async def gone(**_: Any) -> None:
         deleted.set()
 
-    async with operating(served, registry), asyncio.timeout(10):
+    async with operating(served, registry), asyncio.timeout(30):
         await served.local.create(CONFIG_MAP, {"metadata": {"name": "a"}}, "default")
         async for event in served.local.watch(CONFIG_MAP, "default", resource_version="1"):
             if event.object.get("data") == {"seen": "yes"}:
@@ -82,7 +82,7 @@ async def test_an_operator_of_its_own_kind(served: Served) -> None:
     schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": SPEC, "status": keeps}}}
     await served.local.create(CUSTOM_RESOURCE_DEFINITION, widgets(version(schema=schema)))
     kind = kind_of(served)
-    async with operating(served, registry), asyncio.timeout(10):
+    async with operating(served, registry), asyncio.timeout(30):
         await served.local.create(kind, widget("w", size=3), "default")
         async for event in served.local.watch(kind, "default", resource_version="1"):
             if event.object.get("status", {}).get("made") == {"doubled": 6}:

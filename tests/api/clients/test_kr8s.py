@@ -53,7 +53,7 @@ async def test_a_watch(api: Any) -> None:
         await (await ConfigMap({"metadata": {"name": "late", "namespace": "default"}}, api=api)).create()
 
     creating = asyncio.ensure_future(create())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         async for type_, one in api.watch("configmaps", namespace="default"):
             if one.name == "late":
                 assert type_ == "ADDED"
@@ -64,14 +64,14 @@ async def test_a_watch(api: Any) -> None:
 @pytest.mark.usefixtures("running")
 async def test_logs(api: Any) -> None:
     pod = await Pod.get("one", namespace="default", api=api)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         assert [line async for line in pod.logs()] == ["first"]
 
 
 @pytest.mark.usefixtures("running")
 async def test_exec(api: Any) -> None:
     pod = await Pod.get("one", namespace="default", api=api)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         done = await pod.exec(["sh", "-c", "echo out; echo err >&2"])
         assert (done.stdout, done.stderr, done.returncode) == (b"out\n", b"err\n", 0)
         failed = await pod.exec(["sh", "-c", "exit 3"], check=False)
@@ -81,7 +81,7 @@ async def test_exec(api: Any) -> None:
 @pytest.mark.usefixtures("running")
 async def test_a_port_is_forwarded(api: Any, echo: int) -> None:
     pod = await Pod.get("one", namespace="default", api=api)
-    async with asyncio.timeout(10), pod.portforward(remote_port=echo, local_port="auto") as port:
+    async with asyncio.timeout(30), pod.portforward(remote_port=echo, local_port="auto") as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for word in (b"one\n", b"two\n"):
             writer.write(word)

@@ -32,7 +32,7 @@ async def with_client(config_file: Path, work: Callable[[client.ApiClient], T]) 
         with kubernetes.config.new_client_from_config(str(config_file)) as api:
             return work(api)
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         return await asyncio.to_thread(run)
 
 

@@ -45,7 +45,7 @@ async def test_objects(core: client.CoreV1Api) -> None:
 async def test_a_watch(core: client.CoreV1Api) -> None:
     version = (await core.list_namespaced_config_map("default")).metadata.resource_version
     seen = []
-    async with asyncio.timeout(10), watch.Watch() as watching:
+    async with asyncio.timeout(30), watch.Watch() as watching:
         events = watching.stream(core.list_namespaced_config_map, "default", resource_version=version)
         await core.create_namespaced_config_map("default", {"metadata": {"name": "a"}})
         async for event in events:

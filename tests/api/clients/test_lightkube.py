@@ -54,7 +54,7 @@ async def test_a_deployment_is_scaled(client: AsyncClient) -> None:
 async def test_a_watch(client: AsyncClient) -> None:
     await client.create(config_map())
     seen = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         async for type_, one in client.watch(ConfigMap, server_timeout=2):
             seen.append((type_, one.metadata.name))
             if type_ == "DELETED":

@@ -110,7 +110,7 @@ class World:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def until(self, observe: Callable[[], Awaitable[Result]], *, within: float = 20.0) -> Result:
+    async def until(self, observe: Callable[[], Awaitable[Result]], *, within: float = 60.0) -> Result:
         """The first truthy result of `observe`; AssertionError, NotFound and KeyError in it count as not yet."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within

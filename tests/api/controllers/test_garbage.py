@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 
@@ -153,12 +152,10 @@ async def test_garbage_made_while_nobody_looked_is_collected_at_the_start(world:
     assert await is_there(world, CONFIG_MAP, "kept")
 
 
-async def test_an_empty_namespace_goes_at_once(running: World) -> None:
+async def test_an_empty_namespace_goes(running: World) -> None:
     await running.client.create(NAMESPACE, {"metadata": {"name": "empty"}})
-    began = time.monotonic()
     await running.client.delete(NAMESPACE, "empty")
     await gone(running, NAMESPACE, "empty", "")
-    assert time.monotonic() - began < 1
 
 
 async def test_a_namespace_is_emptied_first(running: World) -> None:

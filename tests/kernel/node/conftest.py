@@ -29,7 +29,7 @@ from netsim.mark import Mark
 from netsim.namespace import ensure_namespace, namespace_path
 
 NODE = "node-1"
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 SETTLE_SECONDS = 0.05
 
 
@@ -187,12 +187,12 @@ class Node:
     async def ports(self) -> list[str]:
         """The links on the node's bridge."""
         argv = ["ip", "-n", self.config.namespace.name, "-br", "link", "show", "type", "veth"]
-        ran = await asyncio.to_thread(subprocess.run, argv, capture_output=True, text=True, timeout=10, check=True)
+        ran = await asyncio.to_thread(subprocess.run, argv, capture_output=True, text=True, timeout=60, check=True)
         return str(ran.stdout).splitlines()
 
     def _fetch(self, address: str, port: int, path: str) -> str:
         argv = ["ip", "netns", "exec", self.config.namespace.name, "curl", "-s", "-m", "5", f"{address}:{port}{path}"]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False).stdout
+        return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False).stdout
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ import asyncio
 import itertools
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -138,7 +139,7 @@ class Plane:
                 found = [(one["reason"], one["message"]) for one in self._events.list()]
                 kinds = (*STORAGE, POD, NODE)
                 left = [one for kind in kinds for one in (await self.client.list(kind)).items]
-                raise TimeoutError(f"not within {SECONDS} s: {found}\nleft: {left}")
+                raise TimeoutError(f"not within {SECONDS} s: {found}\nleft: {left}\n{self._remains()}")
         finally:
             for task in (working, *running):
                 task.cancel()
@@ -179,9 +180,21 @@ class Plane:
         informers = [self.informers.of(kind) for kind in kinds]
         for informer in informers:
             await informer.wait_synced()
+        await self._until(
+            lambda: not any(informer.list() for informer in informers) and not any(map(_entries, self._places()))
+        )
+
+    def _places(self) -> tuple[Path, ...]:
         run = self._directories.run / "nodes" / NODE_NAME
-        places = (run / "staged", run / "volumes", self._directories.state / "pods" / NODE_NAME)
-        await self._until(lambda: not any(informer.list() for informer in informers) and not any(map(_entries, places)))
+        return run / "staged", run / "volumes", self._directories.state / "pods" / NODE_NAME
+
+    def _remains(self) -> str:
+        """What is in the places that shall be empty, what the pods' containers are, and what is mounted there."""
+        run = self._directories.run / "nodes" / NODE_NAME
+        files = [str(file) for place in (*self._places(), run) for file in sorted(place.rglob("*"))]
+        argv = ["nsenter", f"--mount={self._directories.run}/mounts/pin", "cat", "/proc/self/mounts"]
+        mounts = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False).stdout.splitlines()
+        return "\n".join([*dict.fromkeys(files), *(line for line in mounts if str(self._directories.run) in line)])
 
     async def ensure(self, kind: Any, obj: Any) -> None:
         try:

@@ -34,7 +34,7 @@ async def test_an_answer_without_end_and_a_program_that_cannot_start_are_failed_
     )
     probes.start()
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             seen = {await failures.get() for _ in range(2)}
             while len(seen) < 2:
                 seen.add(await failures.get())

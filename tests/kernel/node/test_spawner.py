@@ -27,7 +27,7 @@ async def test_what_was_started_for_a_caller_who_has_gone_is_ended() -> None:
     # Whatever comes after in that thread, the program has been started by then.
     await spawner.inside(lambda: None)
     os.close(writer)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await asyncio.to_thread(os.read, kept, 1) == b"", "the other file was not given to the program"
         assert await asyncio.to_thread(os.read, reader, 1) == b"", "the program has ended"
     for descriptor in (reader, kept):

@@ -49,7 +49,7 @@ def assert_nothing_is_left(directories: Directories) -> None:
 def mounts(directories: Directories) -> list[str]:
     """What is mounted in the cluster's own mount namespace."""
     argv = ["nsenter", f"--mount={directories.run}/mounts/pin", "cat", "/proc/self/mounts"]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=10, check=True).stdout.splitlines()
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
 
 
 @STEPS

@@ -52,7 +52,7 @@ async def test_the_command_dies_with_its_caller(node: Node) -> None:
 
     streams = ProcessStreams(False, None, out, None, None)
     call = asyncio.create_task(node.agent.exec(node.pod("web"), "c", ["sh", "-c", "echo x; exec sleep 777"], streams))
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), 30)
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
     listing = await node.execute("web", "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
@@ -69,11 +69,11 @@ async def test_attach_sees_what_comes_and_ends_with_the_container(node: Node) ->
             seen.set()
 
     call = asyncio.create_task(node.agent.attach(node.pod("web"), "c", ProcessStreams(False, None, out, out, None)))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not seen.is_set():
             await node.fetch(address, 80, "/attached")
     await node.delete("web")
-    await asyncio.wait_for(call, 10)
+    await asyncio.wait_for(call, 30)
 
 
 async def test_port_forward_reaches_the_pods_localhost(node: Node) -> None:
@@ -87,7 +87,7 @@ async def test_port_forward_reaches_the_pods_localhost(node: Node) -> None:
     async def send(chunk: bytes) -> None:
         got.append(chunk)
 
-    await asyncio.wait_for(node.agent.port_forward(node.pod("web"), 80, data(), send), 10)
+    await asyncio.wait_for(node.agent.port_forward(node.pod("web"), 80, data(), send), 30)
     assert b"client: 127.0.0.1:" in b"".join(got)
     with pytest.raises(InternalError, match="failed to connect to localhost:81"):
         await node.agent.port_forward(node.pod("web"), 81, data(), send)

@@ -141,7 +141,7 @@ class Cluster:
 
 async def settled(proxy: ServiceProxy) -> None:
     """Returns when the kernel holds what the API asks for."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await proxy.synced.wait()
 
 

@@ -87,7 +87,7 @@ async def test_a_proxy_that_was_stopped_can_run_again(api: Cluster) -> None:
     working = asyncio.create_task(proxy.run())
     await asyncio.sleep(0)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(service_chains(api)) != 4:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
     finally:
@@ -102,7 +102,7 @@ async def test_flushed_tables_are_mended(api: Cluster) -> None:
     async with api.proxied():
         before = saved(api)
         run("nft", "flush", "ruleset", netns=api.world.node)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while saved(api) != before:  # noqa: ASYNC110 - the kernel gives no event to wait for
                 await asyncio.sleep(0.05)
 
@@ -147,7 +147,7 @@ async def test_a_service_that_goes_takes_its_chains_along(api: Cluster) -> None:
         assert service_chains(api)
         await api.client.delete(SERVICE, "web", "default")
         await api.client.delete(ENDPOINT_SLICE, "web-1", "default")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while service_chains(api):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         await settled(proxy)

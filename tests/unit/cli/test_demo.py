@@ -59,7 +59,7 @@ def test_a_signal_ends_it_with_the_cluster_taken_down(
 ) -> None:
     read_until(demo, b"kubectl get nodes")
     os.killpg(demo.pid, number)
-    _, said = demo.communicate(timeout=20)
+    _, said = demo.communicate(timeout=60)
     assert calls(programs) == [DOWN, "up --name demo", DOWN]
     assert demo.returncode == 130
     assert b"interrupted" in said

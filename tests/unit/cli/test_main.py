@@ -21,7 +21,7 @@ def netsim(*argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
         [str(NETSIM), *argv],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **environment},
     )
 
@@ -48,7 +48,7 @@ def test_help_loads_no_subcommand_and_nothing_heavy() -> None:
         "heavy = {'rich', 'yaml', 'pyroute2', 'ssl', 'asyncio', 'aiohttp', 'workbench.cli.up'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
 
@@ -88,7 +88,7 @@ def test_a_wrong_command_line_ends_with_2_and_says_where_help_is(
 @pytest.mark.parametrize("argv", [["up"], ["down"], ["down", "--all"], ["status"], ["kubeconfig"]])
 def test_without_root_the_way_to_have_it_is_said(argv: list[str]) -> None:
     prefix = ["setpriv", f"--reuid={NOBODY}", "--clear-groups"] if os.geteuid() == 0 else []
-    done = subprocess.run([*prefix, str(NETSIM), *argv], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([*prefix, str(NETSIM), *argv], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert done.stdout == ""
     assert "needs root" in done.stderr
@@ -115,7 +115,7 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
         shell=True,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
     )
     assert "Traceback" not in done.stderr
 

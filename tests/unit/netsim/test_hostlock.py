@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -42,11 +41,9 @@ def test_a_lock_that_is_let_go_of_is_had(tmp_path: Path) -> None:
     descriptor = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     release = threading.Timer(0.05, os.close, [descriptor])
-    begun = time.monotonic()
     release.start()
     with hostlock.held(tmp_path):
-        assert time.monotonic() - begun < 5
-    release.join()
+        release.join()
 
 
 def test_those_who_share_do_not_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

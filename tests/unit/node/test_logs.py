@@ -65,7 +65,7 @@ async def test_following_gives_what_is_appended_until_the_end(log_file: Path) ->
         file.write("2026-11-22T05:42:38.000000000+00:00 stdout F more")
         file.flush()
         file.write("\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await some.wait()
         over = True
         wake.set()

@@ -146,7 +146,7 @@ def _compiled(table: PolicyTable, node: str) -> NodePolicy:
 
 
 async def _caught_up(client: LocalClient, informers: Informers) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         for kind in KINDS:
             wanted = {
                 obj["metadata"]["uid"]: obj["metadata"]["resourceVersion"] for obj in (await client.list(kind)).items
