@@ -41,15 +41,13 @@ class ApiReader:
 
     def __init__(self, kubeconfig: Path) -> None:
         config = under_one_name(yaml.safe_load(kubeconfig.read_text()), "it")
-        self._user = config["users"][0]["user"]
+        user = config["users"][0]["user"]
         cluster = config["clusters"][0]["cluster"]
-        server = urlsplit(cluster["server"])
+        self._server, self._context = urlsplit(cluster["server"]), _context(cluster, user)
         self._headers = {"Accept": "application/json"}
-        if "token" in self._user:
-            self._headers["Authorization"] = f"Bearer {self._user['token']}"
-        self._connection = http.client.HTTPSConnection(
-            server.hostname or "", server.port, timeout=TIMEOUT_SECONDS, context=_context(cluster, self._user)
-        )
+        if "token" in user:
+            self._headers["Authorization"] = f"Bearer {user['token']}"
+        self._connection = self._connect(TIMEOUT_SECONDS)
 
     def get(self, path: str) -> Any:
         """The decoded answer; ApiUnreachable if there is none or it is not a success."""
@@ -71,6 +69,28 @@ class ApiReader:
             raise ApiRefused(document.get("message", f"the API server answered {status}"), status)
         return document
 
+    def wait_for(self, collection: str, name: str, seconds: float) -> Any:
+        """The object of that name in a collection, as soon as there is one, by a watch.
+
+        Raises `ApiUnreachable` if there is none after `seconds`.
+        """
+        path = f"{collection}?watch=true&fieldSelector=metadata.name%3D{name}&timeoutSeconds={seconds:.0f}"
+        # A stream that is left before its end takes its connection with it.
+        connection = self._connect(seconds)
+        try:
+            connection.request("GET", path, headers=self._headers)
+            line = connection.getresponse().readline()
+        except (OSError, http.client.HTTPException) as error:
+            raise ApiUnreachable(f"the API server does not answer: {error}") from error
+        finally:
+            connection.close()
+        if not line:
+            raise ApiUnreachable(f"there is no {name} in {collection} after {seconds:.0f} s")
+        event = json.loads(line)
+        if "object" not in event:
+            raise ApiUnreachable(f"the API server answered to a watch of {collection}: {event.get('message')}")
+        return event["object"]
+
     def check(self, path: str) -> str:
         """Empty if a health endpoint answers 200, else what it says."""
         status, body = self._request(path)
@@ -79,6 +99,10 @@ class ApiReader:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+    def _connect(self, seconds: float) -> http.client.HTTPSConnection:
+        host, port = self._server.hostname or "", self._server.port
+        return http.client.HTTPSConnection(host, port, timeout=seconds, context=self._context)
 
     def _request(self, path: str, method: str = "GET", body: str | None = None) -> tuple[int, bytes]:
         headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}

@@ -20,7 +20,8 @@ from netsim.trace.probe import Outcome, Protocol
 from netsim.vpc.plan import ROUTER
 from workbench.places import points_of, select
 from workbench.places.points import netns_of_pod, node_netns
-from workbench.testing.cluster import Cluster, CommandRefused
+from workbench.testing.cluster import Cluster
+from workbench.testing.running import CommandRefused
 from workbench.tracing import read_ends
 
 HOST = "host"

@@ -25,7 +25,8 @@ from workbench.labs.progress import Progress
 from workbench.labs.steps import shown, take
 from workbench.labs.values import SEEDS, Look, choose, fill
 from workbench.places import NoSuchPlace
-from workbench.testing.cluster import Cluster, CommandRefused
+from workbench.testing.cluster import Cluster
+from workbench.testing.running import CommandRefused
 
 PREFIX = "lab-"
 

@@ -4,8 +4,10 @@ pytest finds the plugin where netsim is installed. docs/testing.md shows the res
 """
 
 from workbench.testing.assertions import assert_dropped_by, assert_packets, assert_reachable, assert_unreachable
-from workbench.testing.cluster import Captured, Cluster, CommandRefused, Node, Pod
+from workbench.testing.captured import Captured
+from workbench.testing.cluster import Cluster, Node, Pod
 from workbench.testing.crafted import Crafting
+from workbench.testing.running import CommandRefused
 
 __all__ = [
     "Captured",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from netsim.trace import Probe
 from netsim.trace.probe import Protocol
-from workbench.testing.cluster import Captured, Cluster
+from workbench.testing.captured import Captured
+from workbench.testing.cluster import Cluster
 from workbench.tracing import read_ends
 
 _REFUSED = ("policy", "firewall", "no-endpoints", "dropped", "rejected", "partition", "fault")

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from controlplane.api.types import Object
 from controlplane.directories import CACHE_ROOT, Directories
-from netsim.capture import Recorder, Tally
+from netsim.capture import Recorder
 from netsim.trace.probe import Protocol
+from workbench.cli.apiclient import ApiReader
 from workbench.cli.world import LiveWorld
 from workbench.places import AddressBook, points_of_each, select, with_names
 from workbench.places.points import netns_of_pod, node_netns
+from workbench.testing.captured import Captured
 from workbench.testing.crafted import Crafting
+from workbench.testing.running import LIMIT_SECONDS, run
 from workbench.tracing import Story, read_ends, trace
 
-if TYPE_CHECKING:
-    from scapy.packet import Packet
-
-_LIMIT_SECONDS = 120.0
+_NAMESPACE_SECONDS = 60.0
+_NAMESPACES = "/api/v1/namespaces"
 
 
 class Cluster:
@@ -48,12 +47,12 @@ class Cluster:
 
     def netsim(self, *arguments: str) -> str:
         """What `netsim ARGUMENTS --name NAME` prints."""
-        return _run([sys.executable, "-m", "workbench.cli.main", *arguments, "--name", self.name])
+        return run([sys.executable, "-m", "workbench.cli.main", *arguments, "--name", self.name])
 
-    def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = _LIMIT_SECONDS) -> str:
+    def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = LIMIT_SECONDS) -> str:
         """What kubectl prints. Raises `CalledProcessError`, whose text has all that it said."""
         program = str(Path(sys.executable).parent / "kubectl")
-        return _run([program, "--kubeconfig", str(self.kubeconfig), *arguments], stdin=stdin, timeout=timeout)
+        return run([program, "--kubeconfig", str(self.kubeconfig), *arguments], stdin=stdin, timeout=timeout)
 
     def json(self, *arguments: str) -> Any:
         """What kubectl prints with `-o json`, parsed."""
@@ -68,6 +67,20 @@ class Cluster:
         """Waits until all of a kind, or one object as `pod/web`, meet a condition."""
         every = [] if "/" in what else ["--all"]
         self.kubectl("-n", namespace, "wait", f"--for=condition={condition}", what, *every, f"--timeout={seconds}s")
+
+    def create_namespace(self, name: str) -> None:
+        """A namespace that is ready for pods: the objects that each one gets are there."""
+        with self._api() as api:
+            api.send("POST", _NAMESPACES, {"metadata": {"name": name}})
+            for collection, given in (("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "default")):
+                api.wait_for(f"{_NAMESPACES}/{name}/{collection}", given, _NAMESPACE_SECONDS)
+
+    def delete_namespace(self, name: str) -> None:
+        """Asks for its removal and waits for nothing; its pods have one second to end."""
+        with self._api() as api:
+            api.send("DELETE", f"{_NAMESPACES}/{name}")
+            # Behind it, so that no controller makes them anew.
+            api.send("DELETE", f"{_NAMESPACES}/{name}/pods", {"gracePeriodSeconds": 1})
 
     def pod(self, name: str, namespace: str = "default") -> Pod:
         """A pod that runs. Raises `NoSuchPlace`."""
@@ -109,14 +122,13 @@ class Cluster:
             names = AddressBook(world, cluster).names
         descriptor = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644)
         recorder = Recorder(points, descriptor, cache=CACHE_ROOT, cluster=self.name, filter_text=text, names=names)
-        captured = Captured(file)
+        captured = Captured(file, recorder, descriptor)
         try:
             recorder.start()
             yield captured
-            captured.tallies = recorder.stop()
+            captured.stop()
         finally:
-            recorder.kill()
-            os.close(descriptor)
+            captured.abandon()
 
     @contextmanager
     def fault(self, kind: str, *places: str, namespace: str = "default", **options: object) -> Iterator[Object]:
@@ -132,6 +144,14 @@ class Cluster:
             yield made
         finally:
             self.kubectl("delete", "fault", made["metadata"]["name"], "--ignore-not-found")
+
+    @contextmanager
+    def _api(self) -> Iterator[ApiReader]:
+        reader = ApiReader(self.kubeconfig)
+        try:
+            yield reader
+        finally:
+            reader.close()
 
     @contextmanager
     def world(self) -> Iterator[LiveWorld]:
@@ -163,38 +183,3 @@ class Node(Crafting):
     def __init__(self, name: str, address: str, netns: Path) -> None:
         super().__init__(netns)
         self.name, self.address = name, address
-
-
-@dataclass(slots=True)
-class Captured:
-    """A capture's file; once it has ended also what was counted, one tally a point."""
-
-    file: Path
-    tallies: list[Tally] | None = None
-
-    def count(self, filter_text: str = "") -> int:
-        """How many of its packets a filter of tcpdump takes."""
-        return len(_run(["tcpdump", "-n", "-r", str(self.file), filter_text]).splitlines())
-
-    def packets(self) -> list[Packet]:
-        """All packets, read by scapy."""
-        from scapy.utils import rdpcap
-
-        return list(rdpcap(str(self.file)))
-
-
-def _run(argv: Sequence[str], *, stdin: str | None = None, timeout: float = _LIMIT_SECONDS) -> str:
-    environment = {**os.environ, "KUBECTL_KUBERC": "false"}
-    done = subprocess.run(
-        list(argv), input=stdin, capture_output=True, text=True, timeout=timeout, check=False, env=environment
-    )
-    if done.returncode != 0:
-        raise CommandRefused(done.returncode, list(argv), done.stdout, done.stderr)
-    return done.stdout
-
-
-class CommandRefused(subprocess.CalledProcessError):
-    """A command ended with a status other than 0; the text has all that it said."""
-
-    def __str__(self) -> str:
-        return f"{super().__str__()}\n{self.stdout}{self.stderr}"

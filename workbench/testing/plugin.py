@@ -22,8 +22,10 @@ import pytest
 
 from controlplane.api.types import Object
 from netsim.inventory import clusters
-from workbench.testing.cluster import Captured, Cluster, CommandRefused
+from workbench.testing.captured import Captured
+from workbench.testing.cluster import Cluster
 from workbench.testing.evidence import collect
+from workbench.testing.running import CommandRefused
 
 _PREFIX = "pytest"
 _REPORT = pytest.StashKey[Cluster]()
@@ -119,11 +121,11 @@ def kubectl(netsim_cluster: Cluster) -> Callable[..., str]:
 def namespace(netsim_cluster: Cluster) -> Iterator[str]:
     """A namespace of the test's own."""
     name = f"test-{os.urandom(4).hex()}"
-    netsim_cluster.kubectl("create", "namespace", name)
+    netsim_cluster.create_namespace(name)
     try:
         yield name
     finally:
-        netsim_cluster.kubectl("delete", "namespace", name, "--wait=false")
+        netsim_cluster.delete_namespace(name)
 
 
 @pytest.fixture
