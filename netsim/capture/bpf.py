@@ -32,6 +32,7 @@ def compile_filter(text: str, *, snaplen: int = SNAPLEN) -> bytes:
         "EN10MB",
         "-s",
         str(snaplen),
+        "--",
         *([text] if text else []),
     ]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=_LIMIT_SECONDS, check=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from controlplane.directories import CACHE_ROOT
-from netsim.capture import FilterRejected, Point, Recorder, StreamReader, Tally, trim
+from netsim.capture import FilterRejected, Point, Recorder, StreamReader, Tally, compile_filter, trim
 from netsim.errors import NetsimError
 from workbench.cli import captures
 from workbench.cli.errors import UserError, require_root
@@ -102,8 +102,6 @@ def start(
         )
         try:
             recorder.start()
-        except FilterRejected as error:
-            raise UserError(str(error), "the language is that of tcpdump: man pcap-filter") from error
         except NetsimError as error:
             raise UserError(f"cannot capture: {error}") from error
         if detach:
@@ -154,9 +152,13 @@ def _resolved(
         selections = [select(world, cluster, target, namespace) for target in targets]
         points = points_of_each(selections, places, cluster, directories)
         text = with_names(filter_text, lambda said: select(world, cluster, said, namespace), cluster)
+        # Before the file is opened: what is in one already is not lost to a slip of the pen.
+        compile_filter(text)
         return points, text, AddressBook(world, cluster)
     except NoSuchPlace as error:
         raise UserError(str(error)) from error
+    except FilterRejected as error:
+        raise UserError(str(error), "the language is that of tcpdump: man pcap-filter") from error
     finally:
         world.close()
 

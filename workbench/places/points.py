@@ -22,6 +22,7 @@ from netsim.vpc.plan import NODE_NIC, ROUTER, UPLINK
 from workbench.places.selection import NoSuchPlace, Selection, place_name
 
 PLACES = ("pod", "veth", "bridge", "node", "router")
+_OF_PODS = {"pod", "veth"}
 _BRIDGE = "cbr0"
 
 
@@ -29,26 +30,19 @@ def points_of(
     selection: Selection, places: Sequence[str], cluster: ResolvedCluster, directories: Directories
 ) -> list[Point]:
     """The points of a selection, each link once. No `places`: where the selected is itself. Raises `NoSuchPlace`."""
-    found: list[Point] = []
-    wanted = set(PLACES if "all" in places else places)
-    for pod in selection.pods:
-        found += _of_pod(pod, wanted or {"pod"}, cluster, directories)
-    for node in selection.nodes:
-        found += _of_node(node, wanted or {"node"}, cluster)
-    if selection.router:
-        plan = vpc_plan(cluster)
-        found += [_router(cluster, ifname) for ifname in (UPLINK, *(subnet.bridge for subnet in plan.subnets))]
-    unique = {(point.netns, point.ifname): point for point in reversed(found)}
-    if not unique:
-        raise NoSuchPlace(f"{selection.text} selects nothing that has a network at this moment")
-    return list(reversed(unique.values()))
+    return points_of_each([selection], places, cluster, directories)
 
 
 def points_of_each(
-    selections: Iterable[Selection], places: Sequence[str], cluster: ResolvedCluster, directories: Directories
+    selections: Sequence[Selection], places: Sequence[str], cluster: ResolvedCluster, directories: Directories
 ) -> list[Point]:
-    """The points of several selections, in their order, each link once. Raises `NoSuchPlace`."""
-    return each_once(point for one in selections for point in points_of(one, places, cluster, directories))
+    """The points of several selections, in their order, each link once. Raises `NoSuchPlace` if there is none."""
+    wanted = set(PLACES if "all" in places else places)
+    found = each_once(point for one in selections for point in _in_order(one, wanted, cluster, directories))
+    if not found:
+        said, where = (", ".join(texts) for texts in ([one.text for one in selections], sorted(wanted)))
+        raise NoSuchPlace(f"{said} selects nothing that has a {where or 'network'} at this moment")
+    return found
 
 
 def each_once(points: Iterable[Point]) -> list[Point]:
@@ -71,6 +65,37 @@ def netns_of_pod(pod: Object, cluster: ResolvedCluster, directories: Directories
 def node_netns(cluster: ResolvedCluster, node: str) -> Path:
     """The path of a node's network namespace."""
     return namespace.namespace_path(f"{cluster.name}-{node}")
+
+
+def _in_order(
+    selection: Selection, wanted: set[str], cluster: ResolvedCluster, directories: Directories
+) -> Sequence[Point]:
+    """Each link once, a node's behind all of its pods."""
+    found = list(_found(selection, wanted, cluster, directories))
+    return each_once(found[::-1])[::-1]
+
+
+def _found(
+    selection: Selection, wanted: set[str], cluster: ResolvedCluster, directories: Directories
+) -> Iterable[Point]:
+    for pod in selection.pods:
+        yield from _of_pod_that_stays(pod, wanted or {"pod"}, cluster, directories)
+    for pod in selection.residents if wanted & _OF_PODS else ():
+        yield from _of_pod_that_stays(pod, wanted & _OF_PODS, cluster, directories)
+    for node in selection.nodes:
+        yield from _of_node(node, wanted or {"node"}, cluster)
+    if selection.router:
+        yield from (_router(cluster, name) for name in (UPLINK, *(each.bridge for each in vpc_plan(cluster).subnets)))
+
+
+def _of_pod_that_stays(
+    pod: Object, places: set[str], cluster: ResolvedCluster, directories: Directories
+) -> Sequence[Point]:
+    try:
+        return list(_of_pod(pod, places, cluster, directories))
+    except NoSuchPlace:
+        # It has gone since it was listed, as pods of a Deployment do that is rolled out.
+        return []
 
 
 def _of_pod(pod: Object, places: set[str], cluster: ResolvedCluster, directories: Directories) -> Iterable[Point]:

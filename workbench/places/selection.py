@@ -30,12 +30,15 @@ class NoSuchPlace(LookupError):
 class Selection:
     """What was meant: pods that have a network, nodes by name, the router. `text` is how it was said.
 
+    `residents` are the pods with a network of their own on the nodes: not meant, but where to look when places of pods
+    are asked for.
     `pods_by` are namespace ("" for all) and `LabelSelector` where labels say which pods; it holds for later ones too.
     """
 
     text: str
     pods: tuple[Object, ...] = ()
     nodes: tuple[str, ...] = ()
+    residents: tuple[Object, ...] = ()
     router: bool = False
     service: Object | None = None
     pods_by: tuple[str, dict[str, Any]] | None = None
@@ -162,14 +165,19 @@ def _nodes(world: World, cluster: ResolvedCluster, text: str, name: str) -> Sele
     found = [each for each in names if each == name or (name.endswith("*") and each.startswith(name[:-1]))]
     if not found:
         raise NoSuchPlace(f"there is no node {name}; there is: {', '.join(names)}")
-    return Selection(text, nodes=tuple(found))
+    return _on_nodes(world, text, found)
 
 
 def _subnet(world: World, cluster: ResolvedCluster, text: str, name: str) -> Selection:
-    found = tuple(node.name for node in cluster.nodes if node.subnet == name)
     if name not in [subnet.name for subnet in cluster.subnets]:
         raise NoSuchPlace(f"there is no subnet {name}; there is: {', '.join(s.name for s in cluster.subnets)}")
-    return Selection(text, nodes=found)
+    return _on_nodes(world, text, [node.name for node in cluster.nodes if node.subnet == name])
+
+
+def _on_nodes(world: World, text: str, nodes: Sequence[str]) -> Selection:
+    there = (pod for pod in _networked(world) if pod["spec"]["nodeName"] in nodes)
+    residents = tuple(pod for pod in there if not pod["spec"].get("hostNetwork"))
+    return Selection(text, nodes=tuple(nodes), residents=residents)
 
 
 def _find(world: World, kind: Kind, namespace: str, name: str) -> Object:
