@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from controlplane.api.types import Object
+from controlplane.client.applyloop import ApplyLoop, Pace
 from controlplane.client.recorder import EventRecorder
 from controlplane.policy import kernel
 from controlplane.policy.denials import DenialLog, Denials
@@ -31,15 +31,10 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 Result = TypeVar("Result")
 
-DEBOUNCE_SECONDS = 0.003
-PAUSE_PER_SYNC = 1.0
-"""After a sync, the next waits this many times as long as it took: a burst of changes leaves time for others."""
-LONGEST_PAUSE_SECONDS = 0.05
+PACE = Pace(debounce=0.003, pause_per_sync=1.0, longest_pause=0.05)
 CHECK_SECONDS = 30.0
 GUARD_SECONDS = 10.0
 OTHERS_SECONDS = 5.0
-FIRST_RETRY_SECONDS = 0.05
-LONGEST_RETRY_SECONDS = 30.0
 CHANGES_FILE = "policy.changes.json"
 
 
@@ -80,7 +75,7 @@ class NodePolicies:
         self._table = table
         self._denials = Denials(config.node_name, table, denials) if denials is not None else None
         self._executor: NamespaceExecutor | None = None
-        self._wake = asyncio.Event()
+        self._loop = ApplyLoop(PACE, config.check_seconds, sync=self._sync, check=self._check, failed=self._failed)
         self._settled = asyncio.Condition()
         self._failure: NetsimError | None = None
         self._failures = 0
@@ -91,23 +86,14 @@ class NodePolicies:
     async def run(self) -> None:
         """Keeps the rules until cancelled. They stay in the kernel afterwards, so that nothing passes meanwhile."""
         self._applied, self.applied_version = None, -1
-        self._table.listen(self._wake.set)
+        self._table.listen(self._loop.wake.set)
         recording = asyncio.ensure_future(self._recorder.run()) if self._recorder is not None else None
         try:
             await self._table.wait_synced()
             await self._wait_for_others()
-            retry = FIRST_RETRY_SECONDS
-            while True:
-                started = time.monotonic()
-                try:
-                    await self._sync()
-                    retry = FIRST_RETRY_SECONDS
-                    await self._rest(time.monotonic() - started)
-                except NetsimError as error:
-                    await self._failed(error, retry)
-                    retry = min(retry * 2, LONGEST_RETRY_SECONDS)
+            await self._loop.run()
         finally:
-            self._table.unlisten(self._wake.set)
+            self._table.unlisten(self._loop.wake.set)
             if recording is not None:
                 recording.cancel()
             await self._let_go()
@@ -136,7 +122,7 @@ class NodePolicies:
     def recheck(self) -> None:
         """Has it looked at soon whether the jump is still the first rule: another wrote to the built-in chains."""
         self._recheck = True
-        self._wake.set()
+        self._loop.wake.set()
 
     async def _wait_for_others(self) -> None:
         if self.after is None:
@@ -147,19 +133,10 @@ class NodePolicies:
         except TimeoutError:
             log.warning("other rules are not there yet", extra={"node": self.config.node_name})
 
-    async def _rest(self, took: float) -> None:
-        """Returns when there is something to do, and not too soon after the last sync."""
-        await asyncio.sleep(min(took * PAUSE_PER_SYNC, LONGEST_PAUSE_SECONDS))
-        try:
-            async with asyncio.timeout(self.config.check_seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            self._recheck = True
-            return
-        await asyncio.sleep(DEBOUNCE_SECONDS)
+    async def _check(self) -> None:
+        self._recheck = True
 
     async def _sync(self) -> None:
-        self._wake.clear()
         version = self._table.version
         wanted = compile_node(self._table.pods(self.config.node_name), self._table.members, without=self._lacking)
         # Should the write fail or be cut off, what the kernel holds is unknown.
@@ -191,7 +168,7 @@ class NodePolicies:
             raise error
         log.warning("rules left out", extra={"node": self.config.node_name, "lacks": word, "so": DISPENSABLE[word]})
         self._lacking.add(word)
-        self._wake.set()
+        self._loop.wake.set()
 
     async def _checked(self, applied: NodePolicy) -> NodePolicy | None:
         """`applied` if the kernel still has it where it belongs, else None."""
@@ -210,7 +187,6 @@ class NodePolicies:
             self._failure = error
             self._failures += 1
             self._settled.notify_all()
-        await asyncio.sleep(retry)
 
     async def _watch_denials(self, applied: NodePolicy) -> None:
         """Listens for denied packets while something can be denied, and lets go of the thread when nothing can."""

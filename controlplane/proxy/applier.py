@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from controlplane.client.applyloop import ApplyLoop, Pace
 from controlplane.client.informer import Informers
 from controlplane.proxy import conntrack, restore
 from controlplane.proxy.endpoints import choose
@@ -34,13 +34,9 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 Result = TypeVar("Result")
 
-DEBOUNCE_SECONDS = 0.015
-PAUSE_PER_SYNC = 4.0
-"""After a sync, the next waits this many times as long as it took: a burst of changes costs a fifth of one core."""
-LONGEST_PAUSE_SECONDS = 0.1
+PACE = Pace(debounce=0.015, pause_per_sync=4.0, longest_pause=0.1)
+"""A burst of changes costs a fifth of one core."""
 FLUSH_CHECK_SECONDS = 30.0
-FIRST_RETRY_SECONDS = 0.05
-LONGEST_RETRY_SECONDS = 30.0
 LARGE_CLUSTER_ENDPOINTS = 1000
 
 _FrontendMap = dict[conntrack.Frontend, frozenset[tuple[str, int]]]
@@ -90,7 +86,9 @@ class ServiceProxy:
         self._style = Style(config.local_traffic)
         self._prepared = False
         self._changed: set[ServiceKey] = set()
-        self._wake = asyncio.Event()
+        self._loop = ApplyLoop(
+            PACE, config.flush_check_seconds, sync=self._sync, check=self._check, failed=self._failed
+        )
         self._applied: Ruleset | None = None
         self._rules: dict[ServiceKey, list[PortRules]] = {}
         self._endpoint_counts: dict[ServiceKey, int] = {}
@@ -105,22 +103,7 @@ class ServiceProxy:
         self._table.listen(self._on_change)
         try:
             await self._table.wait_synced()
-            retry = FIRST_RETRY_SECONDS
-            while True:
-                started = time.monotonic()
-                try:
-                    await self._sync()
-                    retry = FIRST_RETRY_SECONDS
-                    await self._rest(time.monotonic() - started)
-                except NetsimError as error:
-                    self._applied = None
-                    self.synced.clear()
-                    log.warning(
-                        "rules not applied",
-                        extra={"node": self.config.node_name, "error": str(error), "retry": retry},
-                    )
-                    await asyncio.sleep(retry)
-                    retry = min(retry * 2, LONGEST_RETRY_SECONDS)
+            await self._loop.run()
         finally:
             self._table.unlisten(self._on_change)
             self._health.close()
@@ -130,26 +113,22 @@ class ServiceProxy:
     def _on_change(self, key: ServiceKey) -> None:
         self._changed.add(key)
         self.synced.clear()
-        self._wake.set()
+        self._loop.wake.set()
 
-    async def _rest(self, took: float) -> None:
-        """Returns when there is something to do, and not too soon after the last sync."""
-        await asyncio.sleep(min(took * PAUSE_PER_SYNC, LONGEST_PAUSE_SECONDS))
-        try:
-            async with asyncio.timeout(self.config.flush_check_seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            if not restore.has_canary(await self._inside(firewall.save)):
-                log.warning("rules were flushed by somebody", extra={"node": self.config.node_name})
-                self._applied = None
-            return
-        await asyncio.sleep(DEBOUNCE_SECONDS)
+    async def _check(self) -> None:
+        if not restore.has_canary(await self._inside(firewall.save)):
+            log.warning("rules were flushed by somebody", extra={"node": self.config.node_name})
+            self._applied = None
+
+    async def _failed(self, error: NetsimError, retry: float) -> None:
+        self._applied = None
+        self.synced.clear()
+        log.warning("rules not applied", extra={"node": self.config.node_name, "error": str(error), "retry": retry})
 
     async def _sync(self) -> None:
         if not self._prepared:
             await self._inside(self._prepare)
         full = self._applied is None
-        self._wake.clear()
         changed = set(self._table.keys()) | set(self._rules) if full else self._changed
         self._changed = set()
         stale_udp = self._read(changed, full)
