@@ -105,7 +105,7 @@ def _ipv4(packet: bytes) -> Summary:
     if protocol == _UDP:
         return _udp(body, source, destination, number, more)
     if protocol == _ICMP:
-        return _icmp(body, source, destination, number)
+        return _icmp(body, source, destination, number, more)
     if protocol == _SCTP:
         ports = _WORDS.unpack_from(body)
         ends = Endpoints("SCTP", source, ports[0], destination, ports[1])
@@ -136,13 +136,15 @@ def _udp(body: bytes, source: str, destination: str, number: int, more: str) -> 
     return Summary("UDP", f"length {length - 8}{more}", ends, identity)
 
 
-def _icmp(body: bytes, source: str, destination: str, number: int) -> Summary:
+def _icmp(body: bytes, source: str, destination: str, number: int, more: str) -> Summary:
     kind, code = body[0], body[1]
     text = _ICMP_TEXT.get((kind, code), f"type {kind} code {code}")
     ends = Endpoints("ICMP", source, 0, destination, 0)
     if kind in (0, 8):
         echo, sequence = struct.unpack_from("!HH", body, 4)
-        return Summary("ICMP", f"{text}, id {echo}, seq {sequence}", ends, ("ICMP", number, kind, sequence, len(body)))
+        # A translation may change the id. The IP identification alone is 0 for many a program's packets.
+        identity = ("ICMP", number, kind, sequence, len(body), zlib.crc32(body[8:]))
+        return Summary("ICMP", f"{text}, id {echo}, seq {sequence}{more}", ends, identity)
     about = dissect(bytes(12) + b"\x08\x00" + body[8:]) if kind in (3, 11) and len(body) > 28 else None
     if kind == 3 and code == 4:
         text += f", mtu {struct.unpack_from('!H', body, 6)[0]}"

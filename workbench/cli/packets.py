@@ -21,12 +21,15 @@ class _Lines:
     def __init__(self, reader: StreamReader, book: AddressBook) -> None:
         self._reader, self._book = reader, book
         self._pairs = FlowPairs()
+        self._width = 0
 
     def _read(self, packet: Packet) -> tuple[str, Summary, int, list[Endpoints]]:
         """The point's name, what the packet says, the number of its connection, and its forms elsewhere."""
         summary = dissect(packet.data)
-        flow = self._pairs.take(summary, packet.time)
-        elsewhere = self._pairs.translations(summary.endpoints) if summary.endpoints else []
+        # What VXLAN carries is of the same connection as before and behind it.
+        carried = summary.inner or summary
+        flow = self._pairs.take(carried, packet.time)
+        elsewhere = self._pairs.translations(carried.endpoints) if carried.endpoints else []
         return self._reader.interfaces[packet.interface].name, summary, flow, elsewhere
 
 
@@ -36,8 +39,10 @@ class TextLines(_Lines):
     def line(self, packet: Packet) -> str:
         """The packet's line."""
         point, summary, flow, elsewhere = self._read(packet)
+        # Every interface is described before the first packet.
+        self._width = self._width or max(len(each.name) for each in self._reader.interfaces)
         colour = _COLOURS[packet.interface % len(_COLOURS)]
-        parts = [click.style(_clock(packet.time), dim=True), click.style(f"{point:<28}", fg=colour)]
+        parts = [click.style(_clock(packet.time), dim=True), click.style(f"{point:<{self._width}}", fg=colour)]
         parts += ["out" if packet.outgoing else "in ", self._told(summary)]
         if flow:
             parts.append(click.style(f"#{flow}", dim=True))

@@ -1,14 +1,15 @@
-"""Names for the addresses of a cluster: pods, Services, nodes, the router."""
+"""Names for the addresses of a cluster: pods, Services, nodes, the router, and this host as `outside`."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network
 
 from controlplane.api import kinds
 from controlplane.api.types import Object
 from controlplane.config import ResolvedCluster
 from controlplane.explain.world import World
-from workbench.places.selection import is_networked, place_name
+from workbench.places.selection import OUTSIDE, is_networked, place_name
 
 
 class AddressBook:
@@ -18,6 +19,9 @@ class AddressBook:
         self.names: dict[str, str] = {}
         self.networks: dict[IPv4Network, str] = {}
         self._take_subnets(cluster)
+        with suppress(OSError):
+            # With no way into the VPC this host has no address there.
+            self.names[world.host_address()] = OUTSIDE
         for service in world.objects(kinds.SERVICE):
             self._take_service(service)
         for pod in world.objects(kinds.POD):

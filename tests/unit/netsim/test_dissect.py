@@ -29,6 +29,7 @@ def frame(*layers: Packet) -> bytes:
         ([IP(src=A, dst=B), TCP(flags="PA"), Raw(b"abc")], "TCP", "[P.] seq 0, ack 0, win 8192, length 3"),
         ([IP(src=A, dst=B), UDP(sport=1, dport=2), Raw(b"abcd")], "UDP", "length 4"),
         ([IP(src=A, dst=B), ICMP(id=5, seq=6)], "ICMP", "echo request, id 5, seq 6"),
+        ([IP(src=A, dst=B, flags="MF"), ICMP(seq=6)], "ICMP", "echo request, id 0, seq 6, more fragments follow"),
         ([IP(src=A, dst=B, frag=185), Raw(b"x" * 8)], "IPv4", "fragment of 1 at 1480, 8 bytes"),
         ([ARP(op=1, psrc=A, pdst=B)], "ARP", f"who has {B}? tell {A}"),
         ([ARP(op=2, psrc=A, hwsrc="0a:58:0a:00:00:01", pdst=B)], "ARP", f"{A} is at 0a:58:0a:00:00:01"),
@@ -85,6 +86,14 @@ def test_both_halves_of_a_translated_connection_are_one() -> None:
     assert pairs.translations(ask) == [asked]
     assert pairs.translations(asked.reply) == [ask.reply]
     assert pairs.translations(Endpoints("TCP", A, 4001, B, 8080)) == []
+
+
+def test_two_pings_alike_are_two() -> None:
+    """As programs send them that leave the IP identification 0; what an echo carries tells them apart."""
+    pairs = FlowPairs()
+    for flow, (source, sent) in enumerate(((A, b"one"), (B, b"two")), start=1):
+        echo = IP(src=source, dst=C, id=0, flags="DF") / ICMP(id=flow, seq=1) / Raw(sent)
+        assert pairs.take(dissect(frame(echo)), 10**9) == flow
 
 
 def test_the_same_packet_much_later_is_another_one() -> None:
