@@ -16,8 +16,9 @@ from netsim.capture import FilterRejected, Point, Recorder, StreamReader, Tally,
 from netsim.errors import NetsimError
 from workbench.cli import captures
 from workbench.cli.errors import UserError, require_root
-from workbench.cli.options import existing, name_option
+from workbench.cli.options import existing, name_option, running
 from workbench.cli.packets import JsonLines, TextLines
+from workbench.cli.typed import typed
 from workbench.cli.world import LiveWorld
 from workbench.places import PLACES, AddressBook, NoSuchPlace, points_of_each, select, with_names
 
@@ -106,9 +107,8 @@ def start(
             raise UserError(f"cannot capture: {error}") from error
         if detach:
             started = captures.remember(existing(name), recorder, Path(file), filter_text)
-            click.echo(
-                f"capture {started} runs at {len(points)} points; end it with: sudo netsim capture stop {started}"
-            )
+            end = typed("capture", "stop", started, cluster=name)
+            click.echo(f"capture {started} runs at {len(points)} points; end it with: {end}")
             return
         _say_where(points)
         if reading >= 0:
@@ -145,7 +145,7 @@ def stop_command(ids: tuple[str, ...], every: bool, name: str) -> None:
 def _resolved(
     name: str, targets: Sequence[str], places: Sequence[str], filter_text: str, namespace: str
 ) -> tuple[list[Point], str, AddressBook]:
-    directories = existing(name)
+    directories = running(name)
     world = LiveWorld(directories)
     cluster = world.cluster
     try:

@@ -7,18 +7,15 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
-from controlplane.directories import Directories
-from controlplane.pidfile import running_pid
 from workbench.cli.errors import UserError
+from workbench.cli.options import running
 
 ANSWER_SECONDS = 120.0
 
 
-def ask(directories: Directories, command: str, arguments: Mapping[str, object] | None = None) -> Any:
+def ask(name: str, command: str, arguments: Mapping[str, object] | None = None) -> Any:
     """The result of a command; UserError if the cluster does not run, or will not do it."""
-    if running_pid(directories.pid_file) is None:
-        name = directories.name
-        raise UserError(f"cluster {name} does not run", f"start it: sudo netsim up --name {name}")
+    directories = running(name)
     request = json.dumps({"command": command, "arguments": dict(arguments or {})}).encode() + b"\n"
     try:
         answer = _exchange(str(directories.control), request)

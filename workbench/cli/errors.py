@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 
+from workbench.cli.typed import typed_again
+
 
 class UserError(Exception):
     """What went wrong in the user's words, and the remedy; the command ends with status 1."""
@@ -24,4 +26,4 @@ class NeedsRoot(UserError):
 def require_root(command: str) -> None:
     """NeedsRoot unless the effective user is root; `command` is what was typed after `netsim`."""
     if os.geteuid() != 0:
-        raise NeedsRoot(f"`netsim {command}` needs root", f"run it as: sudo netsim {command}")
+        raise NeedsRoot(f"`netsim {command}` needs root", f"run it as: {typed_again()}")

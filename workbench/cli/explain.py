@@ -20,7 +20,7 @@ from controlplane.explain.rule import explain_rule
 from controlplane.explain.service import explain_service
 from controlplane.explain.world import NothingToExplain, Section
 from workbench.cli.errors import UserError, require_root
-from workbench.cli.options import existing, name_option
+from workbench.cli.options import name_option, running
 from workbench.cli.world import LiveWorld
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -120,7 +120,7 @@ def explain_rule_command(rule: tuple[str, ...], node: str, name: str, output: st
 @contextmanager
 def _world(name: str, node: str) -> Iterator[LiveWorld]:
     require_root("explain")
-    world = LiveWorld(existing(name), node)
+    world = LiveWorld(running(name), node)
     if not world.nodes():
         raise UserError(f"there is no node {node} that runs" if node else "no node runs")
     try:

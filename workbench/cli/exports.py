@@ -19,6 +19,7 @@ from controlplane.directories import Directories
 from workbench.cli import kubeconfigs
 from workbench.cli.errors import UserError
 from workbench.cli.files import Owner, acting_as, write_atomically
+from workbench.cli.typed import typed
 
 EXPORTS_FILE = "exports.json"
 
@@ -41,7 +42,7 @@ def content(directories: Directories) -> str:
     """The cluster's kubeconfig as YAML; UserError if the cluster was never ready."""
     text = _read(directories.admin_kubeconfig, None)
     if text is None:
-        remedy = f"start it: sudo netsim up --name {directories.name}"
+        remedy = f"start it: {typed('up', cluster=directories.name)}"
         raise UserError(f"cluster {directories.name} has no kubeconfig yet", remedy)
     return kubeconfigs.dump(kubeconfigs.parse(text, file=str(directories.admin_kubeconfig))).decode()
 

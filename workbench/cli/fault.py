@@ -19,7 +19,7 @@ from controlplane.faults.model import Refused, read_spec
 from netsim.faults import require_shape
 from workbench.cli.apiclient import ApiReader
 from workbench.cli.errors import UserError, require_root
-from workbench.cli.options import existing, name_option
+from workbench.cli.options import name_option, running
 from workbench.cli.status import table
 from workbench.cli.world import LiveWorld
 from workbench.places import NoSuchPlace, describe
@@ -80,7 +80,7 @@ def add(
     kind = _WORDS.get(type_, type_)
     given = {field.rstrip("_"): list(value) if isinstance(value, tuple) else value for field, value in fields.items()}
     spec = {"type": kind, **{field: value for field, value in given.items() if value}}
-    world = LiveWorld(existing(name))
+    world = LiveWorld(running(name))
     try:
         spec |= _ends(kind, [describe(world, world.cluster, place, namespace) for place in places])
         read = read_spec(spec)
@@ -136,7 +136,7 @@ def heal(faults: Sequence[str], every: bool, name: str) -> None:
 
 @contextmanager
 def _api(name: str) -> Iterator[ApiReader]:
-    reader = ApiReader(existing(name).admin_kubeconfig)
+    reader = ApiReader(running(name).admin_kubeconfig)
     try:
         yield reader
     finally:

@@ -12,6 +12,7 @@ from controlplane.node.images.index import Index, StoredImage
 from controlplane.node.images.library import users_of
 from workbench.cli.imagestore import readable, store
 from workbench.cli.status import table
+from workbench.cli.typed import typed
 
 EPILOG = """\b
 Examples:
@@ -29,7 +30,7 @@ def command(output: str) -> None:
     if output == "json":
         click.echo(json.dumps(found, indent=2))
     elif not found:
-        click.echo("there are no images; containers run stand-ins. Add one with: sudo netsim image load FILE")
+        click.echo(f"there are no images; containers run stand-ins. Add one with: {typed('image', 'load', 'FILE')}")
     else:
         click.echo(table(("IMAGE", "ID", "SIZE", "ADDED", "IN USE BY"), [row for each in found for row in _rows(each)]))
 

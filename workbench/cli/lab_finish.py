@@ -9,6 +9,7 @@ import click
 
 from workbench.cli.errors import require_root
 from workbench.cli.labtexts import lab_cluster_option
+from workbench.cli.typed import typed
 
 
 @click.command("finish")
@@ -34,9 +35,8 @@ def command(file: Path | None, key: str, keep: bool, name: str | None) -> None:
     points = sum(score(stage) for stage in result["stages"])
     click.echo(f"{passed} of {len(result['stages'])} stages passed, {points:.1f} points; the result is in {path}")
     if keep:
-        click.echo(
-            f"cluster {session.progress.cluster} is left; remove it: sudo netsim down --name {session.progress.cluster}"
-        )
+        cluster = session.progress.cluster
+        click.echo(f"cluster {cluster} is left; remove it: {typed('down', cluster=cluster)}")
         return
     session.end()
     click.echo(f"cluster {session.progress.cluster} is removed")

@@ -8,6 +8,8 @@ import os
 import click
 
 from workbench.cli.status import table
+from workbench.cli.typed import typed
+from workbench.labs.progress import Progress
 
 
 @click.command("list")
@@ -30,4 +32,11 @@ def command(output: str) -> None:
     rows = [(lab.name, lab.title, str(len(lab.stages)), str(lab.minutes)) for lab in labs]
     click.echo(table(("LAB", "TITLE", "STAGES", "MINUTES"), rows))
     for each in under_way:
-        click.echo(f"under way: {each.lab} on cluster {each.cluster}, stage {each.stage + 1} of {len(each.stages)}")
+        click.echo(f"under way: {each.lab} on cluster {each.cluster}, {_how_far(each)}")
+
+
+def _how_far(progress: Progress) -> str:
+    total = len(progress.stages)
+    if progress.stage >= total:
+        return f"all {total} stages passed; end it: {typed('lab', 'finish', '--name', progress.cluster)}"
+    return f"stage {progress.stage + 1} of {total}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from workbench.cli.errors import require_root
-from workbench.cli.labtexts import lab_cluster_option
+from workbench.cli.labtexts import lab_cluster_option, typed_in_lab
 
 
 @click.command("solution")
@@ -21,4 +21,4 @@ def command(do_it: bool, name: str | None) -> None:
         click.echo(line)
     if do_it:
         session.answer(session.solve())
-        click.echo("\ndone; now: sudo netsim lab check")
+        click.echo(f"\ndone; now: {typed_in_lab(session, 'check')}")

@@ -10,7 +10,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from workbench.cli.options import name_option
+from workbench.cli.typed import typed
 from workbench.labs.definition import Finding
+from workbench.labs.progress import running
 from workbench.labs.session import Session
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -29,6 +31,12 @@ def lab_cluster_option() -> Callable[[Decorated], Decorated]:
     return name_option(default=None)
 
 
+def typed_in_lab(session: Session, word: str) -> str:
+    """A command of `netsim lab` about this lab, to be typed; the cluster is named where several labs are under way."""
+    several = len(running()) > 1
+    return typed("lab", word, cluster=session.progress.cluster if several else "")
+
+
 def tell_lab(session: Session) -> None:
     """What a lab is about, and how to get at its cluster."""
     progress = session.progress
@@ -36,7 +44,7 @@ def tell_lab(session: Session) -> None:
     click.echo(f"lab {session.lab.name}, seed {progress.seed}, cluster {progress.cluster}\n")
     click.echo(session.text(session.lab.text).rstrip() + "\n")
     click.echo("kubectl in this shell:")
-    click.echo(f'    eval "$(sudo netsim kubeconfig --export --name {progress.cluster})"')
+    click.echo(f'    eval "$({typed("kubeconfig", "--export", cluster=progress.cluster)})"')
     if session.namespace != "default":
         click.echo(f"    kubectl config set-context --current --namespace {session.namespace}")
     click.echo()
@@ -47,7 +55,7 @@ def tell_stage(session: Session) -> None:
     stage = session.stage
     if stage is None:
         click.secho("All stages are passed.", fg="green", bold=True)
-        click.echo("end the lab and keep its result: sudo netsim lab finish")
+        click.echo(f"end the lab and keep its result: {typed_in_lab(session, 'finish')}")
         return
     number, total = session.progress.stage + 1, len(session.lab.stages)
     click.secho(f"Stage {number} of {total}: {stage.title}", bold=True)
@@ -58,7 +66,7 @@ def tell_stage(session: Session) -> None:
         Finding(each.name, session.text(each.says), "" if passed.get(each.name) else "?") for each in stage.checks
     )
     answers = " ".join(f"--answer {name}=..." for name in session.asked)
-    click.echo(f"\nwhen it is done: sudo netsim lab check {answers}".rstrip())
+    click.echo(f"\nwhen it is done: {typed_in_lab(session, 'check')} {answers}".rstrip())
 
 
 def tell_findings(findings: Iterable[Finding]) -> None:

@@ -14,8 +14,9 @@ from controlplane.config import ResolvedCluster
 from controlplane.directories import Directories
 from workbench.cli.control import ask
 from workbench.cli.errors import require_root
-from workbench.cli.options import existing, name_option
+from workbench.cli.options import name_option
 from workbench.cli.status import table
+from workbench.cli.typed import typed
 
 GRACE_SECONDS = 5.0
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -100,7 +101,7 @@ def add(
         "machineType": machine_type,
         "taints": [_taint(text) for text in taints],
     }
-    made = ask(existing(name), "node add", asked)
+    made = ask(name, "node add", asked)
     where = f"address {made['address']}, pods {made['podRange']}, zone {made['zone']}"
     if made["podRange"] is None:
         _tell(f"node {made['name']} is there and not Ready, for its subnet has no range for pods left: {where}", begun)
@@ -116,7 +117,7 @@ def remove(node: str, grace: float, name: str) -> None:
     """Remove a node for good: its Node object, its pods, and all that it had in the kernel."""
     require_root("node remove")
     begun = time.monotonic()
-    ask(existing(name), "node remove", {"node": node, "grace": grace})
+    ask(name, "node remove", {"node": node, "grace": grace})
     _tell(f"node {node} is removed", begun)
 
 
@@ -128,8 +129,8 @@ def stop(node: str, grace: float, name: str) -> None:
     """Shut a node down. Its Node object stays, and is NotReady once its lease has run out."""
     require_root("node stop")
     begun = time.monotonic()
-    ask(existing(name), "node stop", {"node": node, "grace": grace})
-    _tell(f"node {node} is stopped; to switch it on: sudo netsim node start {node}", begun)
+    ask(name, "node stop", {"node": node, "grace": grace})
+    _tell(f"node {node} is stopped; to switch it on: {typed('node', 'start', node, cluster=name)}", begun)
 
 
 @command.command("crash")
@@ -139,8 +140,8 @@ def crash(node: str, name: str) -> None:
     """Take a node's power away: all of its processes are killed at once, and nobody is told."""
     require_root("node crash")
     begun = time.monotonic()
-    ask(existing(name), "node crash", {"node": node})
-    _tell(f"node {node} has crashed; to switch it on: sudo netsim node start {node}", begun)
+    ask(name, "node crash", {"node": node})
+    _tell(f"node {node} has crashed; to switch it on: {typed('node', 'start', node, cluster=name)}", begun)
 
 
 @command.command("start")
@@ -150,7 +151,7 @@ def start(node: str, name: str) -> None:
     """Switch a node on, and return when it is Ready. Its address is as before, its pods begin anew."""
     require_root("node start")
     begun = time.monotonic()
-    ask(existing(name), "node start", {"node": node})
+    ask(name, "node start", {"node": node})
     _tell(f"node {node} is ready", begun)
 
 
@@ -160,7 +161,7 @@ def start(node: str, name: str) -> None:
 def list_nodes(output: str, name: str) -> None:
     """List the machines: what each does, and where it is."""
     require_root("node list")
-    nodes = ask(existing(name), "node list")
+    nodes = ask(name, "node list")
     if output == "json":
         click.echo(json.dumps(nodes, indent=2))
         return

@@ -9,7 +9,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from controlplane.directories import RUN_ROOT, STATE_ROOT, Directories
+from controlplane.pidfile import running_pid
 from workbench.cli.errors import UserError
+from workbench.cli.typed import typed
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -45,8 +47,16 @@ def existing(name: str) -> Directories:
     directories = Directories(name)
     if not directories.state.is_dir():
         others = known_names()
-        remedy = f"there is: {', '.join(others)}; choose with --name" if others else "start one with: sudo netsim up"
+        remedy = f"there is: {', '.join(others)}; choose with --name" if others else f"start one with: {typed('up')}"
         raise UserError(f"there is no cluster {name}", remedy)
+    return directories
+
+
+def running(name: str) -> Directories:
+    """The directories of a cluster whose daemon runs; UserError, with how to start it, if it does not."""
+    directories = existing(name)
+    if running_pid(directories.pid_file) is None:
+        raise UserError(f"cluster {name} does not run", f"start it: {typed('up', cluster=name)}")
     return directories
 
 

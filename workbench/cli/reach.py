@@ -16,7 +16,7 @@ from netsim.errors import NotFound
 from netsim.reach import Attempt, Outcome, Protocol, attempt_all
 from netsim.vpc.verdict import Connection, denying_rule
 from workbench.cli.errors import UserError, require_root
-from workbench.cli.options import existing, name_option
+from workbench.cli.options import name_option, running
 from workbench.cli.status import table
 from workbench.cli.world import LiveWorld
 from workbench.places import NoSuchPlace
@@ -63,7 +63,7 @@ def command(
     Connections are real ones, made inside the pods' network namespaces. Ends with 1 if any of them failed.
     """
     require_root("reach")
-    world = LiveWorld(existing(name))
+    world = LiveWorld(running(name))
     try:
         where = "" if all_namespaces else namespace
         rows = sources(world, world.cluster, from_, where)

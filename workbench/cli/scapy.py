@@ -9,7 +9,7 @@ import click
 
 from netsim import syscalls
 from workbench.cli.errors import UserError, require_root
-from workbench.cli.options import existing, name_option
+from workbench.cli.options import name_option, running
 from workbench.cli.world import LiveWorld
 from workbench.places import AddressBook, NoSuchPlace, points_of, select
 
@@ -29,7 +29,7 @@ Examples:
 def command(place: str, text: str, namespace: str, name: str) -> None:
     """Open scapy inside a pod or node. `names` gives the addresses of pods, Services and nodes."""
     require_root("scapy")
-    directories = existing(name)
+    directories = running(name)
     world = LiveWorld(directories)
     try:
         selection = select(world, world.cluster, place, namespace)

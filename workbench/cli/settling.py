@@ -17,6 +17,7 @@ from netsim import loop
 from workbench.cli.errors import UserError
 from workbench.cli.files import write_atomically
 from workbench.cli.locks import locked
+from workbench.cli.typed import typed
 
 
 def is_settled(directories: Directories) -> bool:
@@ -47,7 +48,7 @@ def _refuse_other(cluster: ResolvedCluster, config: ClusterConfig) -> None:
     if other:
         raise UserError(
             f"cluster {cluster.name} exists with another configuration:\n  " + "\n  ".join(other),
-            f"start it as it is, without these options; or remove it first: sudo netsim down --name {cluster.name}",
+            f"start it as it is, without these options; or remove it first: {typed('down', cluster=cluster.name)}",
         )
 
 
@@ -56,5 +57,5 @@ def _refuse_taken_port(cluster: ResolvedCluster) -> None:
     if owner is not None:
         raise UserError(
             f"the API port {cluster.api_port} of cluster {cluster.name} is in use by {owner}",
-            f"stop that; or remove the cluster and start it anew: sudo netsim down --name {cluster.name}",
+            f"stop that; or remove the cluster and start it anew: {typed('down', cluster=cluster.name)}",
         )

@@ -10,6 +10,7 @@ import click
 from workbench.cli.clusterstate import HEALTHY, Document, collect
 from workbench.cli.errors import require_root
 from workbench.cli.options import existing, name_option
+from workbench.cli.typed import typed
 
 COLOURS = {"healthy": "green", "degraded": "yellow", "stopped": "red"}
 EPILOG = """\b
@@ -51,7 +52,7 @@ def _head(document: Document) -> str:
         lines.append(f"API       {document['api']}, {document['version'] or 'no answer'}")
         lines.append(f"pods      {pods['ready']} ready of {pods['total']}")
     else:
-        lines.append(f"to start it again: sudo netsim up --name {document['name']}")
+        lines.append(f"to start it again: {typed('up', cluster=document['name'])}")
     network = document["network"]
     lines.append(_network(network))
     return "\n".join(lines)

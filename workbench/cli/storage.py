@@ -15,6 +15,7 @@ from workbench.cli.errors import UserError, require_root
 from workbench.cli.imagestore import readable
 from workbench.cli.options import existing, name_option
 from workbench.cli.status import table
+from workbench.cli.typed import typed
 
 EPILOG = """\b
 Examples:
@@ -85,7 +86,7 @@ def show_exports(name: str, output: str) -> None:
         (one["server"], one["path"], readable(one["size"]) if one["size"] else "-", _joined(one["nodes"]))
         for one in found
     ]
-    nothing = "there are no exports; add one with: sudo netsim storage export add /data"
+    nothing = f"there are no exports; add one with: {typed('storage', 'export', 'add', '/data', cluster=name)}"
     _print(found, ("SERVER", "PATH", "SIZE", "NODES"), rows, output, nothing)
 
 

@@ -8,7 +8,7 @@ import click
 
 from netsim.errors import NetsimError
 from workbench.cli.errors import UserError, require_root
-from workbench.cli.options import existing, name_option
+from workbench.cli.options import name_option, running
 from workbench.cli.world import LiveWorld
 from workbench.places import NoSuchPlace
 from workbench.tracing import read_ends, to_lines, to_svg, trace
@@ -50,7 +50,7 @@ def command(
     require_root("trace")
     if size and protocol == "tcp":
         raise UserError("--size is for udp and icmp: a TCP probe only opens a connection")
-    directories = existing(name)
+    directories = running(name)
     world = LiveWorld(directories)
     try:
         ends = read_ends(world, world.cluster, directories, (source, target), namespace)

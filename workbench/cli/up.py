@@ -7,9 +7,6 @@ the daemon adopts the pods that still run.
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +25,7 @@ from workbench.cli.locks import locked
 from workbench.cli.options import name_option
 from workbench.cli.progress import steps
 from workbench.cli.settling import is_settled, settle
+from workbench.cli.typed import typed
 
 MAX_NODES = 1000
 EPILOG = """\b
@@ -110,7 +108,7 @@ def _tell_running(directories: Directories, pid: int, config: ClusterConfig) -> 
         raise UserError(
             f"cluster {directories.name} runs (pid {pid}) with another configuration; nothing was changed:\n  "
             + "\n  ".join(other),
-            f"leave it as it is; or remove it first: sudo netsim down --name {directories.name}",
+            f"leave it as it is; or remove it first: {typed('down', cluster=directories.name)}",
         )
     click.echo(f"cluster {directories.name} is already running (pid {pid}); nothing was changed")
 
@@ -130,13 +128,5 @@ def _report(cluster: ResolvedCluster, started: launch.Started, seconds: float) -
             )
     click.echo(f"  Services        {cluster.service_range}")
     click.echo(f"  load balancers  {cluster.load_balancer_range}")
-    option = "" if cluster.name == DEFAULT_NAME else f" --name {cluster.name}"
-    click.echo(f'next:\n  eval "$(sudo {_program()} kubeconfig --export{option})"\n  kubectl get nodes')
-
-
-def _program() -> str:
-    """How to call this command again: by its name where that finds it, else by its path from here."""
-    found = shutil.which("netsim")
-    if found is not None and os.path.samefile(found, sys.argv[0]):
-        return "netsim"
-    return os.path.relpath(sys.argv[0])
+    export = typed("kubeconfig", "--export", cluster=cluster.name)
+    click.echo(f'next:\n  eval "$({export})"\n  kubectl get nodes')

@@ -9,6 +9,7 @@ from typing import Any
 
 from controlplane.directories import STATE_ROOT, Directories
 from workbench.cli.files import write_atomically
+from workbench.cli.typed import typed
 from workbench.labs.definition import Lab
 from workbench.labs.errors import LabError
 
@@ -52,7 +53,7 @@ class Progress:
     def current(self) -> StageProgress:
         """Of the stage that is under way. Raises `LabError` when there is none."""
         if self.stage >= len(self.stages):
-            raise LabError("all stages of this lab are passed", "end it: netsim lab finish")
+            raise LabError("all stages of this lab are passed", f"end it: {typed('lab', 'finish')}")
         return self.stages[self.stage]
 
 
@@ -90,5 +91,5 @@ def the_only(cluster: str | None) -> str:
 
 def _remedy() -> str:
     found = running()
-    begin_one = "netsim lab list shows what there is, netsim lab start LAB begins one"
+    begin_one = f"see what there is: {typed('lab', 'list')}; begin one: {typed('lab', 'start', 'LAB')}"
     return f"choose with --name: {', '.join(found)}" if found else begin_one

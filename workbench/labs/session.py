@@ -14,6 +14,7 @@ from controlplane.config.host import taken_by_clusters, taken_by_host
 from controlplane.pidfile import running_pid
 from workbench.cli import exports
 from workbench.cli.files import Owner
+from workbench.cli.typed import typed
 from workbench.labs import progress as progresses
 from workbench.labs.definition import Finding, Lab, Stage
 from workbench.labs.errors import LabError
@@ -46,7 +47,8 @@ class Session:
         """Makes the lab's cluster and begins the first stage; of one that fails nothing is left."""
         name = cluster or f"{PREFIX}{lab.name}"
         if Cluster(name).directories.state.is_dir():
-            remedy = f"go on with it: netsim lab status; or end it: netsim lab finish; or: netsim down --name {name}"
+            status, finish, down = typed("lab", "status"), typed("lab", "finish"), typed("down", cluster=name)
+            remedy = f"go on with it: {status}; or end it: {finish}; or: {down}"
             raise LabError(f"cluster {name} is there already", remedy)
         taken = [claim.network for claim in (*taken_by_clusters(name), *taken_by_host())]
         values = choose(lab.name, seed, lab.variables, taken)
@@ -60,7 +62,8 @@ class Session:
         progress = progresses.read(progresses.the_only(cluster))
         lab = find(progress.folder)
         if lab.digest != progress.digest:
-            remedy = f"begin again: netsim down --name {progress.cluster}, netsim lab start {progress.lab}"
+            down, start = typed("down", cluster=progress.cluster), typed("lab", "start", progress.lab)
+            remedy = f"begin again: {down}; {start}"
             raise LabError(f"the files of lab {lab.name} have changed since it was begun", remedy)
         return cls(lab, progress)
 
@@ -178,7 +181,8 @@ class Session:
     def _require_running(self) -> None:
         if running_pid(self.cluster.directories.pid_file) is None:
             name = self.progress.cluster
-            remedy = f"start it: sudo netsim up --name {name}; after a reboot of this host also: sudo netsim lab reset"
+            up, reset = typed("up", cluster=name), typed("lab", "reset")
+            remedy = f"start it: {up}; after a reboot of this host also: {reset}"
             raise LabError(f"cluster {name} does not run", remedy)
 
     def _look(self) -> Look:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from workbench.cli.main import SUBCOMMANDS, cli, run
+from workbench.cli.typed import SECURE_PATH
 
 NETSIM = Path(sys.executable).parent / "netsim"
 NOBODY = 65534
@@ -85,14 +88,17 @@ def test_a_wrong_command_line_ends_with_2_and_says_where_help_is(
     assert "--help" in captured.err
 
 
-@pytest.mark.parametrize("argv", [["up"], ["down"], ["down", "--all"], ["status"], ["kubeconfig"]])
+@pytest.mark.parametrize("argv", [["up", "--nodes", "2"], ["down", "--all"], ["status", "--name", "lab"]])
 def test_without_root_the_way_to_have_it_is_said(argv: list[str]) -> None:
     prefix = ["setpriv", f"--reuid={NOBODY}", "--clear-groups"] if os.geteuid() == 0 else []
     done = subprocess.run([*prefix, str(NETSIM), *argv], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert done.stdout == ""
     assert "needs root" in done.stderr
-    assert f"sudo netsim {argv[0]}" in done.stderr
+    command = shlex.split(done.stderr.rpartition("run it as: ")[2])
+    assert command[0] == "sudo"
+    assert os.path.samefile(shutil.which(command[1], path=SECURE_PATH) or command[1], NETSIM)
+    assert command[2:] == argv
 
 
 def test_a_cluster_that_is_not_there_is_an_error_with_a_way_out() -> None:
