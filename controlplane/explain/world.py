@@ -13,6 +13,9 @@ from typing import Any, Protocol
 
 from controlplane.api.types import Kind, Object
 
+MOST_NAMES = 12
+"""Of what there is instead."""
+
 
 class World(Protocol):
     """A cluster, looked at. What is asked twice is read once."""
@@ -75,8 +78,7 @@ def find(world: World, kind: Kind, namespace: str, name: str) -> Object:
     for obj in present:
         if obj["metadata"]["name"] == name:
             return obj
-    others = ", ".join(sorted(obj["metadata"]["name"] for obj in present)[:12])
-    raise NothingToExplain(
-        f"there is no {kind.name} {name} in namespace {namespace}"
-        + (f"; there is: {others}" if others else f"; the namespace has no {kind.name}")
-    )
+    others = ", ".join(sorted(obj["metadata"]["name"] for obj in present)[:MOST_NAMES])
+    where = f" in namespace {namespace}" if namespace else ""
+    rest = f"; there is: {others}" if others else ", nor any other"
+    raise NothingToExplain(f"there is no {kind.singular} {name}{where}{rest}")

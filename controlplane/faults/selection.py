@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from controlplane.client.informer import Informers
 from controlplane.config import ResolvedCluster, ResolvedNode
 from controlplane.directories import Directories
 from controlplane.faults.model import Selection
+from controlplane.sandboxes import netns_of
 from netsim import namespace
 
 _ENDED = ("Succeeded", "Failed")
@@ -134,12 +134,8 @@ class Selections:
             return None
         if "deletionTimestamp" in metadata:
             return None
-        file = self._directories.node(spec["nodeName"]) / "sandboxes" / metadata["uid"] / "sandbox.json"
-        try:
-            name = json.loads(file.read_bytes())["netns"]
-        except (FileNotFoundError, ValueError):
-            return None
-        if not name or not namespace.exists(name):
+        name = netns_of(self._directories, spec["nodeName"], metadata["uid"])
+        if not name:
             return None
         running = [
             (each["name"], each["containerID"].rpartition("://")[2])

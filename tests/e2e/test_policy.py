@@ -214,7 +214,7 @@ def explained(cluster: Cluster, *arguments: str) -> Any:
 
 def test_explain_says_what_there_is_when_a_name_is_wrong(cluster: Cluster, shop: str) -> None:
     for arguments, words in {
-        ("service", "wbe", "-n", shop): "there is no Service wbe in namespace shop; there is: empty, web",
+        ("service", "wbe", "-n", shop): "there is no service wbe in namespace shop; there is: empty, web",
         ("rule", "KUBE-SVC-NOTHING"): "no node has this chain or set: KUBE-SVC-NOTHING",
     }.items():
         done = cluster.netsim("explain", *arguments, check=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 from collections.abc import Mapping
@@ -12,7 +13,9 @@ from typing import Any
 from controlplane.api.types import Kind, Object
 from controlplane.config import ResolvedCluster
 from controlplane.directories import Directories
+from controlplane.sandboxes import netns_of
 from netsim import address, firewall, link, namespace, route
+from netsim.errors import NotFound
 from netsim.netlink import Netlink
 from workbench.cli.apiclient import ApiReader
 
@@ -62,21 +65,21 @@ class LiveWorld:
 
     def attachment(self, uid: str) -> Mapping[str, Any] | None:
         for node in self._nodes:
-            file = self.directories.node(node) / "sandboxes" / uid / "sandbox.json"
-            if file.exists():
-                netns = json.loads(file.read_bytes())["netns"]
-                return self._attached(node, netns) if netns and namespace.exists(netns) else None
+            netns = netns_of(self.directories, node, uid)
+            if netns:
+                return self._attached(node, netns)
         return None
 
     def namespace_of(self, node: str, uid: str = "") -> Path:
         """The network namespace of a pod; without a uid, or for a pod on its node's network, that of the node.
 
-        Without a node, the host's.
+        Without a node, the host's. Raises `NotFound`.
         """
         if not node:
             return Path("/proc/self/ns/net")
-        file = self.directories.node(node) / "sandboxes" / uid / "sandbox.json"
-        netns = json.loads(file.read_bytes())["netns"] if uid and file.exists() else ""
+        netns = netns_of(self.directories, node, uid) if uid else ""
+        if netns is None:
+            raise NotFound(f"find the network namespace of pod {uid}", errno.ENOENT)
         return namespace.namespace_path(netns or f"{self.cluster.name}-{node}")
 
     def look_again(self) -> None:

@@ -6,7 +6,6 @@ that NIC. A pod on its node's network has the node's.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from controlplane.api.types import Object
 from controlplane.config import ResolvedCluster
 from controlplane.directories import Directories
 from controlplane.fabric import node_plan, vpc_plan
+from controlplane.sandboxes import netns_of
 from netsim import link, namespace
 from netsim.capture import Point
 from netsim.errors import NotFound
@@ -55,11 +55,10 @@ def netns_of_pod(pod: Object, cluster: ResolvedCluster, directories: Directories
     name = pod["metadata"]["name"]
     if pod["spec"].get("hostNetwork"):
         return node_netns(cluster, pod["spec"]["nodeName"])
-    record = directories.node(pod["spec"]["nodeName"]) / "sandboxes" / pod["metadata"]["uid"] / "sandbox.json"
-    try:
-        return namespace.namespace_path(json.loads(record.read_bytes())["netns"])
-    except FileNotFoundError as error:
-        raise NoSuchPlace(f"pod {name} has no namespace on node {pod['spec']['nodeName']}") from error
+    found = netns_of(directories, pod["spec"]["nodeName"], pod["metadata"]["uid"])
+    if not found:
+        raise NoSuchPlace(f"pod {name} has no namespace on node {pod['spec']['nodeName']}")
+    return namespace.namespace_path(found)
 
 
 def node_netns(cluster: ResolvedCluster, node: str) -> Path:

@@ -13,7 +13,7 @@ from typing import Any
 from controlplane.api import kinds, selectors
 from controlplane.api.types import Kind, Object
 from controlplane.config import ResolvedCluster
-from controlplane.explain.world import World
+from controlplane.explain.world import NothingToExplain, World, find
 
 ENDED = ("Succeeded", "Failed")
 ROUTER = "router"
@@ -181,13 +181,10 @@ def _on_nodes(world: World, text: str, nodes: Sequence[str]) -> Selection:
 
 
 def _find(world: World, kind: Kind, namespace: str, name: str) -> Object:
-    present = [obj for obj in world.objects(kind) if obj["metadata"].get("namespace", "") == namespace]
-    for obj in present:
-        if obj["metadata"]["name"] == name:
-            return obj
-    others = ", ".join(sorted(obj["metadata"]["name"] for obj in present)[:12])
-    where = f" in namespace {namespace}" if namespace else ""
-    raise NoSuchPlace(f"there is no {kind.singular} {name}{where}" + (f"; there is: {others}" if others else ""))
+    try:
+        return find(world, kind, namespace, name)
+    except NothingToExplain as error:
+        raise NoSuchPlace(str(error)) from error
 
 
 def _matching(world: World, namespace: str, labels: dict[str, str] | None) -> tuple[Object, ...]:
