@@ -1,7 +1,8 @@
 """`netsim reach`: why a connection did not come about.
 
 The attempts themselves are made by others (`netsim.reach`), between ends that people select. A reason comes from the
-objects, and where it is a policy, from the counter of denied packets as well.
+objects, and where it is a policy, from the counter of denied packets as well. Where these do not tell why, no reason is
+made up: the cell says that a trace has to be asked.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Any
 
 from controlplane.explain.policies import PolicyIndex, set_members
 from controlplane.explain.world import World
+from controlplane.faults.definition import FAULT
+from controlplane.faults.status import is_active
 from controlplane.policy.rules import Posture
 from controlplane.policy.verdict import Connection, Denial, End, denial
 from netsim.reach import Attempt, Outcome
@@ -33,27 +36,37 @@ class Source:
     address: str
     uid: str = ""
 
+    @property
+    def place(self) -> str:
+        """As `netsim trace` takes it."""
+        return self.name.replace("/", "/pod/", 1) if self.uid else self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is asked: an address and port. `ends` are the pods behind it, of which a Service may have several."""
+    """What is asked: an address and port. `ends` are the pods behind it, of which a Service may have several.
+
+    `place` is how `netsim trace` takes it.
+    """
 
     name: str
     address: str
     port: int
     ends: tuple[tuple[str, int], ...]
     service: bool = False
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """One cell of the matrix."""
+    """One cell of the matrix. What is not `explained` only a trace can tell: the reason is then what is known."""
 
     source: Source
     target: Target
     result: str
     reason: str
     milliseconds: float
+    explained: bool = True
 
     def document(self, protocol: str) -> dict[str, Any]:
         """For JSON."""
@@ -87,39 +100,50 @@ class Reasons:
         self._by_address = {pod.address: pod for pod in self._policies.pods.values()}
         self._running = world.nodes()
         self._firewall = firewall
+        self._broken = any(map(is_active, world.objects(FAULT)))
         self._before = before
         self._after = after
 
     def of(self, source: Source, target: Target, attempt: Attempt, outcome: Outcome) -> Reached:
         """The cell for one attempt."""
-        result, reason = self._reason(source, target, attempt, outcome)
-        return Reached(source, target, result, reason, outcome.seconds * 1000)
-
-    def _reason(self, source: Source, target: Target, attempt: Attempt, outcome: Outcome) -> tuple[str, str]:
+        milliseconds = outcome.seconds * 1000
         if outcome.result == "ok":
-            return "ok", ""
+            return Reached(source, target, "ok", "", milliseconds)
+        if outcome.result == "failed":
+            return Reached(source, target, "failed", outcome.detail, milliseconds)
+        denied = self._denied(source, target, attempt) if outcome.result == "timed out" else None
+        if denied is not None and denied[0]:
+            return Reached(source, target, "denied", denied[1], milliseconds)
+        result, reason, known = ("denied", denied[1], True) if denied else self._otherwise(target, attempt, outcome)
+        # These reasons are what should be. While something is broken on purpose, that may be it.
+        return Reached(source, target, result, reason, milliseconds, explained=known and not self._broken)
+
+    def _denied(self, source: Source, target: Target, attempt: Attempt) -> tuple[bool, str] | None:
+        """What denies it, if anything does, and whether the kernel counted that."""
+        policy = self._denial(source, target, attempt)
+        rule = self._denied_on_the_way(source, target, attempt)
+        # The VPC comes after what goes out of a pod, and before what comes into one.
+        if policy is not None and self._counted(policy) and (rule is None or policy.direction == "egress"):
+            return True, _told(policy, target)
+        return None if rule is None else (False, f"denied by VPC firewall rule {rule}; see: netsim vpc firewall")
+
+    def _otherwise(self, target: Target, attempt: Attempt, outcome: Outcome) -> tuple[str, str, bool]:
+        """Result, reason, and whether that is known, of what nothing denies."""
         if target.service and not target.ends and outcome.result != "no route":
-            return outcome.result, "the Service has no endpoints"
-        if outcome.result == "timed out":
-            found = self._denial(source, target, attempt)
-            if found is not None:
-                return self._told(found, target)
-            rule = self._denied_on_the_way(source, target, attempt)
-            if rule is not None:
-                return "denied", f"denied by VPC firewall rule {rule}; see: netsim vpc firewall"
-            if attempt.protocol == "udp":
-                return "no answer", "nothing answered; a UDP server need not"
-            return "timed out", "no policy denies it; the packets were lost elsewhere"
+            return outcome.result, "the Service has no endpoints", True
         if outcome.result == "refused":
-            return "refused", f"nothing listens on {attempt.protocol} port {attempt.port}"
+            return "refused", f"nothing listens on {attempt.protocol} port {attempt.port}", True
         if outcome.result == "no route":
-            off = sorted(
-                {end.node for address, _ in target.ends if (end := self._by_address.get(address)) is not None}
-                - {"", *self._running}
-            )
+            off = self._switched_off(target)
             because = f": {', '.join(off)} does not run" if off else ""
-            return "no route", f"no route to {attempt.address}{because}"
-        return outcome.result, outcome.detail
+            return "no route", f"no route to {attempt.address}{because}", True
+        if attempt.protocol == "udp":
+            return "no answer", "nothing answered; a UDP server need not", True
+        return "timed out", "the packets were lost on the way", False
+
+    def _switched_off(self, target: Target) -> list[str]:
+        ends = (self._by_address.get(address) for address, _ in target.ends)
+        return sorted({end.node for end in ends if end is not None} - {"", *self._running})
 
     def _denial(self, source: Source, target: Target, attempt: Attempt) -> Denial | None:
         for address, port in target.ends:
@@ -141,11 +165,11 @@ class Reasons:
         rules = (self._firewall(source.address, address, attempt.protocol, port) for address, port in target.ends)
         return next((rule for rule in rules if rule is not None), None)
 
-    def _told(self, found: Denial, target: Target) -> tuple[str, str]:
-        posture = Posture(found.direction, found.policies)
-        where = (found.pod.node, posture.name, found.pod.address)
-        counted = self._after.get(where, 0) > self._before.get(where, 0)
-        who = f" of {found.pod.text}" if found.direction == "egress" or target.service else ""
-        if not counted:
-            return "timed out", f"{posture.text} denies it, but no denied packet was counted at {found.pod.text}"
-        return "denied", f"denied by {posture.text} ({found.direction}{who})"
+    def _counted(self, found: Denial) -> bool:
+        where = (found.pod.node, Posture(found.direction, found.policies).name, found.pod.address)
+        return self._after.get(where, 0) > self._before.get(where, 0)
+
+
+def _told(found: Denial, target: Target) -> str:
+    who = f" of {found.pod.text}" if found.direction == "egress" or target.service else ""
+    return f"denied by {Posture(found.direction, found.policies).text} ({found.direction}{who})"

@@ -77,13 +77,13 @@ def read_spec(spec: Mapping[str, Any]) -> Spec:
         target=spec.get("target"),
         # A delay for both directions would come twice in a round trip; the others cut or limit.
         direction=spec.get("direction") or ("out" if type_ in ("delay", "loss") else "both"),
-        start=seconds(spec.get("start", "0s")),
-        duration=seconds(spec.get("duration", "0s")),
-        delay=round(seconds(spec.get("delay", "0s")) * 1e6),
-        jitter=round(seconds(spec.get("jitter", "0s")) * 1e6),
-        loss=_number(spec.get("loss", "0%"))[0],
-        rate=_rate(spec["rate"]) if "rate" in spec else 0,
-        period=seconds(spec["period"]) if "period" in spec else _DEFAULT_PERIOD,
+        start=_time(spec, "start"),
+        duration=_time(spec, "duration"),
+        delay=round(_time(spec, "delay") * 1e6),
+        jitter=round(_time(spec, "jitter") * 1e6),
+        loss=_number(spec, "loss", {"%": 1}, "5%") if "loss" in spec else 0,
+        rate=_rate(spec) if "rate" in spec else 0,
+        period=_time(spec, "period") if "period" in spec else _DEFAULT_PERIOD,
         mtu=spec.get("mtu", 0),
         containers=tuple(spec.get("containers", ())),
         names=tuple(spec.get("names", ())),
@@ -94,12 +94,6 @@ def read_spec(spec: Mapping[str, Any]) -> Spec:
     )
     _check(found)
     return found
-
-
-def seconds(text: str) -> float:
-    """A time as 100ms, 5s or 2m."""
-    number, unit = _number(text)
-    return number * _SECONDS[unit]
 
 
 def _check(spec: Spec) -> None:
@@ -139,16 +133,20 @@ def _range(text: str, where: str) -> None:
         raise Refused(f"{where}: {text!r} is no range of IPv4 addresses") from error
 
 
-def _rate(text: str) -> int:
-    number, unit = _number(text)
-    rate = int(number * _BITS[unit])
+def _time(spec: Mapping[str, Any], field: str) -> float:
+    """In seconds, 0 if it is not there."""
+    return _number(spec, field, _SECONDS, "100ms, 5s or 2m") if field in spec else 0.0
+
+
+def _rate(spec: Mapping[str, Any]) -> int:
+    rate = int(_number(spec, "rate", _BITS, "500kbit or 1Mbit"))
     if rate < 8_000:
         raise Refused("rate: at least 8kbit")
     return rate
 
 
-def _number(text: str) -> tuple[float, str]:
-    match = _NUMBER.fullmatch(text)
-    if match is None:
-        raise Refused(f"{text!r} is no number with a unit")
-    return float(match[1]), match[2]
+def _number(spec: Mapping[str, Any], field: str, units: Mapping[str, float], examples: str) -> float:
+    match = _NUMBER.fullmatch(spec[field])
+    if match is None or match[2] not in units:
+        raise Refused(f"{field}: {spec[field]!r} is no number with a unit, as {examples}")
+    return float(match[1]) * units[match[2]]

@@ -116,6 +116,9 @@ def test_a_partition_cuts_what_it_names_by_service_and_address(broken: Cluster, 
         "fault cut.one drops it",
         "node/node-1",
     )
+    reached = broken.netsim("reach", "--from", "pod/client", "--to", "service/web", "-o", "json", check=False)
+    (cell,) = json.loads(reached.stdout)
+    assert (cell["result"], cell["reason"]) == ("fault", "fault cut.one drops it, at node/node-1")
     rows = broken.netsim("fault", "list").stdout
     assert "cut.one" in rows
     assert "partition at pod/client, pod/web" in rows
@@ -214,6 +217,38 @@ def test_a_delay_or_the_name_of_what_lacks(broken: Cluster, add: Add) -> None:
         assert (condition["reason"], "sch_netem" in condition["message"]) == ("KernelLacks", True)
 
 
+def test_delay_jitter_and_loss_by_a_manifest(broken: Cluster) -> None:
+    if not has_netem():
+        pytest.skip("the kernel has no netem; `make test-vm` has one that does")
+    active = ("wait", "--for=jsonpath={.status.phase}=Active", "--timeout=60s")
+    with _applied(broken, "late", "{type: delay, delay: 200ms, jitter: 50ms, target: {pods: [client]}}"):
+        broken.out(*active, "fault/late")
+        _, shortest = _pinged(broken, "web", 3)
+        assert shortest >= 149
+    assert "netem" not in _queues(broken, "client")
+    with _applied(broken, "lost", "{type: loss, loss: 100%, from: {pods: [client]}, to: {pods: [beside]}}"):
+        broken.out(*active, "fault/lost")
+        assert _pinged(broken, "beside", 2)[0] == 0
+        assert _pinged(broken, "web", 2)[0] == 2
+        broken.out("patch", "fault", "lost", "--type=merge", "-p", '{"spec": {"loss": "50%"}}')
+        broken.out("wait", "--for=jsonpath={.status.observedGeneration}=2", "fault/lost", "--timeout=60s")
+        assert 0 < _pinged(broken, "beside", 40)[0] < 40
+    assert _pinged(broken, "beside", 5)[0] == 5
+
+
+def _queues(cluster: Cluster, pod: str) -> str:
+    (netns,) = Path("/run/netns").glob(f"{cluster.name}-default-{pod}-*")
+    return run("ip", "netns", "exec", netns.name, "tc", "qdisc", "show").stdout
+
+
+def _pinged(cluster: Cluster, pod: str, count: int) -> tuple[int, float]:
+    """How many of so many echoes from the client come back, and the shortest way in ms."""
+    argv = ["exec", "client", "--", "ping", f"-c{count}", "-i0.2", "-W5", _ip(cluster, pod)]
+    said = cluster.kubectl(*argv, check=False).stdout
+    received = int(said.split(" received")[0].split()[-1])
+    return received, float(said.rsplit("= ", 1)[1].split("/")[0]) if received else 0.0
+
+
 def test_a_flapping_link(broken: Cluster, add: Add, eventually: Eventually) -> None:
     add("flap", "pod/web", "--period", "600ms")
     carrier = "/sys/class/net/eth0/carrier"
@@ -282,7 +317,10 @@ def test_a_route_and_a_rule_that_are_removed(broken: Cluster, add: Add, eventual
         (["mtu", "pod/web"], "mtu needs mtu"),
         (["mtu", "pod/web", "pod/client", "--mtu", "600"], "mtu takes one place"),
         (["route-removed", "router", "--route", "10.99.0.0/16"], "there is no route to 10.99.0.0/16"),
-        (["partition", "pod/web", "--duration", "soon"], "'soon' is no number with a unit"),
+        (
+            ["partition", "pod/web", "--duration", "soon"],
+            "duration: 'soon' is no number with a unit, as 100ms, 5s or 2m",
+        ),
         (["dns-failure", "pod/web", "--dns-name", "a..b"], "no name that DNS"),
     ],
 )

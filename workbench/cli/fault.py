@@ -100,13 +100,14 @@ def add(
 
 
 @command.command("list")
+@click.option("--all", "every", is_flag=True, help="Also those that are healed.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format.")
 @name_option()
-def list_faults(output: str, name: str) -> None:
-    """List the faults: what each does, and where."""
+def list_faults(every: bool, output: str, name: str) -> None:
+    """List the faults: what each does, and where. Those that healed by themselves are not shown."""
     require_root("fault list")
     with _api(name) as api:
-        faults = api.items(_PATH)
+        faults = [each for each in api.items(_PATH) if every or _phase(each) != "Healed"]
     if output == "json":
         click.echo(json.dumps(faults, indent=2))
         return

@@ -98,11 +98,16 @@ def _tried(
         outcomes = dict(zip(rows, threads.map(work, rows), strict=True))
     world.look_again()
     reasons = Reasons(world, before, counters(world), firewall=vpc_firewall(world.cluster))
-    return [
+    cells = [
         reasons.of(source, target, Attempt(target.address, target.port, protocol), outcome)
         for source in rows
         for target, outcome in zip(asked[source], outcomes[source], strict=True)
     ]
+    if all(cell.explained for cell in cells):
+        return cells
+    from workbench.cli.reach_traces import explained  # with all that captures need
+
+    return explained(world, cells, protocol, seconds)
 
 
 def vpc_firewall(cluster: ResolvedCluster) -> Firewall:

@@ -58,10 +58,12 @@ def targets(
             continue
         for name in selection.nodes:
             address = _internal(find(world, NODE, "", name))
-            found[f"node/{name}"] = replace(_at(index, address, port=port, protocol=protocol), name=f"node/{name}")
+            node = _at(index, address, port=port, protocol=protocol)
+            found[f"node/{name}"] = replace(node, name=f"node/{name}", place=f"node/{name}")
         for name, address, pod in _addressed(selection):
             number = port or _first_port(pod, protocol)
-            found[name] = Target(name, address, number, ((address, number),))
+            place = name.replace("/", "/pod/", 1)
+            found[name] = Target(name, address, number, ((address, number),), place=place)
     return _sorted(found, said)
 
 
@@ -91,9 +93,9 @@ def _at(index: ServiceIndex, address: str, *, port: int, protocol: Protocol) -> 
             fronted = address in found.addresses and port in (0, found.port)
             if found.protocol == protocol and (fronted or (port and port == found.node_port)):
                 ends = tuple((each.ip, each.port) for each in index.endpoints(found) if each.ready)
-                return Target(address, address, port or found.port, ends, service=True)
+                return Target(address, address, port or found.port, ends, service=True, place=address)
     number = port or DEFAULT_PORT
-    return Target(address, address, number, ((address, number),))
+    return Target(address, address, number, ((address, number),), place=address)
 
 
 def _service(index: ServiceIndex, service: Object, *, port: int, protocol: Protocol) -> Target:
@@ -103,7 +105,8 @@ def _service(index: ServiceIndex, service: Object, *, port: int, protocol: Proto
     for found in ports:
         if found.protocol == protocol and port in (0, found.port):
             ends = tuple((each.ip, each.port) for each in index.endpoints(found) if each.ready)
-            return Target(text, found.cluster_ip, found.port, ends, service=True)
+            place = f"{namespace}/service/{name}"
+            return Target(text, found.cluster_ip, found.port, ends, service=True, place=place)
     known = ", ".join(f"{each.port}/{each.protocol}" for each in ports) or "none that a proxy serves"
     raise NoSuchPlace(f"Service {namespace}/{name} has no {protocol} port {port or ''}; its ports: {known}")
 

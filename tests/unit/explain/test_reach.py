@@ -6,7 +6,8 @@ import pytest
 
 from controlplane.config import ClusterConfig
 from controlplane.config.resolve import resolve
-from controlplane.explain.reach import Reached, Reasons, Source, Target, counters
+from controlplane.explain.reach import Firewall, Reached, Reasons, Source, Target, counters
+from controlplane.faults.definition import FAULT
 from netsim.reach import Attempt, Outcome, Protocol, Result
 from tests.unit.explain.conftest import FakeWorld
 from workbench.places import NoSuchPlace
@@ -26,9 +27,10 @@ def reached(
     *,
     protocol: Protocol = "tcp",
     counted: bool = True,
+    firewall: Firewall | None = None,
 ) -> Reached:
     before = {key: packets - counted for key, packets in counters(world).items()}
-    reasons = Reasons(world, before, counters(world))
+    reasons = Reasons(world, before, counters(world), firewall=firewall)
     return reasons.of(source, target, Attempt(target.address, target.port, protocol), Outcome(result, 0.5))
 
 
@@ -36,12 +38,25 @@ def test_a_denial_names_its_policies_when_the_counter_rose(world: FakeWorld) -> 
     found = reached(world, STRANGER, WEB, "timed out")
     assert (found.result, found.reason) == ("denied", "denied by default/web (ingress)")
     found = reached(world, STRANGER, WEB, "timed out", counted=False)
-    assert found.result == "timed out"
-    assert "but no denied packet was counted" in found.reason
+    assert (found.result, found.explained) == ("timed out", False)
+
+
+def test_what_the_vpc_denies_no_policy_was_asked_about(world: FakeWorld) -> None:
+    found = reached(world, STRANGER, WEB, "timed out", firewall=lambda *_: "no-web")
+    assert (found.result, found.explained) == ("denied", True)
+    assert "VPC firewall rule no-web" in found.reason
+
+
+def test_while_something_is_broken_only_what_was_counted_is_a_reason(world: FakeWorld) -> None:
+    world.add(FAULT, {"metadata": {"name": "cut"}, "spec": {"type": "partition"}, "status": {"phase": "Active"}})
+    assert not reached(world, CLIENT, WEB, "refused").explained
+    assert not reached(world, CLIENT, WEB, "timed out", firewall=lambda *_: "no-web").explained
+    assert reached(world, STRANGER, WEB, "timed out").explained
 
 
 def test_what_is_allowed_and_lost_is_no_policys_doing(world: FakeWorld) -> None:
-    assert reached(world, CLIENT, WEB, "timed out").reason.startswith("no policy denies it")
+    found = reached(world, CLIENT, WEB, "timed out")
+    assert (found.result, found.explained) == ("timed out", False)
     assert reached(world, CLIENT, WEB, "timed out", protocol="udp").result == "denied"
     other = Target("default/client", "10.44.2.2", 53, (("10.44.2.2", 53),))
     assert reached(world, STRANGER, other, "timed out", protocol="udp").result == "no answer"

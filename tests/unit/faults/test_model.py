@@ -50,6 +50,8 @@ def test_times_rates_and_defaults(spec: dict[str, Any], field: str, value: objec
         ({"type": "processKill", "target": {"nodes": ["a"]}}, "processKill is for pods, not for nodes"),
         ({"type": "mtu", "target": {"router": True}, "mtu": 600}, "mtu is for pods and nodes, not for router"),
         ({"type": "mtu", "target": {"cidrs": ["10.0.0.0/8"]}, "mtu": 600}, "not for cidrs"),
+        ({"type": "flap", "target": PODS, "duration": "5%"}, "duration: '5%' is no number with a unit, as 100ms"),
+        ({"type": "rate", "target": PODS, "rate": "5s"}, "rate: '5s' is no number with a unit, as 500kbit"),
     ],
 )
 def test_what_a_schema_cannot_say_is_refused(spec: dict[str, Any], said: str) -> None:
