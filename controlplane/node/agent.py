@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -290,25 +289,27 @@ class NodeAgent(Streams):
 
     async def _adopt(self) -> None:
         orphans: dict[str, PodState] = {}
-        for sandbox in await self._parts.sandboxes.adopt():
+        for sandbox in await self._parts.sandboxes.adopt(self._states):
             self._owner(sandbox.pod_uid, sandbox.pod_namespace, sandbox.pod_name, orphans).sandbox = sandbox
         for container in self._parts.runtime.adopt():
             record = container.record
             owner = self._owner(record.pod_uid, record.pod_namespace, record.pod_name, orphans)
             if not pause.adopted(owner, container):
                 _place(owner, container)
+        # Each place on its own: a kill between two of them leaves one without the other.
+        for uid in (
+            *await self._parts.storage.staging.adopt(),
+            *_directories(self._config.pods),
+            *_directories(self._config.run / "volumes"),
+        ):
+            self._owner(uid, "", uid, orphans)
         self._states |= orphans
-        await self._parts.storage.staging.adopt(self._states)
-        known = set(self._states)
-        # Each kind of directory on its own: a kill between the two leaves one without the other.
-        for directory in (*_entries(self._config.pods), *_entries(self._config.run / "volumes")):
-            if directory.name not in known:
-                await self._parts.spawner.files(shutil.rmtree, directory, ignore_errors=True)
         for uid, state in self._states.items():
             state.standins_due = True
             self._reconciler.queue.add(uid)
 
     def _owner(self, uid: str, namespace: str, name: str, orphans: dict[str, PodState]) -> PodState:
+        """The state of a pod, or of one that is no more: a worker removes what that has left, and tries again."""
         state = self._states.get(uid) or orphans.get(uid)
         if state is None:
             pod: Object = {
@@ -377,5 +378,6 @@ def _place(state: PodState, container: Container) -> None:
     place.ready = place.current.running and not place.spec.get("readinessProbe")
 
 
-def _entries(directory: Path) -> list[Path]:
-    return list(directory.iterdir()) if directory.is_dir() else []
+def _directories(place: Path) -> list[str]:
+    """The names of the directories in a place, which need not be there."""
+    return [entry.name for entry in place.iterdir() if entry.is_dir()] if place.is_dir() else []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -134,14 +134,15 @@ class Sandboxes:
         """Detaches the network and removes everything of the sandbox; absent parts are no error."""
         await self.executor.run(self._unmake, sandbox)
 
-    async def adopt(self) -> list[Sandbox]:
-        """The sandboxes that an earlier daemon left whole; the others are removed."""
+    async def adopt(self, present: Container[str]) -> list[Sandbox]:
+        """The sandboxes that an earlier daemon left whole, and of pods that are not `present` also others: those are
+        to be removed. Others of pods that are present are removed, or made again over what is left of them."""
         found = []
         for directory in sorted(self._directory.iterdir()) if self._directory.exists() else []:
             sandbox = _read(directory)
             if sandbox is None:
                 shutil.rmtree(directory, ignore_errors=True)
-            elif sandbox.addresses and (not sandbox.netns or exists(sandbox.netns)):
+            elif sandbox.pod_uid not in present or _is_whole(sandbox):
                 found.append(sandbox)
             else:
                 await self._try(f"remove sandbox of {sandbox.pod_namespace}/{sandbox.pod_name}", self._unmake, sandbox)
@@ -188,6 +189,10 @@ class Sandboxes:
             self._network.detach(sandbox.id, path, sandbox.pod_namespace, sandbox.pod_name)
         cgroups.remove(cgroups.pod_cgroup(self._config.cluster, self._config.name, sandbox.pod_uid))
         shutil.rmtree(sandbox.path, ignore_errors=True)
+
+
+def _is_whole(sandbox: Sandbox) -> bool:
+    return bool(sandbox.addresses) and (not sandbox.netns or exists(sandbox.netns))
 
 
 def left_in(config: NodeConfig) -> list[Sandbox]:

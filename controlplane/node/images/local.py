@@ -55,7 +55,7 @@ class LocalImages:
         base = self.library.claim(image.key, bundle)
         if base is None:
             raise ConfigFailure(f'image "{image.reference}" was removed while a container was made of it')
-        if not overlay_works(str(data.parent.parent)):
+        if not overlay_works(data):
             raise CreationFailure(
                 f"images need an overlay file system, and {data.parent.parent} cannot carry one: the kernel lacks "
                 "overlayfs, or the directory is on an overlay itself"

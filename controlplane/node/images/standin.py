@@ -139,7 +139,7 @@ class StandIn:
         os.chmod(control / "ready", 0o666)
         mounts = [Mount(f"/{name}", f"/{name}", read_only=True) for name in _MERGED if _is_directory(f"/{name}")]
         mounts.append(Mount(str(control), RUN, read_only=True))
-        if not overlay_works(str(data.parent.parent)):
+        if not overlay_works(data):
             shutil.copytree(skeleton, data / "root", symlinks=True)
             mounts.append(Mount("/usr", "/usr", read_only=True))
             return RootFilesystem(data / "root", data / "root", mounts=mounts)

@@ -13,7 +13,7 @@ import asyncio
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,8 @@ from netsim.mountspace import is_mount_point
 DEFAULT_FILE_SYSTEM = "ext4"
 MOST_MOUNTS = 8
 """One over the other on the same directory."""
+_NOBODY = ""
+"""Stands for a pod where none is written down."""
 __all__ = ["DEFAULT_FILE_SYSTEM", "DISKS", "EXPORTS", "Mount", "Staging"]
 
 
@@ -116,13 +118,13 @@ class Staging:
                 await self._spawner.files(self._strike_off, key, pod_uid)
         return gone
 
-    async def adopt(self, present: Iterable[str]) -> None:
-        """Takes over what an earlier daemon left; what was for pods that are no more is unmounted."""
+    async def adopt(self) -> set[str]:
+        """Takes over what an earlier daemon left; the pods that it is for, each to be released once it is no more."""
         self._users = await self._spawner.files(self._read)
         for key in [key for key, users in self._users.items() if not users]:
-            self._users[key] = {""}
-        for uid in set().union(*self._users.values()) - set(present):
-            await self.release(uid)
+            self._users[key] = {_NOBODY}
+        await self.release(_NOBODY)
+        return set().union(*self._users.values())
 
     def in_use(self) -> list[str]:
         """The keys of what pods use now."""
@@ -160,7 +162,7 @@ class Staging:
     def _strike_off(self, key: str, pod_uid: str) -> None:
         place = self._place(key)
         with suppress(FileNotFoundError):
-            if pod_uid:
+            if pod_uid != _NOBODY:
                 os.unlink(place / "pods" / pod_uid)
         if not _users_in(place):
             # Seen from the host there is nothing in it, whatever is mounted.

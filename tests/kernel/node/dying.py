@@ -139,7 +139,7 @@ class Plane:
                 found = [(one["reason"], one["message"]) for one in self._events.list()]
                 kinds = (*STORAGE, POD, NODE)
                 left = [one for kind in kinds for one in (await self.client.list(kind)).items]
-                raise TimeoutError(f"not within {SECONDS} s: {found}\nleft: {left}\n{self._remains()}")
+                raise TimeoutError(f"not within {SECONDS} s: {found[-20:]}\nleft: {left}\n{self._remains()}")
         finally:
             for task in (working, *running):
                 task.cancel()

@@ -6,12 +6,17 @@ import asyncio
 import os
 import shutil
 import signal
+from dataclasses import asdict
 from pathlib import Path
 
+import orjson
 import pytest
 
 from controlplane.api.errors import NotFound
 from controlplane.api.kinds import POD, SERVICE
+from controlplane.node.config import DISKS
+from controlplane.node.sandbox import FILE, Sandbox
+from netsim import syscalls
 from tests.kernel.node.conftest import Node, sandbox_files
 
 SERVER = {"name": "c", "image": "nginx:1.25"}
@@ -159,3 +164,24 @@ async def test_a_pod_with_a_broken_bundle_hinders_no_other(node: Node) -> None:
     await node.create("new", SERVER)
     await node.until_ready("new")
     await node.delete("broken")
+
+
+async def test_what_pods_have_left_that_are_no_more_is_removed_and_tried_again(node: Node) -> None:
+    await node.kill()
+    config, pinned = node.config, node.config.pods / "gone" / "c_0"
+    pinned.mkdir(parents=True)
+    (config.run / "volumes" / "forgotten" / "m").mkdir(parents=True)
+    stage = config.run / "staged" / f"{DISKS}-lost"
+    (stage / "pods").mkdir(parents=True)
+    (stage / "pods" / "vanished").touch()
+    half = Sandbox("half", "half", "default", "half", "", "half", str(config.run / "sandboxes" / "half"), 0.0)
+    half.path.mkdir(parents=True)
+    (half.path / FILE).write_bytes(orjson.dumps(asdict(half)))
+    syscalls.mount(str(pinned), str(pinned), flags=syscalls.MS_BIND)
+
+    node.start()
+    await node.until(lambda: not stage.exists() and sandbox_files(node) == [config.pods / "gone"], "all but one")
+    await node.create("web", SERVER)
+    await node.until_ready("web")
+    syscalls.unmount(str(pinned))
+    await node.until(lambda: not pinned.parent.exists(), "that one")
