@@ -46,7 +46,7 @@ from netsim.exports import Exports
 from netsim.namespace import namespace_path
 
 NODE_NAME = "node-1"
-SECONDS = 25.0
+SECONDS = 60.0
 STORAGE = (PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, VOLUME_ATTACHMENT)
 WRITTEN = (*STORAGE, POD, NODE)
 FILE_EFFECTS = frozenset({"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "shutil.rmtree"})

@@ -18,7 +18,7 @@ from tests.kernel.node.dying import NODE_NAME
 STEPS = pytest.mark.parametrize("step", [9, pytest.param(1, marks=[pytest.mark.full, pytest.mark.timeout(1800)])])
 """Dying before every effect takes minutes."""
 MOST = 120
-SECONDS = 60
+SECONDS = 120
 
 
 @pytest.fixture
