@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Container
 
 CLASSES = 0xFFFE
 """Classes are numbered from 1 to this."""
@@ -17,6 +18,14 @@ _NETEM_PACKETS = 100_000
 def number_of(name: str) -> int:
     """A class number that is made of a name, so that it is the same every time; two names seldom have the same."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) % CLASSES + 1
+
+
+def free_number_of(name: str, taken: Container[int]) -> int:
+    """That number, or the next one that is not taken."""
+    number = number_of(name)
+    while number in taken:
+        number = number % CLASSES + 1
+    return number
 
 
 def limits(rate: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,7 +158,7 @@ class Effects:
         with namespace.entered(node), Netlink() as netlink:
             found = next((each.ifname for each in link.list_links(netlink) if each.index == peer), None)
         if found is None:
-            raise NetsimError(f"{pod.text} has no {NODE_NIC} that leads to its node")
+            raise NotFound(f"find the node's end of {pod.text}", errno.ENODEV)
         return node, found
 
     def _running(self, places: Places) -> list[ResolvedNode]:

@@ -37,7 +37,7 @@ class Effect(Protocol):
     def place(self) -> str:
         """Where; a fault has one effect of a kind at a place."""
 
-    def look(self) -> Memory:
+    def look(self, fault: str) -> Memory:
         """What is to be remembered, before the first `ensure`. In the namespace, as the others."""
 
     def ensure(self, fault: str, memory: Memory) -> None: ...
@@ -70,14 +70,14 @@ class Book:
             if key in keys and _stands(entry, keys[key]):
                 continue
             if key in keys and entry["kind"] in _REPLACED:
-                entries[key] = _entry(keys[key])
+                entries[key] = _entry(fault, keys[key])
             else:
                 _undo(fault, entry)
                 del entries[key]
             self._write(fault, entries)
         for key, effect in keys.items():
             if key not in entries:
-                entries[key] = _entry(effect)
+                entries[key] = _entry(fault, effect)
                 self._write(fault, entries)
             _ensure(fault, effect, entries[key]["memory"])
 
@@ -119,12 +119,12 @@ def _inode(effect: Effect) -> int:
         return 0
 
 
-def _entry(effect: Effect) -> Memory:
+def _entry(fault: str, effect: Effect) -> Memory:
     if effect.netns:
         with namespace.entered(effect.netns):
-            memory = effect.look()
+            memory = effect.look(fault)
     else:
-        memory = effect.look()
+        memory = effect.look(fault)
     return {"kind": type(effect).__name__, "effect": _saved(effect), "inode": _inode(effect), "memory": memory}
 
 

@@ -21,6 +21,8 @@ _CHUNK = 16
 """Bytes that one expression of nft compares."""
 _NAME_BEGINS = 20
 """Bytes from the beginning of the UDP header to the first name of a DNS query."""
+_CASE = 0x20
+"""The bit of a letter that says which case it has."""
 _BRIDGED = "net.bridge.bridge-nf-call-iptables"
 Memory = dict[str, Any]
 
@@ -50,7 +52,7 @@ class Cut:
         pairs = tuple((tuple(sources), tuple(targets)) for sources, targets in saved["pairs"])
         return cls(saved["netns"], pairs, saved["why"])
 
-    def look(self) -> Memory:
+    def look(self, fault: str) -> Memory:
         return {}
 
     def ensure(self, fault: str, memory: Memory) -> None:
@@ -67,7 +69,10 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class NamesLost:
-    """DNS queries from these addresses for names that begin with these labels get no answer; "*" is every name."""
+    """DNS queries from these addresses for names that begin with these labels get no answer; "*" is every name.
+
+    In whatever case: resolvers that mix it to be sure of whose answer they get ask for the same name.
+    """
 
     netns: str
     sources: tuple[str, ...]
@@ -81,7 +86,7 @@ class NamesLost:
     def restored(cls, saved: Mapping[str, Any]) -> NamesLost:
         return cls(saved["netns"], tuple(saved["sources"]), tuple(saved["names"]))
 
-    def look(self) -> Memory:
+    def look(self, fault: str) -> Memory:
         return {}
 
     def ensure(self, fault: str, memory: Memory) -> None:
@@ -111,16 +116,21 @@ def _queries(name: str) -> list[str]:
     """The matches for a name's queries; names that search domains are added to begin the same."""
     if name == "*":
         return ["udp dport 53", "tcp dport 53"]
-    labels = [label.encode() for label in name.lower().rstrip(".").split(".")]
+    labels = [label.encode() for label in name.upper().rstrip(".").split(".")]
     wire = b"".join(bytes([len(label)]) + label for label in labels)
     if name.endswith("."):
         wire += b"\0"
-    parts = [wire[start : start + _CHUNK] for start in range(0, len(wire), _CHUNK)]
-    matches = [
-        f"@th,{(_NAME_BEGINS + number * _CHUNK) * 8},{len(part) * 8} 0x{part.hex()}"
-        for number, part in enumerate(parts)
+    starts = range(0, len(wire), _CHUNK)
+    return [
+        f"udp dport 53 {' '.join(_bytes_at(_NAME_BEGINS + start, wire[start : start + _CHUNK]) for start in starts)}"
     ]
-    return [f"udp dport 53 {' '.join(matches)}"]
+
+
+def _bytes_at(offset: int, upper: bytes) -> str:
+    """The match for bytes behind the beginning of the UDP header, letters of which may be of either case."""
+    # The length of a label, up to 63, may look like a character, but not like a letter: those begin at 65.
+    mask = bytes(~_CASE & 0xFF if chr(byte).isalpha() else 0xFF for byte in upper)
+    return f"@th,{offset * 8},{len(upper) * 8} & 0x{mask.hex()} == 0x{upper.hex()}"
 
 
 def _comment(fault: str, why: str) -> str:

@@ -28,7 +28,7 @@ class SmallMtu:
     def restored(cls, saved: Mapping[str, Any]) -> SmallMtu:
         return cls(**saved)
 
-    def look(self) -> Memory:
+    def look(self, fault: str) -> Memory:
         with Netlink() as netlink:
             return {"mtu": link.get_link(netlink, self.ifname).mtu}
 
@@ -58,7 +58,7 @@ class LinkDown:
     def restored(cls, saved: Mapping[str, Any]) -> LinkDown:
         return cls(**saved)
 
-    def look(self) -> Memory:
+    def look(self, fault: str) -> Memory:
         return {}
 
     def ensure(self, fault: str, memory: Memory) -> None:

@@ -31,7 +31,7 @@ class RouteRemoved:
     def restored(cls, saved: Mapping[str, Any]) -> RouteRemoved:
         return cls(**saved)
 
-    def look(self) -> Memory:
+    def look(self, fault: str) -> Memory:
         with Netlink() as netlink:
             found = self._found(netlink)
         if not found:
@@ -69,7 +69,7 @@ class RuleRemoved:
     def restored(cls, saved: Mapping[str, Any]) -> RuleRemoved:
         return cls(**saved)
 
-    def look(self) -> Memory:
+    def look(self, fault: str) -> Memory:
         found = self._found()
         if not found:
             what = f"rule {self.rule!r}" if self.rule else f"chain {self.chain} with rules"

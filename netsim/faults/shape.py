@@ -6,17 +6,20 @@ first fault of a link and goes with the last.
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
 
-from netsim import firewall, htb
-from netsim.errors import CommandFailed, NetsimError
+from netsim import firewall, htb, programs
+from netsim.errors import CommandFailed, NetsimError, NotFound
 from netsim.probe import require_netem
 
 Memory = dict[str, Any]
+_NO_LINK = "Cannot find device"
+_CLASS = re.compile(r"^class htb 1:([0-9a-f]+) ", re.MULTILINE)
 _ROOT = re.compile(r"^qdisc (\S+) ([0-9a-f]+): (?:dev \S+ )?root", re.MULTILINE)
 
 
@@ -49,35 +52,34 @@ class Shape:
     def restored(cls, saved: Mapping[str, Any]) -> Shape:
         return cls(**{**saved, "matches": tuple(Match(**each) for each in saved["matches"])})
 
-    def look(self) -> Memory:
-        return {}
+    def look(self, fault: str) -> Memory:
+        return {"class": htb.free_number_of(fault, self._classes())}
 
     def ensure(self, fault: str, memory: Memory) -> None:
         found = _ROOT.search(_tc("qdisc", "show", "dev", self.ifname))
         if found is not None and found[2] != "0" and (found[1], found[2]) != ("htb", "1"):
             raise NetsimError(f"link {self.ifname} has a queue of its own, {found[1]}, that a fault would displace")
-        if f"class htb 1:{htb.number_of(fault):x} " in _tc("class", "show", "dev", self.ifname):
+        number = memory["class"]
+        if number in self._classes():
             return
         rooted = found is not None and found[1] == "htb"
         lines = [] if rooted else [f"qdisc add dev {self.ifname} root handle 1: htb default 0"]
-        _batch([*lines, *self._class(htb.number_of(fault)), *self._filters(htb.number_of(fault))])
+        _batch([*lines, *self._class(number), *self._filters(number)])
 
     def undo(self, fault: str, memory: Memory) -> None:
-        number = htb.number_of(fault)
-        try:
-            classes = _tc("class", "show", "dev", self.ifname)
-        except CommandFailed:
-            # The link is gone.
-            return
-        if f"class htb 1:{number:x} " not in classes:
+        number, classes = memory["class"], self._classes()
+        if number not in classes:
             return
         lines = []
         if f"pref {number} " in _tc("filter", "show", "dev", self.ifname, "parent", "1:"):
             lines.append(f"filter del dev {self.ifname} parent 1: protocol ip pref {number}")
         lines.append(f"class del dev {self.ifname} classid 1:{number:x}")
-        if classes.count("class htb ") == 1:
+        if len(classes) == 1:
             lines = [f"qdisc del dev {self.ifname} root"]
         _batch(lines)
+
+    def _classes(self) -> set[int]:
+        return {int(number, 16) for number in _CLASS.findall(_tc("class", "show", "dev", self.ifname))}
 
     def _class(self, number: int) -> list[str]:
         queue = htb.queue(rate=self.rate, delay=self.delay, jitter=self.jitter, loss=self.loss)
@@ -104,8 +106,17 @@ def _terms(match: Match) -> str:
 
 
 def _tc(*arguments: str) -> str:
-    return firewall.run(["tc", *arguments])
+    return _run([*arguments])
 
 
 def _batch(lines: list[str]) -> None:
-    firewall.run(["tc", "-batch", "-"], "\n".join(lines) + "\n")
+    _run(["-batch", "-"], "\n".join(lines) + "\n")
+
+
+def _run(arguments: list[str], text: str = "") -> str:
+    try:
+        return firewall.run([programs.require("tc", "iproute2"), *arguments], text)
+    except CommandFailed as error:
+        if _NO_LINK in error.stderr:
+            raise NotFound("shape a link", errno.ENODEV, error.stderr.strip()) from error
+        raise

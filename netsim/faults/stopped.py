@@ -36,7 +36,7 @@ class Stopped:
     def restored(cls, saved: Mapping[str, Any]) -> Stopped:
         return cls(**saved)
 
-    def look(self) -> Memory:
+    def look(self, fault: str) -> Memory:
         return {}
 
     def ensure(self, fault: str, memory: Memory) -> None:

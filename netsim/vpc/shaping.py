@@ -39,9 +39,7 @@ def ways(rules: Sequence[PathRule]) -> list[Way]:
     made: list[Way] = []
     taken: set[int] = set()
     for (origin, target), rule in sorted(found.items(), key=lambda item: item[0]):
-        minor = htb.number_of(f"{origin}>{target}")
-        while minor in taken:
-            minor = minor % htb.CLASSES + 1
+        minor = htb.free_number_of(f"{origin}>{target}", taken)
         taken.add(minor)
         made.append(Way(origin, target, rule, minor))
     return made
