@@ -260,7 +260,7 @@ int main(int argc, char **argv) {
     struct ring *rings = calloc(number, sizeof *rings);
     struct pollfd *polls = calloc(number, sizeof *polls);
     for (unsigned i = 0; i < number; i++) {
-        rings[i].socket = polls[i].fd = atoi(argv[8 + i]);
+        rings[i].socket = atoi(argv[8 + i]);
         polls[i].events = POLLIN;
         rings[i].map = mmap(NULL, (size_t)block_size * blocks, PROT_READ | PROT_WRITE, MAP_SHARED, rings[i].socket, 0);
         if (rings[i].map == MAP_FAILED) fail("map a packet ring");
@@ -285,6 +285,8 @@ int main(int argc, char **argv) {
         }
         if (!open || !(open = flush())) break;
         if (end != UINT64_MAX && time > end + 2 * settling) break;
+        /* A ring that waits for the others would end each poll at once: one of its blocks is still to be read. */
+        for (unsigned i = 0; i < number; i++) polls[i].fd = rings[i].next == NULL ? rings[i].socket : -1;
         poll(polls, number, timeout);
     }
     for (unsigned i = 0; i < number; i++) {
