@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from collections.abc import Set
 
 from controlplane.api import claims
 from controlplane.api.errors import AlreadyExists, NotFound
@@ -46,7 +47,7 @@ class AttachDetach:
         self._attachments = informers.of(VOLUME_ATTACHMENT)
         self._attachments.add_index(BY_VOLUME, _volume_of)
         self._recorder = EventRecorder(client, "attachdetach-controller")
-        self._unused_since: dict[tuple[str, str], float] = {}
+        self._unused_since: dict[str, dict[str, float]] = {}
         self._reconciler: Reconciler[str] = Reconciler("attach-detach", self._reconcile)
         self._pods.add_handler(self._pod_changed)
         self._claims.add_handler(self._claim_changed)
@@ -109,13 +110,12 @@ class AttachDetach:
         volume = self._volume(name)
         attachments = self._attachments.by_index(BY_VOLUME, name)
         wanted = self._wanted(volume) if volume is not None else {}
-        waits = [
-            await self._detach(attachment, name) for attachment in attachments if _node_of(attachment) not in wanted
-        ]
         there = {_node_of(attachment): attachment for attachment in attachments}
+        unused = there.keys() - wanted.keys()
+        self._keep_unused(name, unused)
+        waits = [await self._detach(there[node], name) for node in unused]
         for node, pods in wanted.items():
             assert volume is not None
-            self._unused_since.pop((name, node), None)
             others = [other for other in there if other != node]
             if node in there:
                 await self._ensure_attached(there[node], name, pods)
@@ -185,17 +185,21 @@ class AttachDetach:
             said = f'AttachVolume.Attach succeeded for volume "{volume}" '
             self._recorder.event(pod, "Normal", "SuccessfulAttachVolume", said)
 
+    def _keep_unused(self, volume: str, nodes: Set[str]) -> None:
+        """Forgets since when a volume is not used on other nodes than these."""
+        kept = {node: since for node, since in self._unused_since.pop(volume, {}).items() if node in nodes}
+        if kept:
+            self._unused_since[volume] = kept
+
     async def _detach(self, attachment: Object, volume: str) -> float | None:
         """Detaches, if the node has let go; else seconds until that is looked at again."""
-        key = (volume, _node_of(attachment))
-        node = self._nodes.get(key[1])
+        node = self._nodes.get(_node_of(attachment))
         if node is not None and self._is_mounted(volume, node) and not _is_out(node):
-            since = self._unused_since.setdefault(key, self._clock())
+            since = self._unused_since.setdefault(volume, {}).setdefault(node["metadata"]["name"], self._clock())
             left = since + FORCE_DETACH_SECONDS - self._clock()
             # A node that is well lets go in its time, and is asked again when it says something.
             if left > 0 or is_ready(node):
                 return max(left, RETRY_SECONDS)
-        self._unused_since.pop(key, None)
         try:
             await self._client.delete(
                 VOLUME_ATTACHMENT, attachment["metadata"]["name"], uid=attachment["metadata"]["uid"]

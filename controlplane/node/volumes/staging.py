@@ -12,11 +12,11 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from controlplane.node.config import DISKS, EXPORTS
 from controlplane.node.errors import VolumeFailure
@@ -55,7 +55,7 @@ class Staging:
         self._directory = directory
         self._stores = stores
         self._spawner = spawner
-        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._users: dict[str, set[str]] = {}
         self.changed = asyncio.Event()
         """Set whenever a disk comes into use, or is no longer."""
@@ -76,7 +76,7 @@ class Staging:
             if not is_mount_point(str(target)):
                 disks.mount(wanted.disk, target, options=wanted.options)
 
-        async with self._locks[wanted.key]:
+        async with self._lock(wanted.key):
             users = self._users.setdefault(wanted.key, set())
             new = pod_uid not in users
             if new or not await self._spawner.mounts(lambda: is_mount_point(str(target))):
@@ -90,7 +90,7 @@ class Staging:
 
     async def attach(self, wanted: Mount, pod_uid: str) -> str:
         """The block device of a disk, for a pod; VolumeFailure with what is wrong."""
-        async with self._locks[wanted.key]:
+        async with self._lock(wanted.key):
             await self._write_down(wanted.key, pod_uid)
             try:
                 return await self._spawner.files(self._stores[wanted.store].attach, wanted.disk)
@@ -106,7 +106,7 @@ class Staging:
         """Unmounts what only this pod used; returns the keys of what is no longer used on the node."""
         gone = []
         for key in [key for key, users in self._users.items() if pod_uid in users]:
-            async with self._locks[key]:
+            async with self._lock(key):
                 users = self._users[key]
                 if users == {pod_uid}:
                     await self._take_away(key)
@@ -129,6 +129,10 @@ class Staging:
     def in_use(self) -> list[str]:
         """The keys of what pods use now."""
         return sorted(self._users)
+
+    def _lock(self, key: str) -> asyncio.Lock:
+        """The lock of a disk; there is one for as long as somebody holds it or waits for it."""
+        return self._locks.setdefault(key, asyncio.Lock())
 
     async def _write_down(self, key: str, pod_uid: str) -> None:
         self._users.setdefault(key, set()).add(pod_uid)
