@@ -10,25 +10,37 @@ kept in `.netsim/`.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from controlplane.api.types import Object
-from netsim.inventory import clusters
 from workbench.testing.captured import Captured
 from workbench.testing.cluster import Cluster
+from workbench.testing.clusters import Clusters, kept, remove_left
 from workbench.testing.evidence import collect
-from workbench.testing.running import CommandRefused
 
-_PREFIX = "pytest"
-_REPORT = pytest.StashKey[Cluster]()
+_LONGEST_NAME = 120
+_CLUSTER = pytest.StashKey[Cluster]()
+_CAPTURES = pytest.StashKey[list[Captured]]()
+_KEPT_BEFORE = pytest.StashKey[set[str]]()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the marker's arguments are."""
+
+    config: str | None = None
+    nodes: int | None = None
+    fresh: bool = False
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,53 +51,38 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The marker."""
+    """The marker; and what there was before."""
     config.addinivalue_line("markers", "netsim(config, nodes, fresh): the cluster that a test asks for")
+    if config.getoption("--netsim-shell") and config.getoption("numprocesses", None):
+        raise pytest.UsageError("--netsim-shell: workers of xdist have no terminal; run it without -n")
+    if config.getoption("--netsim-keep") and not _is_worker(config):
+        config.stash[_KEPT_BEFORE] = kept()
 
 
-class Clusters:
-    """Those of this process, by what was asked for."""
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Of a worker of xdist that died, nobody else knows; by now all have ended."""
+    if config.pluginmanager.hasplugin("dsession") and os.geteuid() == 0:
+        remove_left()
 
-    def __init__(self, keep: bool) -> None:
-        self._keep = keep
-        self._made: dict[tuple[Path | None, int | None], Cluster] = {}
-        self._number = 0
 
-    def get(self, config: Path | None, nodes: int | None) -> Cluster:
-        """The session's cluster of that configuration."""
-        if (config, nodes) not in self._made:
-            self._made[config, nodes] = self.make(config, nodes)
-        return self._made[config, nodes]
-
-    def make(self, config: Path | None, nodes: int | None) -> Cluster:
-        """A new one."""
-        self._number += 1
-        worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-        cluster = Cluster(f"{_PREFIX}-{os.getpid()}-{worker}-{self._number}")
-        cluster.up(config, nodes)
-        return cluster
-
-    def close(self) -> None:
-        """Removes all, unless they are to be kept."""
-        for cluster in self._made.values():
-            self.end(cluster)
-        self._made.clear()
-
-    def end(self, cluster: Cluster) -> None:
-        """Removes one, unless it is to be kept."""
-        if not self._keep:
-            cluster.down()
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Which clusters were kept, and what to do with them."""
+    if _KEPT_BEFORE not in config.stash:
+        return
+    before = config.stash[_KEPT_BEFORE]
+    for name in sorted(kept() - before):
+        terminalreporter.section(f"netsim: cluster {name} goes on")
+        terminalreporter.line(f'eval "$(sudo netsim kubeconfig --export --name {name})"')
+        terminalreporter.line(f"sudo netsim down --name {name}")
 
 
 @pytest.fixture(scope="session")
 def netsim_clusters(request: pytest.FixtureRequest) -> Iterator[Clusters]:
-    """The session's clusters. Begins by removing what a run that died has left."""
+    """The session's clusters, for fixtures of a wider scope: `netsim_clusters.get(Path("cluster.yaml"))`."""
     if os.geteuid() != 0:
         pytest.skip("clusters of namespaces need root")
-    for name in clusters():
-        match = re.match(rf"{_PREFIX}-(\d+)-", name)
-        if match and not Path(f"/proc/{match[1]}").exists():
-            Cluster(name).down()
+    remove_left()
     made = Clusters(request.config.getoption("--netsim-keep"))
     try:
         yield made
@@ -96,18 +93,14 @@ def netsim_clusters(request: pytest.FixtureRequest) -> Iterator[Clusters]:
 @pytest.fixture
 def netsim_cluster(request: pytest.FixtureRequest, netsim_clusters: Clusters) -> Iterator[Cluster]:
     """A running cluster."""
-    marker = request.node.get_closest_marker("netsim")
-    asked = dict(marker.kwargs) if marker else {}
-    config = _config(request, asked.get("config"))
-    if asked.get("fresh"):
-        cluster = netsim_clusters.make(config, asked.get("nodes"))
-    else:
-        cluster = netsim_clusters.get(config, asked.get("nodes"))
-    request.node.stash[_REPORT] = cluster
+    asked = _asked(request)
+    config = _config(request, asked.config)
+    cluster = netsim_clusters.make(config, asked.nodes) if asked.fresh else netsim_clusters.get(config, asked.nodes)
+    request.node.stash[_CLUSTER] = cluster
     try:
         yield cluster
     finally:
-        if asked.get("fresh"):
+        if asked.fresh:
             netsim_clusters.end(cluster)
 
 
@@ -132,17 +125,16 @@ def namespace(netsim_cluster: Cluster) -> Iterator[str]:
 def capture(
     netsim_cluster: Cluster, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[Callable[..., Captured]]:
-    """`capture("pod/web", filter_text="tcp")` captures until the test's end; a file that is kept when it fails."""
+    """`capture("pod/web", filter_text="tcp")` captures until it is read or the test ends, and is kept if that fails."""
+    made: list[Captured] = []
+    request.node.stash[_CAPTURES] = made
     with ExitStack() as running:
-        number = 0
 
         def start(*targets: str, **options: Any) -> Captured:
-            nonlocal number
-            number += 1
-            begun: AbstractContextManager[Captured] = netsim_cluster.capture(
-                targets, tmp_path / f"capture-{number}.pcapng", **options
-            )
-            return running.enter_context(begun)
+            file = tmp_path / f"capture-{len(made) + 1}.pcapng"
+            begun: AbstractContextManager[Captured] = netsim_cluster.capture(targets, file, **options)
+            made.append(running.enter_context(begun))
+            return made[-1]
 
         yield start
 
@@ -163,20 +155,37 @@ def fault(netsim_cluster: Cluster) -> Iterator[Callable[..., Object]]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Keeps what there is to see when a test on a cluster has failed."""
+    """Keeps what there is to see when a test on a cluster has failed, or what was to prepare it."""
     report = yield
-    cluster = item.stash.get(_REPORT, None)
-    if cluster is None or not report.failed or report.when != "call":
+    cluster = item.stash.get(_CLUSTER, None)
+    if cluster is None or not report.failed or report.when == "teardown":
         return report
-    directory = item.config.rootpath / ".netsim" / re.sub(r"[^\w.-]+", "_", item.nodeid)
+    directory = item.config.rootpath / ".netsim" / _directory_name(item.nodeid)
+    running = item.stash.get(_CAPTURES, [])
     try:
-        collect(cluster, directory, _captures(item))
+        problems = collect(cluster, directory, running, _files(item))
         report.sections.append(("netsim", f"the cluster's state is in {directory}"))
-    except (CommandRefused, OSError) as error:
-        report.sections.append(("netsim", f"the cluster's state could not be kept: {error}"))
+    except OSError as error:
+        problems = [str(error)]
+    report.sections += [("netsim", f"the cluster's state could not be kept whole: {each}") for each in problems]
     if item.config.getoption("--netsim-shell"):
         _shell(item.config, cluster, item.nodeid)
     return report
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def _asked(request: pytest.FixtureRequest) -> _Asked:
+    marker = request.node.get_closest_marker("netsim")
+    if marker is None:
+        return _Asked()
+    known = [field.name for field in fields(_Asked)]
+    unknown = [*map(repr, marker.args), *(name for name in marker.kwargs if name not in known)]
+    if unknown:
+        raise pytest.UsageError(f"@pytest.mark.netsim has {', '.join(known)} by name, and not {', '.join(unknown)}")
+    return _Asked(**marker.kwargs)
 
 
 def _config(request: pytest.FixtureRequest, named: str | None) -> Path | None:
@@ -188,7 +197,15 @@ def _config(request: pytest.FixtureRequest, named: str | None) -> Path | None:
     return None
 
 
-def _captures(item: pytest.Item) -> list[Path]:
+def _directory_name(test: str) -> str:
+    name = re.sub(r"[^\w.-]+", "_", test)
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return f"{name[:_LONGEST_NAME]}-{hashlib.sha256(test.encode()).hexdigest()[:8]}"
+
+
+def _files(item: pytest.Item) -> list[Path]:
+    """The captures in the test's own directory, also those that it has made itself."""
     directory = getattr(item, "funcargs", {}).get("tmp_path")
     return sorted(directory.glob("*.pcapng")) if directory is not None else []
 
