@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from types import TracebackType
 from typing import BinaryIO
 
 from controlplane.server.streams import ALL_STREAMS, LogOptions
@@ -103,8 +104,8 @@ async def _lines(
         if options.tail_lines is not None:
             _seek_tail(file, options.tail_lines)
         if not options.follow:
-            while block := file.readlines(BLOCK):
-                yield b"".join(_format(line, options) for line in block)
+            async for chunk in _available(file, options):
+                yield chunk
             return
         changed = stack.enter_context(watcher.watch(path))
         while True:
@@ -119,6 +120,42 @@ async def _lines(
                 return
             elif not _replaced(file, path):
                 await _either(changed, wake, seconds=_patience(path))
+
+
+Piece = tuple[bytes, bytes]
+"""The name of a stream, and what was written to it."""
+
+
+class Cursor:
+    """Reads one log file on from where it was left; no file is an empty one."""
+
+    def __init__(self, path: Path, skipped: int) -> None:
+        self._file: BinaryIO | None = None
+        with suppress(FileNotFoundError):
+            self._file = path.open("rb")
+        self._skipped = skipped
+        self._at = 0
+
+    def __enter__(self) -> Cursor:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def more(self) -> Iterator[Piece]:
+        """What was written between the last call and this; at the first one, without the first `skipped` bytes."""
+        if self._file is None:
+            return
+        end = os.fstat(self._file.fileno()).st_size
+        while self._file.tell() < end and (line := self._file.readline()).endswith(b"\n"):
+            text = _format(line, LogOptions())
+            skipped = min(self._skipped, len(text))
+            self._skipped -= skipped
+            self._at = self._file.tell()
+            yield line.split(b" ", 2)[1], text[skipped:]
+        # Back to the begin of a line that is only half written.
+        self._file.seek(self._at)
 
 
 def _patience(path: Path) -> float:

@@ -11,16 +11,20 @@ from pathlib import Path
 
 from controlplane.api.errors import BadRequest, InternalError
 from controlplane.api.types import Object
-from controlplane.node import logs
+from controlplane.node import attaching, logs
 from controlplane.node.errors import NodeError, RuntimeFailure
 from controlplane.node.parts import NodeParts
 from controlplane.node.runtime.container import Container
 from controlplane.node.runtime.execution import Execution, chunks, execute, write_all
 from controlplane.node.state import PodState
-from controlplane.server.streams import LogOptions, Output, ProcessStreams, TerminalSize
+from controlplane.server.streams import LogOptions, Output, ProcessStreams
 from netsim.namespace import entered, namespace_path
 
 CHUNK = 32768
+READERS = 16
+"""Of how many callers it is kept how much of a container's log they have read."""
+
+NOT_UPGRADED = "Internal error occurred: unable to upgrade connection"
 
 
 class Streams:
@@ -45,9 +49,15 @@ class Streams:
 
         path = Path(attempt.record.log_path)
         # A container that could not even be created has no log.
+        read = 0
         with contextlib.suppress(FileNotFoundError):
             async for chunk in logs.read(path, options, self._watcher, is_over, ended):
                 yield chunk
+                read += len(chunk)
+        if options.caller and options.whole:
+            attempt.read_by[options.caller] = read
+            while len(attempt.read_by) > READERS:
+                del attempt.read_by[next(iter(attempt.read_by))]
 
     async def exec(self, pod: Object, container: str, command: list[str], streams: ProcessStreams) -> int:
         """See `NodeStreams.exec`."""
@@ -61,17 +71,18 @@ class Streams:
             raise InternalError(f"Internal error occurred: error executing command in container: {error}") from error
 
     async def attach(self, pod: Object, container: str, streams: ProcessStreams) -> None:
-        """See `NodeStreams.attach`: through the socket on which conmon offers the container's streams."""
-        attempt = self._running(pod, container)
-        descriptor = os.open(attempt.bundle, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)) as made:
-            try:
-                await asyncio.get_running_loop().sock_connect(made, f"/proc/self/fd/{descriptor}/attach")
-            except OSError as error:
-                raise InternalError(f"cannot attach to container {container}: {error}") from error
-            finally:
-                os.close(descriptor)
-            await _attached(made, attempt, streams)
+        """See `NodeStreams.attach`."""
+        state = self._state_of(pod)
+        place = state.containers.get(container) if state else None
+        attempts = [place.current] if place else []
+        if place and place.previous and streams.caller in place.previous.read_by:
+            # Who has read that one's log means that one, though another has begun since.
+            attempts.insert(0, place.previous)
+        for attempt in attempts:
+            if attempt is not None and attaching.is_open(attempt, streams.caller):
+                return await attaching.attach(attempt, streams)
+        full_name = f"{pod['metadata']['name']}_{pod['metadata']['namespace']}"
+        raise InternalError(f"{NOT_UPGRADED}: container {container} not found in pod {full_name}")
 
     async def port_forward(self, pod: Object, port: int, data: AsyncIterator[bytes], send: Output) -> None:
         """See `NodeStreams.port_forward`."""
@@ -140,7 +151,7 @@ class Streams:
         state = self._state_of(pod)
         place = state.containers.get(container) if state else None
         if place is None or place.current is None or not place.current.running:
-            raise InternalError(f'unable to upgrade connection: container not found ("{container}")')
+            raise InternalError(f'{NOT_UPGRADED}: container not found ("{container}")')
         return place.current
 
 
@@ -184,51 +195,3 @@ async def _converse(execution: Execution, streams: ProcessStreams) -> int:
             helper.cancel()
         await asyncio.gather(*helpers, return_exceptions=True)
     return status
-
-
-_ATTACH_STDERR = 3
-_RESIZE = 1
-_RESIZE_SECONDS = 0.1
-"""Between two sizes: of orders that conmon reads at once it follows only the first."""
-
-
-async def _attached(made: socket.socket, attempt: Container, streams: ProcessStreams) -> None:
-    loop = asyncio.get_running_loop()
-
-    async def receive() -> None:
-        # Each packet is one byte that says which stream, and then the data.
-        while packet := await loop.sock_recv(made, CHUNK + 1):
-            output = streams.stderr if packet[0] == _ATTACH_STDERR else streams.stdout
-            if output is not None:
-                await output(packet[1:])
-
-    async def feed() -> None:
-        if streams.stdin is not None:
-            async for chunk in streams.stdin:
-                for start in range(0, len(chunk), CHUNK):
-                    await loop.sock_sendall(made, chunk[start : start + CHUNK])
-            # Which ends the container's own input if that was to be opened once.
-            made.shutdown(socket.SHUT_WR)
-
-    async def resize() -> None:
-        if streams.resize is not None:
-            async for size in streams.resize:
-                _resize(attempt.bundle, size)
-                await asyncio.sleep(_RESIZE_SECONDS)
-
-    helpers = [asyncio.ensure_future(feed()), asyncio.ensure_future(resize())]
-    try:
-        await receive()
-        await attempt.ended.wait()
-    finally:
-        for helper in helpers:
-            helper.cancel()
-        await asyncio.gather(*helpers, return_exceptions=True)
-
-
-def _resize(bundle: Path, size: TerminalSize) -> None:
-    # conmon reads its orders from this pipe; without a reader it has ended.
-    with contextlib.suppress(OSError):
-        control = os.open(bundle / "ctl", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(control, "wb", buffering=0) as pipe:
-            pipe.write(b"%d %d %d\n" % (_RESIZE, size.height, size.width))

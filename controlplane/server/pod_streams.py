@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -48,7 +49,7 @@ class PodStreams:
 
     async def log(self, exchange: Exchange, pod: Object, container: str) -> web.StreamResponse:
         """The log of one container."""
-        options = log_options(exchange.request.query)
+        options = replace(log_options(exchange.request.query), caller=_caller(exchange))
         if not pod["spec"].get("nodeName"):
             return exchange.plain(b"", content_type="text/plain")
         node = self._directory.for_node(pod["spec"]["nodeName"])
@@ -81,9 +82,6 @@ class PodStreams:
     async def _process(self, exchange: Exchange, pod: Object, container: str, subresource: str) -> web.StreamResponse:
         query = exchange.request.query
         name = pod["metadata"]["name"]
-        phase = pod.get("status", {}).get("phase", "")
-        if phase in ("Succeeded", "Failed"):
-            raise BadRequest(f"cannot {subresource} into a container in a completed pod; current phase is {phase}")
         if not pod["spec"].get("nodeName"):
             raise BadRequest(f"pod {name} does not have a host assigned")
         command = query.getall("command", [])
@@ -95,7 +93,7 @@ class PodStreams:
         wanted = _wanted(query)
 
         async def run(channels: Channels | SpdyChannels) -> None:
-            streams = _streams(channels, wanted)
+            streams = _streams(channels, wanted, _caller(exchange))
             process = (
                 node.exec(pod, container, command, streams)
                 if subresource == "exec"
@@ -118,13 +116,19 @@ def _wanted(query: parameters.Query) -> set[str]:
     return (wanted - {"stderr"}) | {"resize"} if parameters.flag(query, "tty") else wanted
 
 
-def _streams(channels: Channels | SpdyChannels, wanted: set[str]) -> ProcessStreams:
+def _caller(exchange: Exchange) -> str:
+    request = exchange.request
+    return f"{exchange.user.name} {request.remote} {request.headers.get('User-Agent', '')}"
+
+
+def _streams(channels: Channels | SpdyChannels, wanted: set[str], caller: str) -> ProcessStreams:
     return ProcessStreams(
         tty="resize" in wanted,
         stdin=channels.stdin() if "stdin" in wanted else None,
         stdout=channels.output(STDOUT) if "stdout" in wanted else None,
         stderr=channels.output(STDERR) if "stderr" in wanted else None,
         resize=channels.sizes() if "resize" in wanted else None,
+        caller=caller,
     )
 
 
@@ -153,7 +157,7 @@ async def _finish(channels: Channels | SpdyChannels, process: asyncio.Future[int
     except ApiError as error:
         status = failure_status(error)
     except OSError as error:
-        status = failure_status(InternalError(f"Internal error occurred: {error}"))
+        status = failure_status(InternalError(f"Internal error occurred: {error.strerror or error}"))
     try:
         await channels.finish(status)
     except ConnectionError:

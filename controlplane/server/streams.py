@@ -11,7 +11,7 @@ The server has already checked that the pod exists, is bound to a node, and has 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from controlplane.api.errors import InternalError
@@ -27,6 +27,7 @@ class LogOptions:
     `since` is in epoch seconds (the server has turned sinceSeconds and sinceTime into it);
     `tail_lines` counts from the end, before `since` is applied; `limit_bytes` bounds the whole
     answer, and may cut a line. `stream` is "Stdout", "Stderr" or "All", and only "All" where `tail_lines` is set.
+    `caller` is the same for the same program of the same person, "" where that is not known.
     """
 
     follow: bool = False
@@ -36,6 +37,12 @@ class LogOptions:
     since: float | None = None
     limit_bytes: int | None = None
     stream: str = ALL_STREAMS
+    caller: str = field(default="", compare=False)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the whole log of the newest attempt is asked for, as it is now."""
+        return self == LogOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,7 @@ class ProcessStreams:
     `stdin` ends when the caller closes it (the process then sees end of file, except on a
     terminal, where nothing happens). With `tty`, `stderr` is None and everything goes to `stdout`.
     `resize` yields the first size soon after the start, and ends with the connection; it is None
-    without `tty`.
+    without `tty`. `caller` is that of `LogOptions`.
     """
 
     tty: bool
@@ -66,6 +73,7 @@ class ProcessStreams:
     stdout: Output | None
     stderr: Output | None
     resize: AsyncIterator[TerminalSize] | None
+    caller: str = ""
 
 
 class NodeStreams(Protocol):
@@ -94,7 +102,11 @@ class NodeStreams(Protocol):
         ...
 
     async def attach(self, pod: Object, container: str, streams: ProcessStreams) -> None:
-        """Joins the container's main process until that ends; its exit status is in the pod's."""
+        """Joins the container's main process until that ends; its exit status is in the pod's.
+
+        Who is the first at a container that was started just now gets all of its output that he has not read by
+        `logs`, also when it has ended.
+        """
         ...
 
     async def port_forward(self, pod: Object, port: int, data: AsyncIterator[bytes], send: Output) -> None:

@@ -129,6 +129,15 @@ def test_input_of_a_run_pod_ends_with_its_callers(cluster: Cluster, namespace: s
     assert done.returncode == 4
 
 
+@pytest.mark.parametrize("program", ["echo hi; exit 3", "sleep 0.05; echo hi; exit 3"])
+def test_what_ends_at_once_shows_its_output_once(cluster: Cluster, namespace: str, program: str) -> None:
+    for number in range(5):
+        run = ("run", f"once-{number}", "-i", "--rm", "--quiet", "--restart=Never", "--image=busybox")
+        done = cluster.kubectl("-n", namespace, *run, "--", "sh", "-c", program, check=False)
+        assert (done.stdout, done.returncode) == ("hi\n", 3), done.stderr
+        assert "couldn't attach" not in done.stderr
+
+
 MEMORY = """
 apiVersion: v1
 kind: Pod

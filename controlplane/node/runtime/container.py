@@ -61,6 +61,10 @@ class Container:
         self.watch: ExitWatch | None = None
         self.message = ""
         """The termination message, once it has ended."""
+        self.attached = False
+        """Whether somebody is, or was, at its streams."""
+        self.read_by: dict[str, int] = {}
+        """How many bytes of its output callers have read, by what they are called."""
         self.start_error = ""
         """Why it could not even be created; it has then ended with status 128."""
 

@@ -76,6 +76,33 @@ async def test_attach_sees_what_comes_and_ends_with_the_container(node: Node) ->
     await asyncio.wait_for(call, 30)
 
 
+async def attached(node: Node, name: str, caller: str = "") -> bytes:
+    """What a caller gets until the container has ended."""
+    seen = bytearray()
+
+    async def out(data: bytes) -> None:
+        seen.extend(data)
+
+    streams = ProcessStreams(False, None, out, out, None, caller)
+    await asyncio.wait_for(node.agent.attach(node.pod(name), "c", streams), 30)
+    return bytes(seen)
+
+
+async def test_the_first_at_a_container_gets_all_that_he_has_not_read(node: Node) -> None:
+    program = "echo early; sleep 1; echo late"
+    for name in ("run", "read"):
+        await node.create(
+            name, {"name": "c", "image": "busybox", "command": ["sh", "-c", program]}, restartPolicy="Never"
+        )
+    await node.until(lambda: node.status("read").get("phase") in ("Running", "Succeeded"), "the start of read")
+    read = await node.eventually(lambda: node.log("read", caller="kubectl"))
+    assert read.encode() + await attached(node, "read", "kubectl") == b"early\nlate\n"
+    await node.until(lambda: node.status("run").get("phase") == "Succeeded", "the end of run")
+    assert await attached(node, "run") == b"early\nlate\n"
+    with pytest.raises(InternalError, match="unable to upgrade connection: container c not found in pod run_default"):
+        await attached(node, "run")
+
+
 async def test_port_forward_reaches_the_pods_localhost(node: Node) -> None:
     await node.create("web", SERVER)
     await node.until_ready("web")
