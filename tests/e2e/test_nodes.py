@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +40,9 @@ def marked(cluster: Cluster, name: str) -> list[str]:
     found = find(cluster.name)
     places = [Path("/run/netsim") / cluster.name, Path("/var/lib/netsim/clusters") / cluster.name]
     files = [str(path) for place in places for path in place.rglob(f"*{name}*")]
-    cgroups = [str(path) for top in found.cgroups for path in top.rglob(f"*{name}*")]
+    # Cgroups come and go with containers; a walk passes over those that have gone.
+    walked = [Path(parent) / each for top in found.cgroups for parent, below, _ in os.walk(top) for each in below]
+    cgroups = [str(path) for path in walked if name in path.name]
     return [*(entry.name for entry in found.namespaces if name in entry.name), *files, *cgroups]
 
 
@@ -106,6 +109,12 @@ def test_a_node_that_was_off_has_its_address_and_its_pods_begin_anew(
     assert [entry for entry in find(cluster.name).namespaces if name in entry.name or "node-2" in entry.name] == []
     status = cluster.netsim("status", "-o", "json", check=False)
     assert f"node node-2 is {state}" in json.loads(status.stdout)["problems"]
+    active = {
+        each["nextHop"]: each["active"] for each in json.loads(cluster.netsim("vpc", "routes", "-o", "json").stdout)
+    }
+    assert (active["node-1"], active["node-2"]) == (True, False)
+    nowhere = cluster.netsim("scapy", f"pod/{name}", "--command", "print(conf.iface)", check=False)
+    assert (nowhere.returncode, f"node node-2 is {state}" in nowhere.stderr) == (1, True)
     refused = cluster.netsim("node", off, "node-2", check=False)
     assert (refused.returncode, f"node node-2 does not run: it is {state}" in refused.stderr) == (1, True)
     node(cluster, "start", "node-2")

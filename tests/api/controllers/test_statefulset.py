@@ -141,9 +141,14 @@ async def test_an_update_goes_from_the_last_to_the_first_and_down_to_the_partiti
     await make(running, 3, updateStrategy={"type": "RollingUpdate", "rollingUpdate": {"partition": 2}})
     await settled(running, n0="web:1", n1="web:1", n2="web:1")
     await set_image(running, "web:2")
-    sts = await settled(running, n0="web:1", n1="web:1", n2="web:2")
-    assert (sts["status"]["currentReplicas"], sts["status"]["updatedReplicas"]) == (2, 1)
-    assert sts["status"]["currentRevision"] != sts["status"]["updateRevision"]
+    await settled(running, n0="web:1", n1="web:1", n2="web:2")
+
+    async def counted() -> bool:
+        status = (await running.client.get(STATEFUL_SET, "web", "default"))["status"]
+        assert status["currentRevision"] != status["updateRevision"]
+        return (status.get("currentReplicas"), status.get("updatedReplicas")) == (2, 1)
+
+    await running.until(counted)
     seen = follow(running)
     del seen[:]
     await running.client.delete(POD, "web-0", "default")
