@@ -110,7 +110,10 @@ class Reasons:
         if outcome.result == "ok":
             return Reached(source, target, "ok", "", milliseconds)
         if outcome.result == "failed":
-            return Reached(source, target, "failed", outcome.detail, milliseconds)
+            off = source.node not in ("", *self._running)
+            return Reached(
+                source, target, "failed", f"{source.node} does not run" if off else outcome.detail, milliseconds
+            )
         denied = self._denied(source, target, attempt) if outcome.result == "timed out" else None
         if denied is not None and denied[0]:
             return Reached(source, target, "denied", denied[1], milliseconds)
@@ -133,10 +136,12 @@ class Reasons:
             return outcome.result, "the Service has no endpoints", True
         if outcome.result == "refused":
             return "refused", f"nothing listens on {attempt.protocol} port {attempt.port}", True
+        off = self._switched_off(target)
         if outcome.result == "no route":
-            off = self._switched_off(target)
             because = f": {', '.join(off)} does not run" if off else ""
             return "no route", f"no route to {attempt.address}{because}", True
+        if off:
+            return outcome.result, f"{', '.join(off)} does not run", True
         if attempt.protocol == "udp":
             return "no answer", "nothing answered; a UDP server need not", True
         return "timed out", "the packets were lost on the way", False

@@ -59,17 +59,27 @@ def addresses(cluster: ResolvedCluster) -> list[Document]:
 def routes(cluster: ResolvedCluster) -> list[Document]:
     """The routes that there are without anybody's doing, then the custom ones; `active`: its next hop is there."""
     present = _routes_of(cluster)
-    inside = [_route(f"subnet-{each.name}", str(each.range), each.name, 0) for each in cluster.subnets]
+    always = None if present is None else True
+    found = [_route(f"subnet-{each.name}", str(each.range), each.name, 0, always) for each in cluster.subnets]
     if cluster.pod_network == "routed":
-        pods = [node for node in cluster.nodes if node.pod_range is not None]
-        inside += [_route(f"pods-{node.name}", str(node.pod_range), node.name, 0) for node in pods]
-    inside.append(_route("default-internet-gateway", "0.0.0.0/0", INTERNET, DEFAULT_PRIORITY))
-    custom = [
-        _route(each.name, each.destination, each.node or each.address or INTERNET, each.priority, each.tags)
-        | {"active": None if present is None else _is_there(each.destination, each.priority, present)}
+        ranges = {node.name: str(node.pod_range) for node in cluster.nodes if node.pod_range is not None}
+        # That of a node which is switched off is withdrawn.
+        found += [
+            _route(f"pods-{name}", destination, name, 0, _is_there(destination, route.PROTOCOL, 0, present))
+            for name, destination in ranges.items()
+        ]
+    found.append(_route("default-internet-gateway", "0.0.0.0/0", INTERNET, DEFAULT_PRIORITY, always))
+    return found + [
+        _route(
+            each.name,
+            each.destination,
+            each.node or each.address or INTERNET,
+            each.priority,
+            _is_there(each.destination, route.STATIC_PROTOCOL, each.priority, present),
+            tags=each.tags,
+        )
         for each in cluster.routes
     ]
-    return [*(each | {"active": None if present is None else True} for each in inside), *custom]
 
 
 def rules(cluster: ResolvedCluster) -> list[Document]:
@@ -138,13 +148,19 @@ def _address(address: str, kind: str, name: str, subnet: str) -> Document:
     return {"address": address, "kind": kind, "name": name, "subnet": subnet}
 
 
-def _route(name: str, destination: str, hop: str, priority: int, tags: tuple[str, ...] = ()) -> Document:
-    return {"name": name, "destination": destination, "nextHop": hop, "priority": priority, "tags": list(tags)}
+def _route(
+    name: str, destination: str, hop: str, priority: int, active: bool | None, *, tags: tuple[str, ...] = ()
+) -> Document:
+    said = {"name": name, "destination": destination, "nextHop": hop, "priority": priority, "tags": list(tags)}
+    return said | {"active": active}
 
 
-def _is_there(destination: str, priority: int, present: list[Route]) -> bool:
-    static = (each for each in present if each.protocol == route.STATIC_PROTOCOL)
-    return any((each.destination, each.metric) == (destination, priority) for each in static)
+def _is_there(destination: str, protocol: int, priority: int, present: list[Route] | None) -> bool | None:
+    """Whether the router has it; None where there is no router."""
+    if present is None:
+        return None
+    wanted = (destination, protocol, priority, route.RouteType.UNICAST)
+    return any((each.destination, each.protocol, each.metric, each.type) == wanted for each in present)
 
 
 def _routes_of(cluster: ResolvedCluster) -> list[Route] | None:

@@ -41,7 +41,9 @@ def points_of_each(
     found = each_once(point for one in selections for point in _in_order(one, wanted, cluster, directories))
     if not found:
         said, where = (", ".join(texts) for texts in ([one.text for one in selections], sorted(wanted)))
-        raise NoSuchPlace(f"{said} selects nothing that has a {where or 'network'} at this moment")
+        off = sorted({why for one in selections for why in _switched_off(one, cluster)})
+        because = f": {', '.join(off)}" if off else ""
+        raise NoSuchPlace(f"{said} selects nothing that has a {where or 'network'} at this moment{because}")
     return found
 
 
@@ -57,13 +59,28 @@ def netns_of_pod(pod: Object, cluster: ResolvedCluster, directories: Directories
         return node_netns(cluster, pod["spec"]["nodeName"])
     found = netns_of(directories, pod["spec"]["nodeName"], pod["metadata"]["uid"])
     if not found:
+        _require_running(cluster, pod["spec"]["nodeName"])
         raise NoSuchPlace(f"pod {name} has no namespace on node {pod['spec']['nodeName']}")
     return namespace.namespace_path(found)
 
 
 def node_netns(cluster: ResolvedCluster, node: str) -> Path:
-    """The path of a node's network namespace."""
+    """The path of a node's network namespace. Raises `NoSuchPlace` if the node is switched off."""
+    _require_running(cluster, node)
     return namespace.namespace_path(f"{cluster.name}-{node}")
+
+
+def _require_running(cluster: ResolvedCluster, node: str) -> None:
+    state = next((each.state for each in cluster.nodes if each.name == node), "running")
+    if state != "running":
+        raise NoSuchPlace(f"node {node} does not run: it is {state}")
+
+
+def _switched_off(selection: Selection, cluster: ResolvedCluster) -> Iterable[str]:
+    names = {*selection.nodes, *(pod["spec"]["nodeName"] for pod in selection.pods)}
+    return (
+        f"node {node.name} is {node.state}" for node in cluster.nodes if node.name in names and node.state != "running"
+    )
 
 
 def _in_order(

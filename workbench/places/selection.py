@@ -7,7 +7,7 @@ labels, `all` every pod. The short names are kubectl's.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from controlplane.api import kinds, selectors
@@ -56,7 +56,20 @@ _OWNERS: tuple[Kind, ...] = (
 
 
 def select(world: World, cluster: ResolvedCluster, text: str, namespace: str = DEFAULT_NAMESPACE) -> Selection:
-    """What `text` means; without a namespace labels are looked for in all. Raises `NoSuchPlace`."""
+    """What `text` means; without a namespace labels are looked for in all. Raises `NoSuchPlace`.
+
+    Pods that are ready come first, and those of nodes that are switched off last.
+    """
+    found = _selected(world, cluster, text, namespace)
+    off = {node.name for node in cluster.nodes if node.state != "running"}
+
+    def rank(pod: Object) -> tuple[bool, bool]:
+        return pod["spec"]["nodeName"] in off, not _is_ready(pod)
+
+    return replace(found, pods=tuple(sorted(found.pods, key=rank)))
+
+
+def _selected(world: World, cluster: ResolvedCluster, text: str, namespace: str) -> Selection:
     if text == ROUTER:
         return Selection(text, router=True)
     if text == "all":
@@ -102,6 +115,11 @@ def is_networked(pod: Object) -> bool:
     """Whether a pod has a network at this moment."""
     status = pod.get("status") or {}
     return bool(status.get("podIP")) and status.get("phase") not in ENDED
+
+
+def _is_ready(pod: Object) -> bool:
+    conditions = pod["status"].get("conditions") or ()
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 def _parts(text: str, namespace: str) -> tuple[str, str, str]:

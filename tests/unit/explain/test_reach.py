@@ -95,6 +95,10 @@ def test_other_failures(world: FakeWorld) -> None:
     assert reached(world, CLIENT, WEB, "no route").reason == "no route to 10.44.1.2"
     world.running = ["node-2"]
     assert reached(world, CLIENT, WEB, "no route").reason == "no route to 10.44.1.2: node-1 does not run"
+    lost = reached(world, CLIENT, WEB, "timed out")
+    assert (lost.result, lost.reason, lost.explained) == ("timed out", "node-1 does not run", True)
+    there = Source("default/web-0", "node-1", "10.44.1.2", "uid-web-0")
+    assert reached(world, there, WEB, "failed").reason == "node-1 does not run"
 
 
 def test_selections(world: FakeWorld) -> None:
