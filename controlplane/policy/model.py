@@ -19,6 +19,7 @@ PolicyKey = tuple[str, str]
 """Namespace and name of a policy."""
 
 LOG_ANNOTATION = "netsim.io/log-denied"
+MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 ENDED_PHASES = frozenset(("Succeeded", "Failed"))
 
 
@@ -188,6 +189,12 @@ def read_pod(pod: Object, address: str = "") -> Pod | None:
         labels=metadata.get("labels") or {},
         ports=tuple(_named_ports(spec)),
     )
+
+
+def is_same_pod(shown: Object, pod: Object) -> bool:
+    """Whether `shown` is what the API has of a pod; its node knows a static pod by the digest that the mirror bears."""
+    metadata = shown["metadata"]
+    return pod["metadata"]["uid"] in (metadata["uid"], (metadata.get("annotations") or {}).get(MIRROR_ANNOTATION))
 
 
 def dns_pod(address: str) -> Pod:

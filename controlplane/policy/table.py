@@ -21,6 +21,7 @@ from controlplane.policy.model import (
     PolicyKey,
     Selection,
     first_ipv4,
+    is_same_pod,
     read_pod,
     read_policy,
 )
@@ -66,12 +67,18 @@ class PolicyTable:
             await informer.wait_synced()
 
     def note(self, obj: Object, addresses: Sequence[str]) -> bool:
-        """Takes in that a pod has these addresses, before its status says so; whether any policy selects the pod."""
-        uid = obj["metadata"]["uid"]
+        """Takes in that a pod has these addresses, before its status says so; whether any policy selects the pod.
+
+        One that is not there any more is left out: nothing would say again that it went.
+        """
+        found = self._objects.get(obj["metadata"]["name"], obj["metadata"]["namespace"])
+        if found is None or not is_same_pod(found, obj):
+            return False
+        uid = found["metadata"]["uid"]
         self._noted[uid] = first_ipv4(addresses)
         if not self._read:
             return False
-        self._take_in(uid, read_pod(obj, self._noted[uid]))
+        self._take_in(uid, read_pod(found, self._noted[uid]))
         return uid in self._pods and bool(self.policies(self._pods[uid]))
 
     def pods(self, node: str) -> list[tuple[Pod, tuple[Policy, ...]]]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from controlplane.api.kinds import NAMESPACE, NETWORK_POLICY, POD
+from controlplane.api.types import Object
 from controlplane.client.informer import Informers
 from controlplane.client.local import LocalClient
 from controlplane.policy import PolicyTable
@@ -153,3 +154,74 @@ async def _caught_up(client: LocalClient, informers: Informers) -> None:
             }
             while wanted != {o["metadata"]["uid"]: o["metadata"]["resourceVersion"] for o in informers.of(kind).list()}:  # noqa: ASYNC110
                 await asyncio.sleep(0)
+
+
+DENY = {"podSelector": {}, "policyTypes": ["Ingress"]}
+MIRROR = "kubernetes.io/config.mirror"
+
+
+@pytest.fixture
+async def informers(client: LocalClient) -> AsyncIterator[Informers]:
+    made = Informers(client)
+    watching = asyncio.create_task(made.run())
+    yield made
+    watching.cancel()
+    with suppress(asyncio.CancelledError):
+        await watching
+
+
+@pytest.fixture
+async def table(client: LocalClient, informers: Informers) -> PolicyTable:
+    """One that follows a cluster in which everything that comes to namespace "a" is denied."""
+    await client.create(NETWORK_POLICY, {"metadata": {"name": "deny"}, "spec": DENY}, "a")
+    made = PolicyTable(informers)
+    await made.wait_synced()
+    await _caught_up(client, informers)
+    return made
+
+
+async def _made(client: LocalClient, informers: Informers, **metadata: Any) -> Object:
+    body = {
+        "metadata": {"name": "web", **metadata},
+        "spec": {"nodeName": "n1", "containers": [{"name": "c", "image": "c"}]},
+    }
+    pod = await client.create(POD, body, "a")
+    await _caught_up(client, informers)
+    return pod
+
+
+def _addresses(table: PolicyTable) -> list[str]:
+    return sorted(pod.address for pod, _ in table.pods("n1"))
+
+
+async def test_a_pod_counts_from_the_moment_that_its_address_is_noted(
+    client: LocalClient, informers: Informers, table: PolicyTable
+) -> None:
+    pod = await _made(client, informers)
+    assert _addresses(table) == []
+    assert table.note(pod, ["10.44.1.2"])
+    assert _addresses(table) == ["10.44.1.2"]
+
+
+async def test_one_that_went_while_it_was_made_is_not_noted(
+    client: LocalClient, informers: Informers, table: PolicyTable
+) -> None:
+    pod = await _made(client, informers)
+    await client.delete(POD, "web", "a", grace_period_seconds=0)
+    await _caught_up(client, informers)
+    assert not table.note(pod, ["10.44.1.2"])
+    assert _addresses(table) == []
+    successor = await _made(client, informers)
+    assert not table.note(pod, ["10.44.1.2"]), "another has the name now"
+    assert table.note(successor, ["10.44.1.3"])
+    assert _addresses(table) == ["10.44.1.3"]
+
+
+async def test_a_static_pod_is_its_mirror(client: LocalClient, informers: Informers, table: PolicyTable) -> None:
+    mirror = await _made(client, informers, annotations={MIRROR: "digest"})
+    as_its_node_sees_it = {**mirror, "metadata": {**mirror["metadata"], "uid": "digest"}}
+    assert table.note(as_its_node_sees_it, ["10.44.1.2"])
+    assert _addresses(table) == ["10.44.1.2"]
+    await client.delete(POD, "web", "a", grace_period_seconds=0)
+    await _caught_up(client, informers)
+    assert _addresses(table) == []
