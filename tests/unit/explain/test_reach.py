@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from controlplane.config import ClusterConfig
+from controlplane.api.kinds import POD
+from controlplane.config import ClusterConfig, ResolvedCluster
 from controlplane.config.resolve import resolve
 from controlplane.explain.reach import Firewall, Reached, Reasons, Source, Target, counters
 from controlplane.faults.definition import FAULT
 from netsim.reach import Attempt, Outcome, Protocol, Result
-from tests.unit.explain.conftest import FakeWorld
-from workbench.places import NoSuchPlace
+from tests.unit.explain.conftest import FakeWorld, make_pod
+from workbench.places import NoSuchPlace, select
 from workbench.places.ends import sources, targets
 
 CLUSTER = resolve(ClusterConfig(), taken=[], port_owner=lambda _address, _port: None)
@@ -124,3 +127,18 @@ def test_selections(world: FakeWorld) -> None:
             sources(world, CLUSTER, [selection], "default")
     with pytest.raises(NoSuchPlace, match="has no udp port"):
         targets(world, CLUSTER, ["service/web"], "default", port=0, protocol="udp")
+
+
+def test_the_pod_that_is_ready_comes_first_and_that_of_a_node_which_is_off_last(world: FakeWorld) -> None:
+    far = make_pod("web-3", "10.44.2.3", "node-2", app="web")
+    far["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    world.add(POD, far)
+    nodes = tuple(replace(node, state="crashed") if node.name == "node-1" else node for node in CLUSTER.nodes)
+
+    def names(cluster: ResolvedCluster) -> list[str]:
+        return [pod["metadata"]["name"] for pod in select(world, cluster, "app=web", "default").pods]
+
+    assert names(CLUSTER)[0] == "web-3"
+    world.objects(POD)[0]["status"]["conditions"] = far["status"]["conditions"]
+    assert names(CLUSTER)[0] == "web-0"
+    assert names(replace(CLUSTER, nodes=nodes)) == ["web-3", "web-0", "web-1", "web-2"]
