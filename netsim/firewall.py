@@ -87,9 +87,11 @@ def find_nft_table(family: str, name: str, *, as_json: bool = False) -> str | No
 
 
 def run(argv: Sequence[str], text: str = "") -> str:
-    """What a program prints, given `text` to read. Raises `CommandFailed`."""
+    """What a program prints, given `text` to read. Raises `CommandFailed`, `MissingRequirement` without the program."""
     try:
         done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=_LIMIT_SECONDS, check=False)
+    except FileNotFoundError as error:
+        raise MissingRequirement(f"no program {argv[0]}", "install the package that it comes in") from error
     except subprocess.TimeoutExpired as error:
         raise CommandFailed(argv, -1, stderr=f"still running after {_LIMIT_SECONDS} s, and killed") from error
     if done.returncode != 0:

@@ -26,14 +26,14 @@ def checks(pods: int = DEFAULT_PODS) -> list[Check]:
 
 
 def require() -> None:
-    """Raises `MissingRequirement` naming everything required that is missing, and how to get each."""
+    """Raises `MissingRequirement` naming everything required that is missing, what was found, and how to get each."""
     root = programs.root()
     if not root.ok:
         raise MissingRequirement(f"this needs root: running as {root.found}", root.remedy)
     missing = [check for check in (*programs.programs(), *features.required()) if check.required and not check.ok]
     if missing:
         raise MissingRequirement(
-            "this host lacks " + ", ".join(check.name for check in missing),
+            "this host lacks " + ", ".join(f"{check.name} ({check.found})" for check in missing),
             "; ".join(dict.fromkeys(check.remedy for check in missing)),
         )
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from netsim import firewall, link, loop, syscalls
-from netsim.errors import NetsimError, NotFound
+from netsim import firewall, link, loop, programs, syscalls
+from netsim.errors import CommandFailed, NetsimError, NotFound
 from netsim.netlink import Netlink
 from netsim.probe.check import Check
 from netsim.route import Route, new_route
@@ -66,27 +66,38 @@ def required() -> list[Check]:
 
 def has_netem() -> bool:
     """Whether links can be delayed and lossy."""
-    return all(check.ok for check in _in_throw_away_namespace([each for each in _FEATURES if each.name == "netem"]))
+    (check,) = _in_throw_away_namespace([each for each in _FEATURES if each.name == "netem"])
+    return check.ok
 
 
 def _in_throw_away_namespace(wanted: Sequence[_Feature]) -> list[Check]:
     found: list[Check] = []
+    failure: list[BaseException] = []
 
     def look() -> None:
         try:
-            syscalls.unshare(syscalls.CLONE_NEWNET)
-        except NetsimError as error:
-            found.append(_check(_NAMESPACES, error))
-            return
-        with Netlink() as netlink:
-            netlink.send(link.change("lo", up=True))
-            found.extend(_try(feature, netlink) for feature in wanted)
+            found.extend(_looked(wanted))
+        except BaseException as error:  # noqa: BLE001 - raised again below: else what was not looked at would pass
+            failure.append(error)
 
     # The namespace goes with the thread.
     thread = threading.Thread(target=look, name="probe")
     thread.start()
     thread.join()
+    if failure:
+        raise failure[0]
     return found
+
+
+def _looked(wanted: Sequence[_Feature]) -> list[Check]:
+    """Takes the calling thread into a namespace of its own, for good."""
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+    except NetsimError as error:
+        return [_check(_NAMESPACES, error)]
+    with Netlink() as netlink:
+        netlink.send(link.change("lo", up=True))
+        return [_try(feature, netlink) for feature in wanted]
 
 
 def _try(feature: _Feature, netlink: Netlink) -> Check:
@@ -101,11 +112,19 @@ def _check(feature: _Feature, error: NetsimError | None) -> Check:
     return Check(
         name=feature.name,
         ok=error is None,
-        found="works" if error is None else str(error).replace("\n", " "),
+        found="works" if error is None else _words(error),
         needed=feature.purpose,
         remedy=f"use a kernel with {feature.config}, as Debian's and Ubuntu's are",
         required=feature.required,
     )
+
+
+def _words(error: NetsimError) -> str:
+    """In one line: of a program that failed, the first that it printed says what the kernel refused."""
+    if isinstance(error, CommandFailed):
+        printed = next((line.strip() for line in (error.stderr + error.stdout).splitlines() if line.strip()), "")
+        return f"`{' '.join(error.argv)}` exited with status {error.status}" + (f": {printed}" if printed else "")
+    return str(error).partition("\n")[0]
 
 
 def _veth(netlink: Netlink) -> None:
@@ -133,8 +152,8 @@ def _vpc_rules(_netlink: Netlink) -> None:
 
 
 def _htb(_netlink: Netlink) -> None:
-    firewall.run(["tc", "qdisc", "add", "dev", "lo", "root", "handle", "1:", "htb"])
-    firewall.run(["tc", "qdisc", "del", "dev", "lo", "root"])
+    _tc("qdisc", "add", "dev", "lo", "root", "handle", "1:", "htb")
+    _tc("qdisc", "del", "dev", "lo", "root")
 
 
 def _service_rules(_netlink: Netlink) -> None:
@@ -143,12 +162,12 @@ def _service_rules(_netlink: Netlink) -> None:
 
 def _bridge_filter(_netlink: Netlink) -> None:
     if not Path("/proc/sys/net/bridge").exists():
-        firewall.run(["modprobe", "--dry-run", "br_netfilter"])
+        _require_module("br_netfilter")
 
 
 def _overlay(_netlink: Netlink) -> None:
     if not any(line.split()[-1] == "overlay" for line in Path("/proc/filesystems").read_text().splitlines()):
-        firewall.run(["modprobe", "--dry-run", "overlay"])
+        _require_module("overlay")
 
 
 def _loop(_netlink: Netlink) -> None:
@@ -157,12 +176,20 @@ def _loop(_netlink: Netlink) -> None:
 
 
 def _netem(_netlink: Netlink) -> None:
-    firewall.run(["tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"])
+    _tc("qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms")
 
 
 def _ipset(_netlink: Netlink) -> None:
     firewall.restore_sets("".join(f"create probe-{kind} hash:{kind} comment\n" for kind in ("ip", "net", "ip,port")))
     firewall.restore("*filter\n-A FORWARD -m set --match-set probe-ip src -j DROP\nCOMMIT\n")
+
+
+def _tc(*arguments: str) -> None:
+    firewall.run([programs.require("tc", "iproute2"), *arguments])
+
+
+def _require_module(name: str) -> None:
+    firewall.run([programs.require("modprobe", "kmod"), "--dry-run", name])
 
 
 _NAMESPACES = _Feature("network namespaces", "every node and pod is one", "CONFIG_NET_NS", _veth)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from netsim import probe, ranges
+import netsim.programs
+from netsim import firewall, probe, ranges
 from netsim.netlink import Netlink
 from netsim.probe import features, limits, programs
 from netsim.vpc import Vpc
@@ -43,6 +44,36 @@ def test_a_feature_that_the_kernel_refuses_is_not_ok() -> None:
     (check,) = features._in_throw_away_namespace([broken])
     assert not check.ok
     assert "File exists" in check.found
+
+
+def test_what_the_kernel_said_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(netlink: Netlink) -> None:
+        firewall.nft("table ip probe {\n  chain c { type nowhere hook forward priority 0; }\n}\n")
+
+    broken = features._Feature("broken", "nothing", "CONFIG_NONE", refused)
+    monkeypatch.setattr(features, "_FEATURES", (broken,))
+    with pytest.raises(probe.MissingRequirement) as lacking:
+        probe.require()
+    (line,) = lacking.value.what.splitlines()
+    assert line.startswith("this host lacks broken (`")
+    assert "exited with status 1: /dev/stdin:2:" in line
+    assert "CONFIG_NONE" in lacking.value.remedy
+
+
+def test_a_feature_whose_program_is_missing_is_not_ok(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(netsim.programs, "PATH", "/nowhere")
+    found = {check.name: check for check in features.features()}
+    assert not found["netem"].ok
+    assert not features.has_netem()
+    assert "no program tc" in found["htb"].found
+
+
+def test_what_goes_wrong_in_a_probe_is_not_taken_for_a_success() -> None:
+    def wrong(netlink: Netlink) -> None:
+        raise ValueError("a mistake of ours")
+
+    with pytest.raises(ValueError, match="of ours"):
+        features._in_throw_away_namespace([features._Feature("wrong", "nothing", "CONFIG_NONE", wrong)])
 
 
 def test_someone_else_than_root_is_told() -> None:
