@@ -31,7 +31,8 @@ class Recorder:
 
     `cluster` is whose it is: it ends when that is removed. `count` packets or `seconds` end it, 0 never. `names` are
     names for addresses that go into the stream. `output` is a descriptor, which stays the caller's. The program that
-    writes goes on without its caller, and can be ended by SIGTERM.
+    writes can be ended by SIGTERM. It ends by itself, with all that came before, when its caller does, however that is;
+    unless `alone`.
     """
 
     def __init__(
@@ -45,10 +46,12 @@ class Recorder:
         snaplen: int = SNAPLEN,
         count: int = 0,
         seconds: int = 0,
+        alone: bool = False,
         names: Mapping[str, str] | None = None,
     ) -> None:
         self.points = tuple(points)
-        self._output, self._cache, self._cluster, self._ends_after = output, cache, cluster, (count, seconds)
+        self._output, self._cache, self._cluster = output, cache, cluster
+        self._ends_after, self._alone = (count, seconds), alone
         self._filter, self._snaplen, self._names = filter_text, snaplen, dict(names or {})
         self._writer: subprocess.Popen[bytes] | None = None
 
@@ -115,7 +118,7 @@ class Recorder:
         self, writer: Path, beginning: int, blocks: int, rings: Sequence[socket.socket]
     ) -> subprocess.Popen[bytes]:
         sockets = [each.fileno() for each in rings]
-        numbers = [ring.BLOCK_BYTES, blocks, ring.TIMEOUT_MILLISECONDS, *self._ends_after]
+        numbers = [ring.BLOCK_BYTES, blocks, ring.TIMEOUT_MILLISECONDS, *self._ends_after, int(self._alone)]
         # The caller's own standard output is not kept open by a program that goes on without it.
         output = os.dup(self._output)
         try:

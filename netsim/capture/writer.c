@@ -1,11 +1,11 @@
 /* Copies what packet rings hold to one pcapng stream, in the order of time.
  *
- *   writer OUTPUT HEADER BLOCK_SIZE BLOCKS TIMEOUT_MS COUNT SECONDS SOCKET...
+ *   writer OUTPUT HEADER BLOCK_SIZE BLOCKS TIMEOUT_MS COUNT SECONDS ALONE SOCKET...
  *
  * All but the numbers are descriptors that the parent has opened: OUTPUT to write to, HEADER with the section header and
  * one interface description for each SOCKET, which has a TPACKET_V3 ring of BLOCKS blocks. Prints "ready" on standard
- * error once it hears signals. Ends after COUNT packets or SECONDS (0: never), on SIGTERM or SIGINT, or when nobody reads
- * any more; then it appends statistics of each interface, and prints a line for each: packets that passed the filter,
+ * error once it hears signals. Ends after COUNT packets or SECONDS (0: never), on SIGTERM or SIGINT, when nobody reads
+ * OUTPUT any more or, unless ALONE is 1, standard error; then it appends statistics of each interface, and prints a line for each: packets that passed the filter,
  * that the kernel dropped, and that were written. The blocks are those of draft-ietf-opsawg-pcapng.
  */
 #define _GNU_SOURCE
@@ -244,13 +244,13 @@ static int copy_header(int header) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 9) return 2;
+    if (argc < 10) return 2;
     output = atoi(argv[1]);
     block_size = (unsigned)atoi(argv[3]);
     blocks = (unsigned)atoi(argv[4]);
     int timeout = atoi(argv[5]);
     uint64_t most = strtoull(argv[6], NULL, 10), total = 0, end = UINT64_MAX;
-    unsigned number = (unsigned)argc - 8;
+    unsigned number = (unsigned)argc - 9;
     struct sigaction action = {.sa_handler = stop};
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
@@ -258,13 +258,15 @@ int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
 
     struct ring *rings = calloc(number, sizeof *rings);
-    struct pollfd *polls = calloc(number, sizeof *polls);
+    struct pollfd *polls = calloc(number + 1, sizeof *polls), *starter = &polls[number];
     for (unsigned i = 0; i < number; i++) {
-        rings[i].socket = atoi(argv[8 + i]);
+        rings[i].socket = atoi(argv[9 + i]);
         polls[i].events = POLLIN;
         rings[i].map = mmap(NULL, (size_t)block_size * blocks, PROT_READ | PROT_WRITE, MAP_SHARED, rings[i].socket, 0);
         if (rings[i].map == MAP_FAILED) fail("map a packet ring");
     }
+    /* Whoever has started it holds the other end of its standard error, until he has ended too, however that was. */
+    starter->fd = atoi(argv[8]) ? -1 : STDERR_FILENO;
     alarm((unsigned)atoi(argv[7]));
     fputs("ready\n", stderr);
     int open = copy_header(atoi(argv[2]));
@@ -287,7 +289,11 @@ int main(int argc, char **argv) {
         if (end != UINT64_MAX && time > end + 2 * settling) break;
         /* A ring that waits for the others would end each poll at once: one of its blocks is still to be read. */
         for (unsigned i = 0; i < number; i++) polls[i].fd = rings[i].next == NULL ? rings[i].socket : -1;
-        poll(polls, number, timeout);
+        poll(polls, number + 1, timeout);
+        if (starter->revents & (POLLERR | POLLHUP)) {
+            stopping = 1;
+            starter->fd = -1;
+        }
     }
     for (unsigned i = 0; i < number; i++) {
         count(&rings[i]);

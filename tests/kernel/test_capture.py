@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from netsim import capture, namespace
-from netsim.capture import FilterRejected, Interface, Point, Recorder, StreamReader, Tally
+from netsim.capture import FilterRejected, Interface, Packet, Point, Recorder, StreamReader, Tally
 from netsim.errors import NotFound
 from netsim.mark import Mark
 from netsim.namespace import entered, namespace_path
@@ -89,6 +90,11 @@ def tshark(file: Path, *fields: str) -> list[list[str]]:
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     return [line.split("\t") for line in done.stdout.splitlines()]
+
+
+def written(file: Path) -> list[Packet]:
+    with file.open("rb") as stream:
+        return list(StreamReader(stream))
 
 
 def exchange(pair: tuple[str, str], size: int) -> None:
@@ -199,7 +205,7 @@ def test_a_killed_capture_is_whole_after_trimming(
 ) -> None:
     recorder, file = record("icmp"), tmp_path / "capture.pcapng"
     assert world.ping(RIGHT, netns=pair[0])
-    eventually(lambda: file.stat().st_size > 700)
+    eventually(lambda: len(written(file)) == 4)
     recorder.kill()
     size = file.stat().st_size
     with file.open("ab") as end:
@@ -208,6 +214,42 @@ def test_a_killed_capture_is_whole_after_trimming(
     assert file.stat().st_size == size
     assert capture.trim(file) == 0
     assert len(tshark(file, "frame.number")) == 4
+
+
+DYING = """
+import os, signal, sys
+from pathlib import Path
+from netsim.capture import Point, Recorder
+netns, file, cache, cluster, alone = sys.argv[1:]
+output = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+recorder = Recorder(
+    [Point(Path(netns), "v0", "pod/left")], output, cache=Path(cache), cluster=cluster, filter_text="icmp",
+    alone=alone == "alone",
+)
+recorder.start()
+print(recorder.pid, flush=True)
+sys.stdin.read()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("alone", ["", "alone"])
+def test_it_ends_whole_with_who_started_it_unless_alone(
+    pair: tuple[str, str], cluster: str, tmp_path: Path, eventually: Eventually, alone: str
+) -> None:
+    file = tmp_path / "capture.pcapng"
+    arguments = [str(namespace_path(pair[0])), str(file), str(tmp_path / "cache"), cluster, alone]
+    starter = subprocess.Popen([sys.executable, "-c", DYING, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert starter.stdout is not None
+    writer = int(starter.stdout.readline())
+    assert world.ping(RIGHT, netns=pair[0])
+    starter.communicate(timeout=30)
+    if alone:
+        assert world.ping(RIGHT, netns=pair[0])
+        os.kill(writer, signal.SIGTERM)
+    eventually(lambda: capture.tallies(file, 1) != [])
+    assert capture.tallies(file, 1) == [Tally(4, 0, 4) if alone else Tally(2, 0, 2)]
+    assert len(tshark(file, "frame.number")) == (4 if alone else 2)
 
 
 def test_what_is_wrong_is_named(record: Callable[..., Recorder], pair: tuple[str, str]) -> None:

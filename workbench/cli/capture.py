@@ -99,6 +99,7 @@ def start(
             snaplen=snaplen,
             count=count or 0,
             seconds=duration or 0,
+            alone=detach,
             names=book.names,
         )
         try:
@@ -208,8 +209,11 @@ def _wait(recorder: Recorder, file: Path | None) -> None:
 
 @contextmanager
 def _stopping(recorder: Recorder) -> Iterator[None]:
-    """SIGINT and SIGTERM end the capture and not this program, which has yet to say what came of it."""
-    previous = {each: signal.signal(each, lambda *_: recorder.end()) for each in (signal.SIGINT, signal.SIGTERM)}
+    """Signals end the capture and not this program, which has yet to say what came of it."""
+    ending = [signal.SIGINT, signal.SIGTERM]
+    # Not so under nohup.
+    ending += [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
+    previous = {each: signal.signal(each, lambda *_: recorder.end()) for each in ending}
     try:
         yield
     finally:
