@@ -2,11 +2,12 @@
 
 The registry converts between one step and the next, and cannot wait there. So what is not in the cache
 here is a `NotConverted`, which whoever may wait answers by its `convert` and another try. The cache goes by
-content: what a webhook has made of an object it is not asked again.
+content: what a webhook has made of an object it is not asked again, as long as the cache has room for it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import uuid
 from collections import OrderedDict
@@ -20,7 +21,8 @@ from controlplane.api.types import Object
 from controlplane.server.outgoing import CallFailed, Outgoing, Peer
 from controlplane.server.versions import NotConverted
 
-REMEMBERED = 20_000
+REMEMBERED_BYTES = 16 << 20
+"""Bytes of converted objects that are kept of one definition while nobody waits for its webhook."""
 SECONDS = 30.0
 MOST_OBJECTS = 500
 """Objects in one review."""
@@ -40,6 +42,8 @@ class Converter:
         self._kind = crd["spec"]["names"]["kind"]
         self._outgoing = outgoing
         self._made: OrderedDict[bytes, bytes] = OrderedDict()
+        self._bytes = 0
+        self._waiting = 0
 
     def to(self, target: str) -> Callable[[Object], Object]:
         """A function from any object of the definition to that of version `target`; it may raise NotConverted."""
@@ -57,7 +61,7 @@ class Converter:
         key = _key(obj, target)
         data = self._made.get(key)
         if data is None:
-            raise NotConverted(lambda: self._ask([obj], target))
+            raise NotConverted(lambda: self._ask_all([obj], target))
         self._made.move_to_end(key)
         made: Object = orjson.loads(data)
         metadata = {name: value for name, value in obj["metadata"].items() if name not in _KEPT}
@@ -65,8 +69,20 @@ class Converter:
         return made | {"metadata": metadata | changed}
 
     async def _ask_all(self, objects: Sequence[Object], target: str) -> None:
-        for start in range(0, len(objects), MOST_OBJECTS):
-            await self._ask(objects[start : start + MOST_OBJECTS], target)
+        self._waiting += 1
+        try:
+            for start in range(0, len(objects), MOST_OBJECTS):
+                await self._ask(objects[start : start + MOST_OBJECTS], target)
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                # Who waited goes on in this very step, and finds everything, however much it is.
+                asyncio.get_running_loop().call_soon(self._forget)
+
+    def _forget(self) -> None:
+        while self._bytes > REMEMBERED_BYTES and not self._waiting:
+            _, data = self._made.popitem(last=False)
+            self._bytes -= len(data)
 
     async def _ask(self, objects: Sequence[Object], target: str) -> None:
         """Has `objects` converted and remembers the result."""
@@ -83,9 +99,9 @@ class Converter:
         if not 200 <= code < 300:
             raise self._failed(objects, f"the server responded with the status code {code}")
         for old, new in zip(objects, self._answer(objects, data, uid, target), strict=True):
-            self._made[_key(old, target)] = orjson.dumps(new)
-        while len(self._made) > REMEMBERED:
-            self._made.popitem(last=False)
+            key, made = _key(old, target), orjson.dumps(new)
+            self._bytes += len(made) - len(self._made.get(key, b""))
+            self._made[key] = made
 
     def _answer(self, objects: Sequence[Object], data: bytes, uid: str, target: str) -> list[Any]:
         try:

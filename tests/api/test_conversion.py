@@ -15,6 +15,7 @@ from aiohttp import web
 
 from controlplane.api.errors import InternalError
 from controlplane.api.kinds import CUSTOM_RESOURCE_DEFINITION
+from controlplane.server import conversion
 from tests.api.conftest import Served
 from tests.api.crds import kind_of, version, widgets
 
@@ -128,6 +129,22 @@ async def test_lists_are_converted_together_and_once(
             items = (await response.json())["items"]
         assert sorted(item["spec"]["howMany"] for item in items) == list(range(20))
     assert converter.asked == [20]
+
+
+async def test_more_than_is_remembered(
+    session: aiohttp.ClientSession, served: Served, converter: Converter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversion, "REMEMBERED_BYTES", 0)
+    for number in range(20):
+        body = {"metadata": {"name": f"w{number}"}, "spec": {"size": number}}
+        await served.local.create(kind_of(served), body, "default")
+    for _ in range(2):
+        async with session.get(BETA) as response:
+            items = (await response.json())["items"]
+        assert sorted(item["spec"]["howMany"] for item in items) == list(range(20))
+    assert converter.asked == [20, 20]
+    async with session.patch(f"{BETA}/w7", json={"spec": {"howMany": 70}}, headers=MERGE) as response:
+        assert (response.status, (await response.json())["spec"]) == (200, {"howMany": 70})
 
 
 async def test_watches_show_the_version_that_was_asked_for(served: Served, converter: Converter) -> None:
