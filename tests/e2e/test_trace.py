@@ -62,6 +62,11 @@ kind: Service
 metadata: {name: public}
 spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 8080, targetPort: 80}]}
 ---
+apiVersion: v1
+kind: Service
+metadata: {name: alias}
+spec: {type: ExternalName, externalName: web.example}
+---
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: closed}
@@ -164,6 +169,8 @@ def test_a_node_port_of_another_node_gives_the_packet_the_nodes_address(story: C
         (["pod/client", "service/empty:80"], "no-endpoints", "default/empty"),
         (["pod/client", "pod/closed:80"], "policy", "default/closed"),
         (["pod/client", "pod/web:8081"], "firewall", "no-8081"),
+        (["pod/client", "service/web:81"], "no-port", "has no tcp port 81; its ports: 8080/TCP (http)"),
+        (["pod/client", "service/web", "--protocol", "icmp"], "no-port", "is there for its ports only"),
         (["pod/client", "pod/web:81"], "not-listening", "port 81"),
         (["pod/client", "pod/web:81", "--protocol", "udp"], "not-listening", "port 81"),
         (["pod/client", "pod/web", "--protocol", "icmp", "--size", "3000"], "mtu", "too big"),
@@ -257,6 +264,8 @@ def _writers(cluster: Cluster) -> list[str]:
         (["pod/none", "pod/web"], "there is no pod none"),
         (["pod/client", "service/none"], "there is no service none"),
         (["pod/client", "pod/web:99999"], "there is no port 99999"),
+        (["pod/client", "service/web:https"], "has no port https; its ports: 8080/TCP (http)"),
+        (["pod/client", "service/alias"], "is of type ExternalName: it has no address, DNS answers with web.example"),
         (["subnet/none", "pod/web"], "there is no subnet none"),
         (["pod/client", "pod/web", "--size", "9"], "--size is for udp and icmp"),
     ],

@@ -124,6 +124,9 @@ def _service(service: Object, selection: Selection, port: str) -> Target:
     spec, name = service["spec"], place_name("service", service)
     address = spec.get("clusterIP", "")
     ports = spec.get("ports") or []
+    if spec.get("type") == "ExternalName":
+        alias = spec.get("externalName", "")
+        raise NoSuchPlace(f"{name} is of type ExternalName: it has no address, DNS answers with {alias}; trace to that")
     if address in ("", "None"):
         if not selection.pods:
             raise NoSuchPlace(f"{name} is headless and has no pod at this moment")
@@ -132,7 +135,18 @@ def _service(service: Object, selection: Selection, port: str) -> Target:
     if not port and ports:
         return Target(name, address, ports[0]["port"], selection)
     named = {each.get("name"): each["port"] for each in ports}
+    if not port.isdigit() and port not in named:
+        raise NoSuchPlace(f"{name} has no port {port}; its ports: {ports_of(service)}")
     return Target(name, address, named.get(port) or _number(port, name), selection)
+
+
+def ports_of(service: Object) -> str:
+    """The ports of a Service in words."""
+    said = (
+        f"{each['port']}/{each.get('protocol', 'TCP')}" + (f" ({each['name']})" if each.get("name") else "")
+        for each in service["spec"].get("ports") or ()
+    )
+    return ", ".join(said) or "none"
 
 
 def _pod_port(pod: Object, port: str) -> int:

@@ -7,17 +7,37 @@ from netsim.errors import NotFound
 from netsim.faults import TABLE_PREFIX
 from netsim.netlink import Netlink
 from workbench.places import AddressBook
-from workbench.tracing.ends import Source, Target
+from workbench.tracing.ends import Source, Target, ports_of
 from workbench.tracing.evidence import Evidence
 from workbench.tracing.story import Step, Story, Visit
 
 _TOO_BIG = (3, 4)
 _PORT_UNREACHABLE = (3, 3)
+_UNKNOWN = ("no-route", "lost", "no-answer", "not-listening")
+"""How a packet ends for which a Service has no rule."""
 
 
 def judge(story: Story, source: Source, target: Target, heard: Evidence, book: AddressBook) -> None:
     """Fills in result, reason and where."""
-    story.result, story.reason, story.where = _judged(story, source, target, heard, book)
+    result, reason, where = _judged(story, source, target, heard, book)
+    if result in _UNKNOWN and _lacks_port(target, heard.probe.protocol):
+        assert target.selection.service is not None
+        protocol, ports = heard.probe.protocol, ports_of(target.selection.service)
+        what = "is there for its ports only" if protocol == "icmp" else f"has no {protocol} port {target.port}"
+        result, reason = "no-port", f"{target.name} {what}; its ports: {ports}; {reason}"
+    story.result, story.reason, story.where = result, reason, where
+
+
+def _lacks_port(target: Target, protocol: str) -> bool:
+    """Whether the address is one of a Service that does not take this there: no rule translates it."""
+    service = target.selection.service
+    if service is None or service["spec"].get("clusterIP") in (None, "", "None"):
+        return False
+    ports = service["spec"].get("ports") or ()
+    return all(
+        target.port not in (each["port"], each.get("nodePort")) or each.get("protocol", "TCP").lower() != protocol
+        for each in ports
+    )
 
 
 def _judged(story: Story, source: Source, target: Target, heard: Evidence, book: AddressBook) -> tuple[str, str, str]:
