@@ -32,6 +32,7 @@ _PROGRAMS = (
     _Program(("umoci",), "umoci", "to unpack images", required=False),
     _Program(("conntrack",), "conntrack", "to forget stale UDP connections", required=False),
     _Program(("tcpdump",), "tcpdump", "to look at packets", required=False),
+    _Program(("busybox",), "busybox-static", "for what containers call: wget, nslookup", required=False),
 )
 
 

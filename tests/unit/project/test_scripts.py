@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-SCRIPTS = ("scripts/setup", "vagrant/provision.sh", ".ci/run")
+SCRIPTS = ("scripts/setup", "scripts/test-vm", "vagrant/provision.sh", ".ci/run")
 TOOLS = ("bash", "cat", "cut", "dirname", "flock", "mktemp", "readlink", "rm", "sha256sum", "sed", "tail")
 
 
@@ -89,6 +89,14 @@ def test_setup_without_apt_names_what_is_missing(checkout: Path, bare_path: str)
     assert not (checkout / ".venv").exists()
 
 
+def test_a_host_without_python_gets_all_else_too(checkout: Path, bare_path: str) -> None:
+    environment = {"PATH": bare_path, "PYTHON": "/none/python3"}
+    done = run("bash", str(checkout / "scripts/setup"), "test", env=environment)
+    assert done.returncode == 1
+    missing = done.stderr.split("to install them: ")[1].split()
+    assert {"python3", "python3-venv", "conmon", "busybox-static", "shellcheck", "tshark"} <= set(missing)
+
+
 def test_setup_without_a_recent_python_says_so(checkout: Path) -> None:
     old = checkout / "old-python"
     old.write_text("#!/bin/sh\nexit 1\n")
@@ -110,5 +118,5 @@ def test_make_says_that_root_is_needed() -> None:
 
 def test_make_help_lists_every_target() -> None:
     done = run("make", "-C", str(ROOT), "help")
-    for target in ("setup", "demo", "test", "test-full", "lint", "bench", "clean", "help"):
+    for target in ("setup", "demo", "test", "test-full", "test-vm", "lint", "bench", "clean", "help"):
         assert f"\n  {target} " in f"\n{done.stdout}"
