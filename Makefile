@@ -27,7 +27,6 @@ test-full: root-test-full lint  ## Lint, then every test, also those that take m
 	@$(BIN)/pytest -m '' $(PYTEST_ARGS)
 
 test-vm: root-test-vm  ## Test what needs netem, and vagrant/provision.sh, in a virtual machine (needs root)
-	@scripts/setup test
 	@scripts/test-vm
 
 lint:  ## Format, lint, types, imports and shell scripts: check, change nothing

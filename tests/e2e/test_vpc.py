@@ -43,6 +43,21 @@ spec:
     paths:
     - {between: [us-east1, us-west1], rate: 500Mbit}
 """
+FAR = """\
+spec:
+  nodePools:
+  - {name: east, nodes: 2, region: us-east1, zones: [us-east1-b, us-east1-c]}
+  - {name: west, nodes: 1, subnet: west}
+  network:
+    mode: custom
+    subnets:
+    - {name: east, region: us-east1, range: 10.196.0.0/20, podRange: 10.220.0.0/16}
+    - {name: west, region: us-west1, range: 10.197.0.0/20, podRange: 10.221.0.0/16}
+    serviceRange: 10.223.0.0/20
+    paths:
+    - {between: [us-east1, us-west1], rate: 500Mbit, delay: 100ms, jitter: 5ms}
+    - {between: [us-east1-b, us-east1-c], loss: 100%}
+"""
 VXLAN = "spec:\n  nodes: 2\n  network: {podNetwork: vxlan}\n"
 
 
@@ -60,6 +75,13 @@ def up(name: str, text: str, directory: Path) -> Iterator[Cluster]:
 @pytest.fixture(scope="module")
 def custom(nothing_left_behind: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     yield from up("vpc", CUSTOM, tmp_path_factory.mktemp("custom"))
+
+
+@pytest.fixture
+def far(nothing_left_behind: None, tmp_path: Path) -> Iterator[Cluster]:
+    if not features.has_netem():
+        pytest.skip("the kernel has no netem; `make test-vm` has one that does")
+    yield from up("far", FAR, tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -263,6 +285,15 @@ def test_a_node_comes_into_an_overlay_and_leaves_it(vxlan: Cluster) -> None:
         )
         == 1
     )
+
+
+def test_regions_are_far_from_each_other(far: Cluster) -> None:
+    start_pod(far, "east", "east-1")
+    west, other = start_pod(far, "west", "west-1", image="nginx"), start_pod(far, "other", "east-2", image="nginx")
+    said = far.out("exec", "east", "--", "ping", "-c3", west)
+    assert float(said.rsplit("= ", 1)[1].split("/")[0]) >= 190, "100 ms there and 100 ms back, but for the jitter"
+    assert reaches(far, "east", west)
+    assert not reaches(far, "east", other), "between these zones all is lost"
 
 
 def test_what_the_kernel_cannot_do_is_refused_before_anything_is_made(tmp_path: Path) -> None:

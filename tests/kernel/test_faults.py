@@ -72,6 +72,12 @@ def pings(netns: str, address: str, *options: str) -> bool:
     return attempt("ping", "-c1", "-W0.3", *options, address, netns=netns).returncode == 0
 
 
+def pinged(netns: str, address: str, count: int) -> tuple[int, float]:
+    """How many of so many echoes came back, and the shortest way in ms."""
+    said = run("ping", f"-c{count}", "-i0.05", "-W10", address, netns=netns)
+    return int(said.split(" received")[0].split()[-1]), float(said.rsplit("= ", 1)[1].split("/")[0])
+
+
 def test_a_cut_holds_between_its_ends_only_and_others_do_not_notice(line: tuple[str, str, str], book: Book) -> None:
     left, middle, right = line
     one_way = Cut(path(middle), ((("10.9.1.2",), ("10.9.2.0/24",)),))
@@ -133,9 +139,12 @@ def test_names_are_lost_and_others_are_not(line: tuple[str, str, str], book: Boo
         assert arrives("up.example")
         assert not arrives("web.shop.svc.cluster.local")
         assert not arrives("web.shop.svc.cluster.local.shop.svc.cluster.local")
+        assert not arrives("wEb.SHOP.sVc.cluster.LoCaL"), "names are the same in whatever case"
         assert not arrives("x.y")
+        assert not arrives("X.Y")
         assert arrives("web.shop")
         assert arrives("x.y.z")
+        assert arrives("Xy")
         book.bring_about("names", [NamesLost(path(middle), ("10.9.1.2",), ("*",))])
         assert not arrives("up.example")
         book.bring_about("names", [])
@@ -212,10 +221,18 @@ def test_delay_and_loss(line: tuple[str, str, str], book: Book) -> None:
         with pytest.raises(MissingRequirement, match="sch_netem"):
             require_shape("fault late", delay=1000)
         pytest.skip("the kernel has no netem")
-    book.bring_about("late", [Shape(path(left), "eth0", (Match(target="10.9.2.2"),), delay=80_000)])
-    said = run("ping", "-c2", "10.9.2.2", netns=left)
-    assert float(said.rsplit("= ", 1)[1].split("/")[0]) >= 79
-    book.bring_about("late", [Shape(path(left), "eth0", (Match(target="10.9.2.2"),), loss=100.0)])
+    late = (Match(target="10.9.2.2"),)
+    book.bring_about("late", [Shape(path(left), "eth0", late, delay=80_000)])
+    assert pinged(left, "10.9.2.2", 2)[1] >= 79
+    book.bring_about("late", [Shape(path(left), "eth0", late, delay=80_000, jitter=40_000)])
+    shown = run("tc", "qdisc", "show", "dev", "eth0", netns=left)
+    assert "delay 80ms  40ms" in shown
+    received, shortest = pinged(left, "10.9.2.2", 20)
+    assert received == 20
+    assert 39 <= shortest < 80, "some come sooner than the delay says, and others later"
+    book.bring_about("late", [Shape(path(left), "eth0", late, loss=50.0)])
+    assert 0 < pinged(left, "10.9.2.2", 40)[0] < 40
+    book.bring_about("late", [Shape(path(left), "eth0", late, loss=100.0)])
     assert not pings(left, "10.9.2.2")
     assert pings(left, "10.9.1.1")
     book.bring_about("late", [])

@@ -264,6 +264,14 @@ def test_delay_and_loss_are_there_or_the_missing_module_is_named(host: None, clu
         began = time.monotonic()
         assert world.ping(THREE, netns=plan.node_namespace("one"))
         assert time.monotonic() - began > 0.07
+        shown = world.run("tc", "qdisc", "show", "dev", "br-west", netns=plan.router_namespace)
+        assert "delay 40ms  1ms" in shown
+        assert "loss" not in shown
+        vpc.set_paths([PathRule(("us-east1", "us-west1"), rate=20_000_000, loss=100.0)])
+        assert not world.ping(THREE, netns=plan.node_namespace("one"))
+        assert world.ping(TWO, netns=plan.node_namespace("one")), "inside the region nothing is lost"
+        vpc.set_paths([])
+        assert world.ping(THREE, netns=plan.node_namespace("one"))
 
 
 def test_a_packet_too_large_for_a_link_on_its_way_comes_back_with_the_mtu(
