@@ -47,7 +47,7 @@ Step = Callable[[str, int, int], None]
 SERVER_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
 ADMIN_USER = "kubernetes-admin"
 ADMIN_GROUPS = ("system:masters",)
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
 DNS_PORT = 53
 ACCOUNT_SECONDS = 2.0
 """How long a pod waits for the first account of its namespace; upstream's server asks ten times in as long."""

@@ -35,7 +35,7 @@ from netsim.errors import NetsimError
 
 log = logging.getLogger(__name__)
 
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 LINK_SECONDS = 1.0
 LEASES = "kube-node-lease"
 

@@ -31,8 +31,8 @@ IMAGE = f"in28min/{APP}:0.0.1.RELEASE"
 NEXT_IMAGE = f"in28min/{APP}:0.0.2.RELEASE"
 BIN = Path(sys.executable).parent
 KUBECONFIG = Path(f"/var/lib/netsim/clusters/{CLUSTER}/admin.kubeconfig")
-COMMAND_SECONDS = 90
-WAIT_SECONDS = 30.0
+COMMAND_SECONDS = 300
+WAIT_SECONDS = 120.0
 POLL_SECONDS = 0.1
 NOBODY_READS = (errno.EPIPE, errno.EIO)
 ENDING_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
@@ -99,7 +99,7 @@ def _deploy() -> None:
     _kubectl("get nodes -o wide")
     _run("ip netns list")
     _kubectl(f"create deployment {APP} --image={IMAGE}")
-    _kubectl(f"rollout status deployment {APP} --timeout=30s")
+    _kubectl(f"rollout status deployment {APP} --timeout=180s")
     _kubectl("get pods -o wide")
     _kubectl(f"describe pods -l app={APP}")
 
@@ -114,7 +114,7 @@ def _expose() -> None:
         _answers(f"curl -s --max-time 3 {url}", pod)
     _say("From a pod, by the ClusterIP:")
     _kubectl("run client --image=curlimages/curl --command -- sleep 3600")
-    _kubectl("wait pod client --for=condition=Ready --timeout=30s")
+    _kubectl("wait pod client --for=condition=Ready --timeout=180s")
     _kubectl(f"exec client -- curl -s --max-time 3 http://{_service('{.spec.clusterIP}')}:8080/")
 
 
@@ -123,14 +123,14 @@ def _replace() -> None:
     before = _pods()[0]
     _kubectl(f"delete pod {before}")
     _until(f"a pod other than {before}", lambda: _pods() and before not in _pods())
-    _kubectl(f"rollout status deployment {APP} --timeout=30s")
+    _kubectl(f"rollout status deployment {APP} --timeout=180s")
     _kubectl("get rs")
 
 
 def _scale() -> None:
     _say("Three replicas spread over the nodes, and the Service reaches all of them.")
     _kubectl(f"scale deployment {APP} --replicas=3")
-    _kubectl(f"rollout status deployment {APP} --timeout=30s")
+    _kubectl(f"rollout status deployment {APP} --timeout=180s")
     _kubectl(f"get pods -l app={APP} -o wide")
     url = _addresses()["load-balancer address"]
     answered = _until("answers of all three pods", lambda: _who_answers(url, times=60, least=3))
@@ -148,14 +148,14 @@ def _roll() -> None:
     url = _addresses()["load-balancer address"]
     with _load(url) as outcome:
         _kubectl(f"set image deployment {APP} {APP}={NEXT_IMAGE}")
-        _kubectl(f"rollout status deployment {APP} --timeout=60s")
+        _kubectl(f"rollout status deployment {APP} --timeout=180s")
     click.echo(f"{outcome['ok']} requests meanwhile, {outcome['failed']} failed")
     if outcome["failed"] or not outcome["ok"]:
         raise StepFailed(f"{outcome['failed']} of {outcome.total()} requests failed during the rolling update")
     _kubectl("get rs")
     _kubectl(f"rollout history deployment {APP}")
     _kubectl(f"rollout undo deployment {APP}")
-    _kubectl(f"rollout status deployment {APP} --timeout=60s")
+    _kubectl(f"rollout status deployment {APP} --timeout=180s")
 
 
 def _look_around() -> None:
@@ -184,7 +184,7 @@ def _two_containers() -> None:
     _say("Containers of one pod share its address: they reach each other on localhost.")
     click.echo(TWO_CONTAINERS)
     _kubectl("apply -f -", stdin=TWO_CONTAINERS)
-    _kubectl("wait pod two --for=condition=Ready --timeout=30s")
+    _kubectl("wait pod two --for=condition=Ready --timeout=180s")
     for port in (80, 8000):
         _kubectl(f"exec two -c shell -- curl -s --max-time 3 http://localhost:{port}/")
 

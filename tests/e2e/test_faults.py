@@ -53,7 +53,7 @@ def broken() -> Iterator[Cluster]:
     cluster.netsim("up", "--nodes", "2")
     try:
         cluster.out("apply", "-f", "-", stdin=MANIFEST)
-        cluster.out("wait", "--for=condition=Ready", "pod", "--all", "--timeout=30s")
+        cluster.out("wait", "--for=condition=Ready", "pod", "--all", "--timeout=120s")
         yield cluster
     finally:
         cluster.netsim("down")
@@ -212,7 +212,7 @@ def test_a_delay_or_the_name_of_what_lacks(broken: Cluster, add: Add) -> None:
     assert refused.returncode == 1
     assert "sch_netem" in refused.stderr
     with _applied(broken, "late", "{type: loss, loss: 5%, target: {pods: [client]}}"):
-        broken.out("wait", "--for=jsonpath={.status.phase}=Failed", "fault/late", "--timeout=60s")
+        broken.out("wait", "--for=jsonpath={.status.phase}=Failed", "fault/late", "--timeout=120s")
         condition = broken.json("get", "fault", "late")["status"]["conditions"][0]
         assert (condition["reason"], "sch_netem" in condition["message"]) == ("KernelLacks", True)
 
@@ -220,7 +220,7 @@ def test_a_delay_or_the_name_of_what_lacks(broken: Cluster, add: Add) -> None:
 def test_delay_jitter_and_loss_by_a_manifest(broken: Cluster) -> None:
     if not has_netem():
         pytest.skip("the kernel has no netem; `make test-vm` has one that does")
-    active = ("wait", "--for=jsonpath={.status.phase}=Active", "--timeout=60s")
+    active = ("wait", "--for=jsonpath={.status.phase}=Active", "--timeout=120s")
     with _applied(broken, "late", "{type: delay, delay: 200ms, jitter: 50ms, target: {pods: [client]}}"):
         broken.out(*active, "fault/late")
         _, shortest = _pinged(broken, "web", 3)
@@ -231,7 +231,7 @@ def test_delay_jitter_and_loss_by_a_manifest(broken: Cluster) -> None:
         assert _pinged(broken, "beside", 2)[0] == 0
         assert _pinged(broken, "web", 2)[0] == 2
         broken.out("patch", "fault", "lost", "--type=merge", "-p", '{"spec": {"loss": "50%"}}')
-        broken.out("wait", "--for=jsonpath={.status.observedGeneration}=2", "fault/lost", "--timeout=60s")
+        broken.out("wait", "--for=jsonpath={.status.observedGeneration}=2", "fault/lost", "--timeout=120s")
         assert 0 < _pinged(broken, "beside", 40)[0] < 40
     assert _pinged(broken, "beside", 5)[0] == 5
 

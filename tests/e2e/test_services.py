@@ -40,7 +40,7 @@ def zoned(nothing_left_behind: None, tmp_path_factory: pytest.TempPathFactory) -
     made.netsim("up", "--config", str(file))
     try:
         apply(made, *(pod(f"web-{node}", node, app="web") for node in ("a-1", "a-2", "b-1")), pod("client", "a-1"))
-        made.out("wait", "--for=condition=Ready", "pod", "--all", "--timeout=30s")
+        made.out("wait", "--for=condition=Ready", "pod", "--all", "--timeout=120s")
         yield made
     finally:
         made.netsim("down")
@@ -122,7 +122,7 @@ def test_internal_policy_local_meets_the_own_node_only(zoned: Cluster, eventuall
 
 def test_external_policy_local_and_its_health_check(zoned: Cluster, eventually: Eventually) -> None:
     apply(zoned, pod("lone", "b-1"), service("lone", "lone", type="LoadBalancer", externalTrafficPolicy="Local"))
-    zoned.out("wait", "--for=condition=Ready", "pod/lone", "--timeout=60s")
+    zoned.out("wait", "--for=condition=Ready", "pod/lone", "--timeout=120s")
     spec = zoned.json("get", "service", "lone")["spec"]
     nodes = zoned.json("get", "nodes")["items"]
     addresses = {one["metadata"]["name"]: one["status"]["addresses"][0]["address"] for one in nodes}
@@ -231,7 +231,7 @@ def test_a_pod_meets_itself_and_pods_of_the_nodes_network(zoned: Cluster, eventu
         service("hosted", "hosted", ports=[{"port": 80, "targetPort": 9090}]),
         pod("hosted", "b-1", container={"ports": [{"containerPort": 9090}]}, hostNetwork=True),
     )
-    zoned.out("wait", "--for=condition=Ready", "pod/self", "pod/hosted", "--timeout=60s")
+    zoned.out("wait", "--for=condition=Ready", "pod/self", "pod/hosted", "--timeout=120s")
     itself = namespace_of(zoned, "default", "self")
     eventually(lambda: get(zoned, address(zoned, "self"), netns=itself).get("pod") == "self", within=30)
     # As on any node: what comes back to its sender is masqueraded, so it seems to come from the bridge.

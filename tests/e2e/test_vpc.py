@@ -93,7 +93,7 @@ def start_pod(cluster: Cluster, name: str, node: str, *, image: str = "busybox")
     """A pod on a node, Ready; its address."""
     overrides = {"spec": {"nodeName": node, "terminationGracePeriodSeconds": 0}}
     cluster.out("run", name, f"--image={image}", f"--overrides={json.dumps(overrides)}", "--labels=app=" + name)
-    cluster.out("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
+    cluster.out("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=120s")
     return str(cluster.json("get", "pod", name)["status"]["podIP"])
 
 
@@ -228,7 +228,7 @@ def test_a_range_that_runs_out_of_addresses_is_an_event(custom: Cluster, eventua
     assert "no IP addresses available" in eventually(said)[0]
     for file in taken:
         file.unlink()
-    custom.out("wait", "--for=condition=Ready", "pod/crowded", "--timeout=30s")
+    custom.out("wait", "--for=condition=Ready", "pod/crowded", "--timeout=120s")
 
 
 def test_after_a_reboot_the_network_is_as_it_was(custom: Cluster) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from workbench.cli.errors import UserError
 from workbench.cli.options import running
 
-ANSWER_SECONDS = 120.0
+ANSWER_SECONDS = 300.0
 
 
 def ask(name: str, command: str, arguments: Mapping[str, object] | None = None) -> Any:

@@ -26,7 +26,7 @@ from workbench.places import NoSuchPlace, describe
 
 _PATH = f"/apis/{FAULT.group}/{FAULT.version}/{FAULT.plural}"
 _WORDS = {re.sub(r"([A-Z])", lambda match: f"-{match[1].lower()}", type_): type_ for type_ in TYPES}
-_SETTLED_SECONDS = 10.0
+_SETTLED_SECONDS = 60.0
 _HEALED_SECONDS = 60.0
 _POLL_SECONDS = 0.03
 _TWO_ENDS = ("partition", "delay", "loss", "rate")
