@@ -24,7 +24,7 @@ from controlplane.api.scheme import SCHEME, Scheme
 from controlplane.api.types import Kind, Object
 from controlplane.server import applying, deletion, metadata, namespaces, paging, versions, wording
 from controlplane.server.admission import Attributes
-from controlplane.server.authorization import Authorizer, MastersOnly
+from controlplane.server.authorization import Action, Authorizer, MastersOnly, authorize
 from controlplane.server.computed import ComputedKinds
 from controlplane.server.requests import DeleteOptions, ListOptions, Operation, WriteOptions
 from controlplane.server.selection import selection_of
@@ -45,7 +45,7 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a server-side apply left, and whether it made the object."""
+    """What an update or a server-side apply left, and whether it made the object."""
 
     revision: Revision
     created: bool
@@ -54,7 +54,7 @@ class Applied:
 class Registry:
     """Objects of every kind of `scheme`, read from `store` and written through `writer`.
 
-    `authorizer` is for those who carry requests here: the registry itself asks nobody.
+    `authorizer` is for those who carry requests here. The registry itself asks it only where a write turns out to create.
     """
 
     def __init__(
@@ -117,32 +117,37 @@ class Registry:
     async def update(
         self, kind: Kind, name: str, namespace: str, body: Object, options: WriteOptions, *, subresource: str = ""
     ) -> Revision:
+        """Replaces the object, or its part, as `put` does."""
+        return (await self.put(kind, name, namespace, body, options, subresource=subresource)).revision
+
+    async def put(
+        self, kind: Kind, name: str, namespace: str, body: Object, options: WriteOptions, *, subresource: str = ""
+    ) -> Applied:
         """Replaces the object, or its part; Conflict when `body` names a resourceVersion that is not current.
 
-        Makes the object where there is none, if it is of a kind that `is_made_by_update`.
+        Makes the object where there is none and its kind `put_creates`.
         """
         return await self.writer.until_settled(
-            kind, lambda body: self._update(kind, name, namespace, body, options, subresource), body
+            kind, lambda body: self._put(kind, name, namespace, body, options, subresource), body
         )
 
-    def is_made_by_update(self, kind: Kind, name: str, namespace: str, subresource: str = "") -> bool:
-        """Whether there is no such object, and an update would make it."""
-        if not kind.put_creates or subresource:
-            return False
-        return self.store.latest(Key(kind.storage.resource, namespace, name)) is None
-
-    async def _update(
+    async def _put(
         self, kind: Kind, name: str, namespace: str, body: Object, options: WriteOptions, subresource: str
-    ) -> Revision:
+    ) -> Applied:
         view = view_of(kind, subresource)
         part = self._decode(view.body(kind), body, options)
         metadata.match(kind, part, name, namespace)
         _check_part(kind, view.body(kind), name, part)
-        if self.is_made_by_update(kind, name, namespace, subresource):
+        makes = kind.put_creates and not subresource
+        if makes and self.store.latest(Key(kind.storage.resource, namespace, name)) is None:
+            self._authorize_create(kind, name, namespace, options)
             part["metadata"].pop("resourceVersion", None)
-            return await self._create_shown(kind, namespace, part, options)
+            return Applied(await self._create_shown(kind, namespace, part, options), created=True)
         previous = self._latest(kind, name, namespace)
-        return await self._replace(kind, previous, part, view, subresource, options)
+        return Applied(await self._replace(kind, previous, part, view, subresource, options), created=False)
+
+    def _authorize_create(self, kind: Kind, name: str, namespace: str, options: WriteOptions) -> None:
+        authorize(self.authorizer, options.user, Action("create", kind.group, kind.plural, "", namespace, name))
 
     async def patch(
         self,
@@ -209,6 +214,7 @@ class Registry:
         if previous is None:
             if subresource:
                 raise wording.not_found(asked, name)
+            self._authorize_create(kind, name, namespace, options)
             made = applying.merged(kind, None, config, options)
             created = await self.writer.create(kind, namespace, made, options, applied=True)
             return Applied(await versions.shown_now(asked, created), created=True)

@@ -31,7 +31,7 @@ from controlplane.server.requests import MASTERS, WriteOptions
 from controlplane.server.routes import Target
 from controlplane.server.streams import StreamDirectory
 from controlplane.server.watch_stream import WatchStreams
-from controlplane.store import Key, Revision
+from controlplane.store import Revision
 
 NOT_ALLOWED = "the server does not allow this method on the requested resource"
 RETURN_DELETED = frozenset(("pods", "services", "serviceaccounts", "persistentvolumeclaims", "persistentvolumes"))
@@ -175,11 +175,8 @@ class Resources:
         kind, name, namespace, subresource = target.kind, target.name, target.namespace, target.subresource
         if verb == "update":
             body, options = await self._body(exchange)
-            makes = self._registry.is_made_by_update(kind, name, namespace, subresource)
-            if makes:
-                self._authorize_create(exchange, target)
-            revision = await self._registry.update(kind, name, namespace, body, options, subresource=subresource)
-            return await self._one(exchange, kind, revision, 201 if makes else 200)
+            put = await self._registry.put(kind, name, namespace, body, options, subresource=subresource)
+            return await self._one(exchange, kind, put.revision, 201 if put.created else 200)
         patch_type = patch_type_of(kind, exchange.request.headers.get("Content-Type", ""))
         data = await exchange.request.read()
         options = _write_options(exchange, patch_type=patch_type)
@@ -192,16 +189,8 @@ class Resources:
     async def _apply(self, exchange: Exchange, target: Target, config: Any, options: WriteOptions) -> web.Response:
         exchange.verb = "apply"
         kind, name, namespace = target.kind, target.name, target.namespace
-        if self._registry.store.latest(Key(kind.storage.resource, namespace, name)) is None and not target.subresource:
-            self._authorize_create(exchange, target)
         applied = await self._registry.apply(kind, name, namespace, config, options, subresource=target.subresource)
         return await self._one(exchange, kind, applied.revision, 201 if applied.created else 200)
-
-    def _authorize_create(self, exchange: Exchange, target: Target) -> None:
-        """For requests that make an object by another verb."""
-        kind = target.kind
-        action = Action("create", kind.group, kind.plural, "", target.namespace, target.name)
-        authorize(self._registry.authorizer, exchange.user, action)
 
     async def _delete(self, exchange: Exchange, target: Target) -> web.Response:
         options = parameters.delete_options(exchange.request.query, await self._optional_body(exchange), exchange.user)

@@ -18,10 +18,13 @@ from controlplane.api.errors import Invalid
 from controlplane.api.kinds import (
     CONFIG_MAP,
     CUSTOM_RESOURCE_DEFINITION,
+    LEASE,
     MUTATING_WEBHOOK_CONFIGURATION,
     NAMESPACE,
     POD,
     RESOURCE_QUOTA,
+    ROLE,
+    ROLE_BINDING,
     VALIDATING_WEBHOOK_CONFIGURATION,
 )
 from tests.api.conftest import Served
@@ -258,6 +261,44 @@ async def test_a_write_that_another_overtakes_begins_again(served: Served, hooks
     found = await client.get(CONFIG_MAP, "m", "default")
     assert len(found["data"]) == 6
     assert len(hooks.seen) > 6
+
+
+@pytest.mark.parametrize("verb", ["update", "patch"])
+async def test_who_may_not_create_does_not_by_a_write_that_is_overtaken(
+    served: Served, session: aiohttp.ClientSession, hooks: Hooks, verb: str
+) -> None:
+    """The Lease goes while the webhook is asked: what was an update would then make it anew."""
+    rule = {"operations": ["UPDATE"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["leases"]}
+    hooks.answers["/judge"] = allowing
+    await configure(served, VALIDATING_WEBHOOK_CONFIGURATION, "a", hooks.webhook("/judge", rules=[rule]))
+    rights = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "update", "patch"]}
+    await served.local.create(ROLE, {"metadata": {"name": "r"}, "rules": [rights]}, "default")
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"}
+    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "jane"}
+    await served.local.create(
+        ROLE_BINDING, {"metadata": {"name": "b"}, "roleRef": role, "subjects": [subject]}, "default"
+    )
+    lease = {"metadata": {"name": "l"}, "spec": {"holderIdentity": "a"}}
+    lease = dict(await served.local.create(LEASE, lease, "default"))
+
+    async def gone() -> None:
+        await served.local.delete(LEASE, "l", "default")
+
+    hooks.gate = gone
+    body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": {"holderIdentity": "b"}}
+    url, headers = "/apis/coordination.k8s.io/v1/namespaces/default/leases/l", {"Impersonate-User": "jane"}
+    if verb == "update":
+        asking = session.put(url, json=body | {"metadata": lease["metadata"]}, headers=headers)
+    else:
+        headers["Content-Type"] = "application/apply-patch+yaml"
+        params = {"fieldManager": "jane", "force": "true"}
+        body["metadata"] = {"name": "l"}
+        asking = session.patch(url, params=params, json=body, headers=headers)
+    async with asking as response:
+        refused = await response.json()
+    assert (response.status, len(hooks.seen)) == (403, 1), refused
+    assert 'User "jane" cannot create resource "leases"' in refused["message"]
+    assert (await served.local.list(LEASE, "default")).items == []
 
 
 async def test_configurations_are_nobodys_business(served: Served, hooks: Hooks) -> None:
