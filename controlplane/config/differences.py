@@ -30,6 +30,7 @@ def _scalars(config: ClusterConfig, cluster: ResolvedCluster) -> Iterator[_Tripl
     yield "spec.network.mode", config.mode, cluster.mode
     yield "spec.network.podNetwork", config.pod_network, cluster.pod_network
     yield "spec.network.mtu", config.mtu, cluster.mtu
+    yield "spec.network.offloads", config.offloads, cluster.offloads
     yield "spec.network.serviceRange", config.service_range, cluster.service_range
     yield "spec.network.loadBalancerRange", config.load_balancer_range, cluster.load_balancer_range
     yield "spec.network.egress", config.egress, cluster.egress

@@ -35,7 +35,7 @@ def load(path: Path) -> ClusterConfig:
 
 
 def parse(text: str, *, file: str = "cluster.yaml") -> ClusterConfig:
-    """The configuration that `text` describes; `file` is its name in errors. An empty text leaves all free."""
+    """The configuration that `text` describes; `file` is its name in errors."""
     try:
         documents = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:
@@ -45,7 +45,8 @@ def parse(text: str, *, file: str = "cluster.yaml") -> ClusterConfig:
             where=file, path="", found=f"not YAML: {error}", allowed="see docs/cluster-config.md"
         ) from error
     if not documents:
-        return ClusterConfig()
+        least = f"write at least apiVersion: {API_VERSION} and kind: Cluster"
+        raise ConfigError(where=file, path="", found="the file says nothing", allowed=least)
     if len(documents) > 1:
         raise Field(documents[1], "document", file).refuse("write one document a file", found="a second document")
     return _cluster(Field(documents[0], "", file))
@@ -74,6 +75,7 @@ def _cluster(root: Field) -> ClusterConfig:
         pod_network=network.pod_network,
         regions=network.regions,
         mtu=network.mtu,
+        offloads=network.offloads,
         subnets=network.subnets,
         routes=network.routes,
         firewall=network.firewall,

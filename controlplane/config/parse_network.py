@@ -18,6 +18,7 @@ _FIELDS = (
     "mode",
     "podNetwork",
     "mtu",
+    "offloads",
     "regions",
     "subnets",
     "serviceRange",
@@ -44,6 +45,7 @@ class Network:
     pod_network: PodNetwork | None = None
     regions: tuple[str, ...] = ()
     mtu: int | None = None
+    offloads: bool | None = None
     subnets: tuple[SubnetConfig, ...] = ()
     service_range: IPv4Network | None = None
     load_balancer_range: IPv4Network | None = None
@@ -63,6 +65,7 @@ def parse_network(field: Field) -> Network:
         pod_network=cast(PodNetwork, parts["podNetwork"].choice(_POD_NETWORKS)) if "podNetwork" in parts else None,
         regions=_regions(parts["regions"], mode) if "regions" in parts else (),
         mtu=parts["mtu"].integer(1280, 9000) if "mtu" in parts else None,
+        offloads=parts["offloads"].boolean() if "offloads" in parts else None,
         subnets=_subnets(parts, mode),
         service_range=parts["serviceRange"].network(12, 28) if "serviceRange" in parts else None,
         load_balancer_range=parts["loadBalancerRange"].network(16, 30) if "loadBalancerRange" in parts else None,

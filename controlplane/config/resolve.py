@@ -94,6 +94,7 @@ def resolve(
         missing_image=config.missing_image or "standin",
         max_pods_per_node=max_pods,
         pod_network=config.pod_network or "routed",
+        offloads=config.offloads is not False,
         volumes=config.volumes or "image",
         routes=config.routes or (),
         firewall=config.firewall or (),

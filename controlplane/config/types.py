@@ -91,6 +91,7 @@ class ClusterConfig:
     pod_network: PodNetwork | None = None
     regions: tuple[str, ...] = ()
     mtu: int | None = None
+    offloads: bool | None = None
     subnets: tuple[SubnetConfig, ...] = ()
     routes: tuple[StaticRoute, ...] | None = None
     firewall: tuple[FirewallRule, ...] | None = None
@@ -161,6 +162,7 @@ class ResolvedCluster:
     missing_image: MissingImage
     max_pods_per_node: int
     pod_network: PodNetwork = "routed"
+    offloads: bool = True
     volumes: VolumeKind = "image"
     routes: tuple[StaticRoute, ...] = ()
     firewall: tuple[FirewallRule, ...] = ()

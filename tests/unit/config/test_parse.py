@@ -128,9 +128,13 @@ def test_every_field_is_read() -> None:
     assert config.sources["spec.network.subnets[1].region"] == "cluster.yaml:21"
 
 
-@pytest.mark.parametrize(
-    "text", ["", "# nothing but a comment\n", HEAD, HEAD + "spec:\n", HEAD + "spec: {network: null}\n"]
-)
+@pytest.mark.parametrize("text", ["", "# nothing but a comment\n"])
+def test_an_empty_file_is_a_mistake_that_is_told(text: str) -> None:
+    with pytest.raises(ConfigError, match="cluster.yaml: the file says nothing; write at least apiVersion: netsim.io"):
+        parse(text)
+
+
+@pytest.mark.parametrize("text", [HEAD, HEAD + "spec:\n", HEAD + "spec: {network: null}\n"])
 def test_what_is_left_out_is_left_free(text: str) -> None:
     assert parse(text) == ClusterConfig()
 
