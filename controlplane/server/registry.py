@@ -54,7 +54,7 @@ class Applied:
 class Registry:
     """Objects of every kind of `scheme`, read from `store` and written through `writer`.
 
-    `authorizer` is for those who carry requests here. The registry itself asks it only where a write turns out to create.
+    `authorizer` is for those who carry requests here; the registry itself asks it where a write turns out to create.
     """
 
     def __init__(
