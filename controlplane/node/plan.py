@@ -17,7 +17,7 @@ import orjson
 from controlplane.api.quantity import whole
 from controlplane.api.rules.qos import qos_class
 from controlplane.api.types import Object
-from controlplane.node import admission, environment, podfiles, seccomp, security, signals, standin_ports
+from controlplane.node import admission, container_mounts, environment, seccomp, security, signals, standin_ports
 from controlplane.node.errors import ConfigFailure, CreationFailure
 from controlplane.node.images.standin import StandInConfig, write_config
 from controlplane.node.images.store import Image, ImageSource, RootFilesystem
@@ -27,19 +27,11 @@ from controlplane.node.runtime.record import Record
 from controlplane.node.sandbox import Sandbox
 from controlplane.node.state import ContainerState, PodState
 from controlplane.node.subpath import SubPath
-from controlplane.node.values import expand, references
-from controlplane.node.volumes.mounted import Mounted
+from controlplane.node.values import expand
 from netsim.namespace import namespace_path
 
-DEFAULT_TERMINATION_PATH = "/dev/termination-log"
-_PROPAGATION = {"None": "rprivate", "HostToContainer": "rslave", "Bidirectional": "rshared"}
-_WRITTEN_BY_NODE = frozenset({"configMap", "secret", "downwardAPI", "projected"})
-"""Volumes that containers only read, as upstream: the node follows the links in them when it writes."""
 SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
 """What containerd sets, so that ping and low ports need no privilege."""
-
-
-_RECURSIVE = {"Enabled": ("rro",), "IfPossible": ("rro",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +45,17 @@ class Prepared:
     record: Record
     listens: bool
     parts: Sequence[SubPath]
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """The container that is to be run: of which manifest, from which image, the how many-th, under which id."""
+
+    state: PodState
+    container: ContainerState
+    image: Image
+    number: int
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +82,10 @@ class Planner:
         self, state: PodState, container: ContainerState, image: Image, source: ImageSource, attempt: int
     ) -> Prepared:
         """Makes the files of a container and says how to run it; raises ConfigFailure and other NodeErrors."""
-        container_id = secrets.token_hex(32)
-        bundle = self._parts.runtime.bundle(container_id)
+        wanted = _Attempt(state, container, image, attempt, secrets.token_hex(32))
+        bundle = self._parts.runtime.bundle(wanted.id)
         try:
-            prepared = await self._prepare(state, container, image, source, attempt=attempt, container_id=container_id)
+            prepared = await self._prepare(wanted, source)
             await self._bind(prepared)
         except BaseException:
             await self._parts.spawner.files(shutil.rmtree, bundle, ignore_errors=True)
@@ -102,67 +105,73 @@ class Planner:
             self.release(prepared)
             raise
 
-    async def _prepare(
-        self,
-        state: PodState,
-        container: ContainerState,
-        image: Image,
-        source: ImageSource,
-        *,
-        attempt: int,
-        container_id: str,
-    ) -> Prepared:
-        spec = container.spec
-        variables = await self._variables(state, spec)
-        who = await self._identity(state.pod, spec, image, source)
-        cwd = working_directory(spec, image)
-        directory = self.data_dir(state) / f"{container.name}_{attempt}"
-        bundle = self._parts.runtime.bundle(container_id)
-        server = self._server(state, spec, image)
+    async def _prepare(self, wanted: _Attempt, source: ImageSource) -> Prepared:
+        spec, image = wanted.container.spec, wanted.image
+        variables = await self._variables(wanted.state, spec)
+        who = await self._identity(wanted.state.pod, spec, image, source)
+        server = self._server(wanted.state, spec, image)
+        files = await self._parts.spawner.files(self._make, wanted, source, variables, server)
+        record = self._record(wanted, files, who)
+        return Prepared(
+            self._plan(wanted, files, who, variables), record, listens=server is not None, parts=files.parts
+        )
 
-        def make() -> _Files:
-            _fresh(directory)
-            bundle.mkdir(parents=True)
-            mounts, parts = _volume_mounts(spec, state, variables, bundle / "parts")
-            filesystem = source.unpack(image, bundle, directory, [cwd, *(mount.target for mount in mounts)])
-            if server is not None:
-                write_config(bundle, server)
-            return _Files(filesystem, _termination_file(bundle), mounts, parts)
+    def _make(
+        self, wanted: _Attempt, source: ImageSource, variables: dict[str, str], server: StandInConfig | None
+    ) -> _Files:
+        """The directories and files of a container, on disk; blocking."""
+        spec, bundle = wanted.container.spec, self._parts.runtime.bundle(wanted.id)
+        cwd, directory = working_directory(spec, wanted.image), self._directory(wanted)
+        _fresh(directory)
+        bundle.mkdir(parents=True)
+        mounts, parts = container_mounts.of_volumes(spec, wanted.state, variables, bundle / "parts")
+        filesystem = source.unpack(wanted.image, bundle, directory, [cwd, *(mount.target for mount in mounts)])
+        if server is not None:
+            write_config(bundle, server)
+        return _Files(filesystem, _termination_file(bundle), mounts, parts)
 
-        files = await self._parts.spawner.files(make)
-        config = self._parts.config
-        record = Record(
-            id=container_id,
+    def _directory(self, wanted: _Attempt) -> Path:
+        return self.data_dir(wanted.state) / f"{wanted.container.name}_{wanted.number}"
+
+    def _record(self, wanted: _Attempt, files: _Files, who: oci.Security) -> Record:
+        state, container, image, config = wanted.state, wanted.container, wanted.image, self._parts.config
+        directory, hooks = self._directory(wanted), container.spec.get("lifecycle") or {}
+        return Record(
+            id=wanted.id,
             pod_uid=state.uid,
             pod_namespace=state.namespace,
             pod_name=state.name,
             container=container.name,
-            attempt=attempt,
+            attempt=wanted.number,
             init=container.role in ("init", "sidecar"),
             image=image.reference,
             image_id=image.id,
             created=time.time(),
-            cgroup=cgroups.container_cgroup(config.cluster, config.name, state.uid, container_id),
+            cgroup=cgroups.container_cgroup(config.cluster, config.name, state.uid, wanted.id),
             log_path=f"{directory}.log",
             data_dir=str(directory),
             termination_path=files.termination,
-            spec_hash=spec_hash(spec),
-            stop_signal=signals.number_of((spec.get("lifecycle") or {}).get("stopSignal") or image.stop_signal),
+            spec_hash=spec_hash(container.spec),
+            stop_signal=signals.number_of(hooks.get("stopSignal") or image.stop_signal),
             runtime=self._parts.spawner.runtime_name,
             user=(who.uid, who.gid, *who.groups),
         )
-        plan = oci.ContainerPlan(
-            id=container_id,
-            root=files.filesystem.root,
+
+    def _plan(self, wanted: _Attempt, files: _Files, who: oci.Security, variables: dict[str, str]) -> oci.ContainerPlan:
+        state, spec, image, config = wanted.state, wanted.container.spec, wanted.image, self._parts.config
+        found = files.filesystem
+        return oci.ContainerPlan(
+            id=wanted.id,
+            root=found.root,
             argv=_argv(spec, image, variables),
             environment=self._environment(state, spec, image) | variables,
-            cwd=cwd,
-            cgroup=record.cgroup,
-            namespaces=_namespaces(state, container, self._parts),
-            mounts=_mounts(state, spec, files),
-            devices=_devices(spec, state),
-            overlays=files.filesystem.overlays,
-            root_overlay=files.filesystem.overlay,
+            cwd=working_directory(spec, image),
+            cgroup=cgroups.container_cgroup(config.cluster, config.name, state.uid, wanted.id),
+            namespaces=_namespaces(state, wanted.container, self._parts),
+            mounts=container_mounts.merged(state, spec, found.mounts, files.volume_mounts, files.termination),
+            devices=container_mounts.devices(spec, state),
+            overlays=found.overlays,
+            root_overlay=found.overlay,
             security=who,
             resources=security.resources(spec),
             sysctls=_sysctls(state.pod),
@@ -172,7 +181,6 @@ class Planner:
             stdin_once=bool(spec.get("stdinOnce")),
             oom_score=self._oom_score(state, spec),
         )
-        return Prepared(plan, record, listens=server is not None, parts=files.parts)
 
     async def _identity(self, pod: Object, spec: Object, image: Image, source: ImageSource) -> oci.Security:
         files = self._parts.spawner.files
@@ -257,16 +265,6 @@ def _sandbox(state: PodState) -> Sandbox:
     return state.sandbox
 
 
-def _mounts(state: PodState, spec: Object, files: _Files) -> list[oci.Mount]:
-    """One mount a target: what the manifest asks for wins over the pod's files, and those over the image's."""
-    target = spec.get("terminationMessagePath") or DEFAULT_TERMINATION_PATH
-    found = {mount.target: mount for mount in (*files.filesystem.mounts, *podfiles.mounts(_sandbox(state)))}
-    found[target] = oci.Mount(files.termination, target, recursive=False)
-    if state.pod["spec"].get("hostIPC"):
-        found[podfiles.SHM] = oci.Mount(podfiles.SHM, podfiles.SHM)
-    return list((found | {mount.target: mount for mount in files.volume_mounts}).values())
-
-
 def _namespaces(state: PodState, container: ContainerState, parts: NodeParts) -> oci.Namespaces:
     pod, sandbox = state.pod, _sandbox(state)
     pid = None if pod["spec"].get("hostPID") else _process_namespace(state, container)
@@ -300,60 +298,6 @@ def _sysctls(pod: Object) -> dict[str, str]:
         return {}
     own = (spec.get("securityContext") or {}).get("sysctls") or []
     return SYSCTLS | {sysctl["name"]: sysctl["value"] for sysctl in own}
-
-
-def _volume_mounts(
-    spec: Object, state: PodState, variables: dict[str, str], bound: Path
-) -> tuple[list[oci.Mount], list[SubPath]]:
-    """The mounts, and what has to be bound below `bound` for those of a part of a volume."""
-    mounts, parts = list[oci.Mount](), list[SubPath]()
-    written = {v["name"] for v in state.pod["spec"].get("volumes") or [] if not _WRITTEN_BY_NODE.isdisjoint(v)}
-    for mount in spec.get("volumeMounts") or []:
-        name = mount["name"]
-        volume = _volume(state, spec, name)
-        if volume.is_device:
-            raise ConfigFailure(f"volume {name} has volumeMode Block, but is specified in volumeMounts")
-        source = volume.path
-        sub = "/".join(part for part in (volume.sub, mount.get("subPath") or _sub_path(mount, variables)) if part)
-        if sub:
-            parts.append(SubPath(source, sub, bound / str(len(parts))))
-            source = parts[-1].target
-        mounts.append(
-            oci.Mount(
-                str(source),
-                os.path.normpath(mount["mountPath"]),
-                read_only=bool(mount.get("readOnly")) or volume.read_only or name in written,
-                options=(*volume.options, *_RECURSIVE.get(mount.get("recursiveReadOnly") or "", ())),
-                propagation=_PROPAGATION[mount.get("mountPropagation") or "None"],
-            )
-        )
-    return mounts, parts
-
-
-def _devices(spec: Object, state: PodState) -> list[oci.Device]:
-    devices = []
-    for device in spec.get("volumeDevices") or []:
-        volume = _volume(state, spec, device["name"])
-        if not volume.is_device:
-            raise ConfigFailure(f"volume {device['name']} has volumeMode Filesystem, but is specified in volumeDevices")
-        devices.append(oci.Device(str(volume.path), device["devicePath"], read_only=volume.read_only))
-    return devices
-
-
-def _volume(state: PodState, spec: Object, name: str) -> Mounted:
-    volume = state.volumes.get(name)
-    if volume is None:
-        raise ConfigFailure(f'cannot find volume "{name}" to mount into container "{spec["name"]}"')
-    return volume
-
-
-def _sub_path(mount: Object, variables: dict[str, str]) -> str:
-    """subPathExpr with its variables; what is not defined is an error, never a directory of that name."""
-    expression = mount.get("subPathExpr") or ""
-    missing = [name for name in references(expression) if name not in variables]
-    if missing:
-        raise ConfigFailure(f'missing value for "{missing[0]}"')
-    return expand(expression, variables)
 
 
 def _termination_file(directory: Path) -> str:
