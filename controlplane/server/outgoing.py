@@ -13,15 +13,14 @@ import ssl
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 
 from controlplane.api.errors import ApiError
 from controlplane.api.kinds import SERVICE
 from controlplane.server.dialing import Dialer
+from controlplane.server.forwarding import DialedConnector, Endpoint
 from controlplane.server.proxy_targets import locate
 from controlplane.server.registry import Registry
 
@@ -121,11 +120,27 @@ class Outgoing:
         inside = peer.service is not None
         session = self._sessions.get(inside)
         if session is None:
-            connector = _ServiceConnector(self._resolve, self._dialer) if inside else aiohttp.TCPConnector()
+            connector: aiohttp.BaseConnector = aiohttp.TCPConnector()
+            if inside:
+                connector = DialedConnector(self._dialer, self._endpoint, idle_seconds=IDLE_SECONDS)
             timeout = aiohttp.ClientTimeout(total=None)
             session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
             self._sessions[inside] = session
         return session
+
+    def endpoint(self, peer: Peer) -> Endpoint:
+        """Where the Service of a peer is at this moment; ApiError where it is nowhere."""
+        assert peer.service is not None
+        namespace, name, _ = peer.service
+        return Endpoint(*self._resolve(*peer.service), self.context(peer), f"{name}.{namespace}.svc")
+
+    def _endpoint(self, request: aiohttp.ClientRequest) -> Endpoint:
+        """That of a request to a host named NAME.NAMESPACE.svc."""
+        host = request.url.host or ""
+        name, namespace = host.split(".")[:2]
+        context = request.ssl if isinstance(request.ssl, ssl.SSLContext) else None
+        place = self._resolve(namespace, name, request.url.port or 443)
+        return Endpoint(*place, context, host if context else None)
 
     def context(self, peer: Peer) -> ssl.SSLContext:
         """Trusts the peer's own CA bundle, or what this host trusts; ValueError for one that is no certificate."""
@@ -144,32 +159,6 @@ class Outgoing:
             while len(self._contexts) > CONTEXTS:
                 self._contexts.popitem(last=False)
         return context
-
-
-class _ServiceConnector(aiohttp.BaseConnector):
-    """Connections to hosts named NAME.NAMESPACE.svc, at an endpoint of the Service."""
-
-    def __init__(self, resolve: Resolve, dialer: Dialer) -> None:
-        super().__init__(keepalive_timeout=IDLE_SECONDS, limit=0)
-        self._resolve_service = resolve
-        self._dialer = dialer
-
-    async def _create_connection(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[aiohttp.tracing.Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the base class's name
-    ) -> ResponseHandler:
-        host = req.url.host or ""
-        name, namespace = host.split(".")[:2]
-        address, port = self._resolve_service(namespace, name, req.url.port or 443)
-        connected = await self._dialer.connect(address, port)
-        context = req.ssl if isinstance(req.ssl, ssl.SSLContext) else None
-        loop = asyncio.get_running_loop()
-        _, protocol = await loop.create_connection(
-            partial(ResponseHandler, loop=loop), sock=connected, ssl=context, server_hostname=host if context else None
-        )
-        return protocol
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

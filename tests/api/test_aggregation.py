@@ -62,8 +62,14 @@ async def extension(served: Served, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     """
     seen: Seen = []
 
-    async def handle(request: web.Request) -> web.Response:
+    async def handle(request: web.Request) -> web.StreamResponse:
         seen.append(request)
+        if request.headers.get("Upgrade"):
+            opened = web.WebSocketResponse()
+            await opened.prepare(request)
+            async for message in opened:
+                await opened.send_str(f"got {message.data}")
+            return opened
         if request.path == "/apis/odd.example.com/v1":
             return web.json_response(RESOURCES)
         if request.path == "/openapi/v3/apis/odd.example.com/v1":
@@ -176,6 +182,27 @@ async def test_requests_go_to_the_server_behind(
     assert "odd.example.com/v1" in (await kubectl("api-resources")).stdout
     shown = (await kubectl("get", "apiservice", "v1.odd.example.com")).stdout.split()
     assert shown[-4:-1] == ["v1.odd.example.com", "default/odd", "True"]
+
+
+async def test_a_websocket_reaches_the_server_behind(
+    served: Served, session: aiohttp.ClientSession, extension: Seen
+) -> None:
+    await serve(served)
+    await served.local.create(API_SERVICE, api_service())
+
+    async def passed() -> bool:
+        return (await available(served, "v1.odd.example.com"))[0] == "True"
+
+    await until(passed)
+    url, headers = "/apis/odd.example.com/v1/namespaces/default/things/t/console?a=1", {"Impersonate-User": "jane"}
+    headers["Impersonate-Group"] = "system:masters"
+    async with asyncio.timeout(30), session.ws_connect(url, headers=headers) as opened:
+        for word in ("one", "two"):
+            await opened.send_str(word)
+            assert (await opened.receive()).data == f"got {word}"
+    request = extension[-1]
+    assert (request.path_qs, request.host) == (url, "odd.default.svc:443")
+    assert (request.headers["X-Remote-User"], "Impersonate-User" in request.headers) == ("jane", False)
 
 
 async def test_who_may_not_ask_is_not_handed_on(served: Served, extension: Seen) -> None:

@@ -25,13 +25,14 @@ from controlplane.api.errors import ApiError, NotFound, ServiceUnavailable
 from controlplane.api.kinds import API_SERVICE, ENDPOINT_SLICE, SERVICE
 from controlplane.api.meta import timestamp
 from controlplane.api.types import Object
+from controlplane.server import forwarding
 from controlplane.server.aggregation.checks import Verdict, check, peer_of
 from controlplane.server.aggregation.documents import Document
 from controlplane.server.aggregation.local import is_local
 from controlplane.server.authorization import Action
 from controlplane.server.dialing import Dialer
 from controlplane.server.exchange import Exchange
-from controlplane.server.outgoing import Outgoing, endpoints_of
+from controlplane.server.outgoing import Outgoing, Peer, endpoints_of
 from controlplane.server.pki import Pair
 from controlplane.server.registry import Registry
 from controlplane.server.requests import User, WriteOptions
@@ -48,9 +49,9 @@ ANSWER_SECONDS = 60.0
 UNAVAILABLE = "service unavailable"
 OPENAPI = "/openapi/v3"
 
-_DROPPED = frozenset(
-    ("authorization", "connection", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
-)
+_OURS = ("authorization", "host", "impersonate-", "upgrade", "x-remote-")
+"""Headers, by their beginning, that are for this server."""
+
 _VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 _IN_NAMES = "!#$&'*+-.^_`|~"
@@ -64,6 +65,7 @@ class Aggregator:
 
     def __init__(self, registry: Registry, dialer: Dialer, proxy_client: Pair | None) -> None:
         self._registry = registry
+        self._dialer = dialer
         self._resolve = endpoints_of(registry)
         self._outgoing = Outgoing(self._resolve, dialer, _shows(proxy_client) if proxy_client else None)
         self._services: dict[GroupVersion, str] = {}
@@ -125,26 +127,39 @@ class Aggregator:
         if service is None or not _is_available(service):
             raise ServiceUnavailable(UNAVAILABLE)
         peer, request = peer_of(service), exchange.request
-        url = URL(f"{peer.url}{request.rel_url.raw_path_qs}", encoded=True)
-        seconds = None if action_of(request).verb == "watch" else ANSWER_SECONDS
         try:
-            async with (
-                asyncio.timeout(seconds),
-                self._outgoing.session(peer).request(
-                    request.method,
-                    url,
-                    headers=_handed_on(request, exchange.user),
-                    data=request.content if request.body_exists else None,
-                    ssl=self._outgoing.context(peer),
-                    allow_redirects=False,
-                    skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-                ) as response,
-            ):
-                return await _handed_back(request, response)
+            if forwarding.wants_upgrade(request):
+                return await self._upgraded(exchange, peer)
+            return await self._answered(exchange, peer)
         except TimeoutError as error:
             raise ServiceUnavailable(f"error trying to reach service: no answer in {ANSWER_SECONDS:.0f} s") from error
         except (OSError, aiohttp.ClientError, ApiError, ValueError) as error:
             raise ServiceUnavailable(f"error trying to reach service: {error}") from error
+
+    async def _upgraded(self, exchange: Exchange, peer: Peer) -> web.StreamResponse:
+        request, endpoint = exchange.request, self._outgoing.endpoint(peer)
+        headers = _handed_on(request, exchange.user)
+        headers["Host"] = peer.url.removeprefix("https://")
+        path = request.rel_url.raw_path_qs
+        return await forwarding.upgraded_through(request, self._dialer, endpoint, path, headers)
+
+    async def _answered(self, exchange: Exchange, peer: Peer) -> web.StreamResponse:
+        request = exchange.request
+        url = URL(f"{peer.url}{request.rel_url.raw_path_qs}", encoded=True)
+        seconds = None if action_of(request).verb == "watch" else ANSWER_SECONDS
+        async with (
+            asyncio.timeout(seconds),
+            self._outgoing.session(peer).request(
+                request.method,
+                url,
+                headers=_handed_on(request, exchange.user),
+                data=request.content if request.body_exists else None,
+                ssl=self._outgoing.context(peer),
+                allow_redirects=False,
+                skip_auto_headers=forwarding.KEPT_AS_THEY_ARE,
+            ) as response,
+        ):
+            return await forwarding.handed_back(request, response, forwarding.passed_on(response.headers, *_OURS))
 
     async def _check(self, name: str) -> None:
         service = self._service(name)
@@ -221,11 +236,7 @@ def _condition(service: Object) -> tuple[str, str, str]:
 
 
 def _handed_on(request: web.BaseRequest, user: User) -> CIMultiDict[str]:
-    headers: CIMultiDict[str] = CIMultiDict()
-    for name, value in request.headers.items():
-        lower = name.lower()
-        if lower not in _DROPPED and not lower.startswith(("x-remote-", "impersonate-")):
-            headers.add(name, value)
+    headers = forwarding.passed_on(request.headers, *_OURS)
     headers["X-Remote-User"] = user.name
     if user.uid:
         headers["X-Remote-Uid"] = user.uid
@@ -240,13 +251,3 @@ def _handed_on(request: web.BaseRequest, user: User) -> CIMultiDict[str]:
 
 def _texts(values: Iterable[str]) -> Iterable[str]:
     return (value for value in values if value.isprintable())
-
-
-async def _handed_back(request: web.BaseRequest, response: aiohttp.ClientResponse) -> web.StreamResponse:
-    headers = {name: value for name, value in response.headers.items() if name.lower() not in _DROPPED}
-    stream = web.StreamResponse(status=response.status, reason=response.reason, headers=headers)
-    await stream.prepare(request)
-    async for chunk in response.content.iter_any():
-        await stream.write(chunk)
-    await stream.write_eof()
-    return stream
