@@ -18,12 +18,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import orjson
-
 from controlplane.api.errors import ApiError, Conflict, Expired, StorageError, TooManyRequests
 from controlplane.store.database import Database
 from controlplane.store.history import History
-from controlplane.store.revision import Change, Document, Key, Revision
+from controlplane.store.revision import Change, Document, Key, Revision, encoded
 from controlplane.store.watcher import QUEUE_BOUND, Watcher
 from controlplane.store.writer import Staged, Writer
 
@@ -209,7 +207,7 @@ class Store:
             raise TooManyRequests("too many writes are waiting for the disk", details={"retryAfterSeconds": 1})
         number = self._last_staged + 1
         document["metadata"]["resourceVersion"] = str(number)
-        current = Revision(key, number, orjson.dumps(document), document)
+        current = Revision(key, number, encoded(document), document)
         change = Change(current, previous, deleted)
         before = self._staged.get(key)
         replaces = (
