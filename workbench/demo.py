@@ -25,11 +25,14 @@ from typing import NoReturn, TypeVar
 
 import click
 
+from workbench.cli.typed import by_sudo
+
 CLUSTER = "demo"
 APP = "hello-world-rest-api"
 IMAGE = f"in28min/{APP}:0.0.1.RELEASE"
 NEXT_IMAGE = f"in28min/{APP}:0.0.2.RELEASE"
 BIN = Path(sys.executable).parent
+SUDO = "sudo " if by_sudo() else ""
 KUBECONFIG = Path(f"/var/lib/netsim/clusters/{CLUSTER}/admin.kubeconfig")
 COMMAND_SECONDS = 300
 WAIT_SECONDS = 120.0
@@ -73,7 +76,7 @@ def _play() -> int:
         click.secho("\ninterrupted; the cluster is taken down", fg="yellow", err=True)
         return 130
     click.secho(f"\nThat was it, in {time.monotonic() - begun:.0f} s. The host is as it was.", fg="green")
-    click.echo("Your own cluster: sudo .venv/bin/netsim up")
+    click.echo(f"Your own cluster: {SUDO}.venv/bin/netsim up")
     return 0
 
 
@@ -265,7 +268,7 @@ def _say(text: str) -> None:
 
 def _netsim(*arguments: str, quiet: bool = False) -> str:
     command = shlex.join([str(BIN / "netsim"), *arguments])
-    return _run(command, shown=None if quiet else f"sudo netsim {shlex.join(arguments)}")
+    return _run(command, shown=None if quiet else f"{SUDO}netsim {shlex.join(arguments)}")
 
 
 def _kubectl(arguments: str, *, stdin: str | None = None) -> None:

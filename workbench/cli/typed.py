@@ -21,7 +21,7 @@ def typed(*words: str, cluster: str = "") -> str:
     from controlplane.config import DEFAULT_NAME  # not for `--help`, which must be fast
 
     option = ["--name", cluster] if cluster not in ("", DEFAULT_NAME) else []
-    return shlex.join([*(["sudo"] if _by_sudo() else []), _program(), *words, *option])
+    return shlex.join([*(["sudo"] if by_sudo() else []), _program(), *words, *option])
 
 
 def typed_again() -> str:
@@ -30,7 +30,8 @@ def typed_again() -> str:
     return shlex.join(["sudo", *kept, _program(), *sys.argv[1:]])
 
 
-def _by_sudo() -> bool:
+def by_sudo() -> bool:
+    """Whether the caller is root by sudo, or is not root."""
     return os.geteuid() != 0 or bool(os.environ.get("SUDO_UID"))
 
 
@@ -39,7 +40,7 @@ def _program() -> str:
     called = sys.argv[0]
     if os.path.basename(called) != PROGRAM:
         return PROGRAM
-    found = shutil.which(PROGRAM, path=SECURE_PATH if _by_sudo() else None)
+    found = shutil.which(PROGRAM, path=SECURE_PATH if by_sudo() else None)
     if found is not None and os.path.samefile(found, called):
         return PROGRAM
     return min(os.path.relpath(called), os.path.abspath(called), key=len)
