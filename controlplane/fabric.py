@@ -70,6 +70,7 @@ def vpc_plan(config: ResolvedCluster) -> VpcPlan:
         load_balancer_range=str(config.load_balancer_range),
         api_address=str(config.api_vpc_address),
         mtu=config.mtu,
+        offloads=config.offloads,
         overlay=config.pod_network == "vxlan",
         firewall=config.firewall,
         routes=config.routes,

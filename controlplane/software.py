@@ -68,6 +68,7 @@ class Software:
             state_directory=self._directories.state,
             run_directory=self._directories.run,
             mtu=self._config.pod_mtu,
+            offloads=self._config.offloads,
             cni=self._config.cni,
             region=node.region,
             zone=node.zone,

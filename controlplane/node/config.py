@@ -21,7 +21,8 @@ class NodeConfig:
     cluster has no DNS, and then pods get the host's resolv.conf. `cpu` and `memory` are what the node says it has, ""
     the host's own size; `taints` are those it registers with. `api_endpoint` is where the API server is to be reached
     from the node's namespace; with None that is taken for granted. `sized_volumes`: a disk holds no more than its
-    size. `cni` is a network configuration list without its name, empty for the one that comes with netsim."""
+    size. Without `offloads` the links of pods leave no checksum open. `cni` is a network configuration list without
+    its name, empty for the one that comes with netsim."""
 
     name: str
     cluster: str
@@ -31,6 +32,7 @@ class NodeConfig:
     state_directory: Path
     run_directory: Path
     mtu: int = 1460
+    offloads: bool = True
     cni: Mapping[str, Any] = field(default_factory=dict)
     region: str = "us-central1"
     zone: str = "us-central1-a"

@@ -14,6 +14,7 @@ from controlplane.api import quantity
 from controlplane.api.quantity import QuantityError
 from controlplane.api.types import Object
 from controlplane.node.config import NodeConfig
+from netsim import namespace, offload
 
 INTERFACE = "eth0"
 BRIDGE = "cbr0"
@@ -138,6 +139,10 @@ class CniNetwork:
         metadata = pod["metadata"]
         attachment = self._attachment(sandbox_id, netns, metadata["namespace"], metadata["name"], metadata["uid"])
         result = self._ready().add(replace(attachment, capabilities=capabilities(pod)))
+        if not self._config.offloads:
+            offload.turn_off(*(each.name for each in result.interfaces if not each.sandbox))
+            with namespace.entered(netns):
+                offload.turn_off(*(each.name for each in result.interfaces if each.sandbox))
         return [str(ip.address).split("/", 1)[0] for ip in result.ips]
 
     def detach(self, sandbox_id: str, netns: Path, namespace: str, name: str) -> None:

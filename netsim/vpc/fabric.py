@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import TracebackType
 
-from netsim import modules, namespace
+from netsim import modules, namespace, offload
 from netsim.errors import translated
 from netsim.netlink import Netlink
 from netsim.vpc import firewall, overlay, router, shaping, static_routes, uplink
 from netsim.vpc import node as nodes
-from netsim.vpc.plan import NodePlan, VpcPlan
+from netsim.vpc.plan import UPLINK, NodePlan, VpcPlan
 from netsim.vpc.policy import PathRule
 
 _BACKLOG = 1024
@@ -42,6 +42,7 @@ class Vpc:
         modules.ensure_bridge_filtering()
         router.ensure_router(self.plan)
         uplink.ensure_uplink(self._at_host(), self._inside(), self.plan)
+        self._complete_packets(*(subnet.bridge for subnet in self.plan.subnets), UPLINK)
         for node in members:
             self._plug_in(node)
         self._settle()
@@ -132,9 +133,16 @@ class Vpc:
 
     def _plug_in(self, node: NodePlan) -> None:
         nodes.ensure_node(self._inside(), self.plan, node)
+        self._complete_packets(node.port)
         self._nodes[node.name] = node
         # Whatever its namespace had before, it may be another one now.
         self._peers.pop(node.name, None)
+
+    def _complete_packets(self, *ifnames: str) -> None:
+        """Without offloads: what these links of the router send is as it is on a wire."""
+        if not self.plan.offloads:
+            with namespace.entered(self.plan.router_path):
+                offload.turn_off(*ifnames)
 
     def _settle(self) -> None:
         """Makes what depends on which nodes there are as it should be."""
@@ -159,6 +167,7 @@ class Vpc:
 
     def _settle_overlay(self, members: tuple[NodePlan, ...]) -> None:
         overlay.sync_router(self._inside(), self.plan, members)
+        self._complete_packets(overlay.VTEP)
         for node in members:
             # A node whose peers are as they were is not entered: of many nodes only one has changed, mostly.
             before = self._peers.get(node.name, ())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 
-from netsim import address, link, namespace, route, syscalls, sysctl
+from netsim import address, link, namespace, offload, route, syscalls, sysctl
 from netsim.errors import AlreadyExists
 from netsim.names import NODE_MAC_PREFIX, hardware_address, hardware_address_of
 from netsim.netlink import Netlink, Request
@@ -78,6 +78,8 @@ def _ensure_nic(router: Netlink, inside: Netlink, plan: VpcPlan, node: NodePlan)
     elif port.mtu != plan.mtu or port.master != bridge.index or port.alias != port_mark(plan, node).alias():
         router.send(_port_change(plan, node, bridge.index))
     inside.send(link.change(NODE_NIC, up=True, mtu=plan.mtu))
+    if not plan.offloads:
+        offload.turn_off(NODE_NIC)
 
 
 def _create_nic(router: Netlink, plan: VpcPlan, node: NodePlan, bridge: int) -> None:

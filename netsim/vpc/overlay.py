@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Network
 
-from netsim import address, firewall, link, neighbour, route
+from netsim import address, firewall, link, neighbour, offload, route
 from netsim.link import Link
 from netsim.names import hardware_address
 from netsim.neighbour import Neighbour
@@ -37,6 +37,8 @@ def sync_node(netlink: Netlink, plan: VpcPlan, node: NodePlan, nodes: Iterable[N
         return
     vtep = _ensure_vtep(netlink, plan, node.name, link.get_link(netlink, NODE_NIC), node.address)
     netlink.send(address.new_address(vtep.index, f"{_inner(node)}/32", replace=True))
+    if not plan.offloads:
+        offload.turn_off(VTEP)
     _sync_peers(netlink, plan, vtep, [each for each in nodes if each.name != node.name and each.pod_range])
 
 

@@ -70,7 +70,8 @@ class VpcPlan:
 
     `api_address` is the router's second address in the first subnet. `egress` lets the VPC reach out by the host.
     `host_link` is the /30 between host and router; empty, a free one is chosen when the link is made. With `overlay`
-    pods of different nodes reach each other by vxlan, and the VPC knows nothing of their addresses.
+    pods of different nodes reach each other by vxlan, and the VPC knows nothing of their addresses. Without `offloads`
+    no link of it leaves a checksum open.
     """
 
     cluster: str
@@ -79,6 +80,7 @@ class VpcPlan:
     load_balancer_range: str
     api_address: str
     mtu: int = 1460
+    offloads: bool = True
     egress: bool = True
     host_link: str = ""
     overlay: bool = False

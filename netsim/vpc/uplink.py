@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, suppress
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from netsim import address, firewall, hostlock, link, route, syscalls, sysctl
+from netsim import address, firewall, hostlock, link, offload, route, syscalls, sysctl
 from netsim.errors import AlreadyExists, NotFound, RangeConflict
 from netsim.link import Link
 from netsim.mark import Mark
@@ -62,6 +62,8 @@ def ensure_uplink(host: Netlink, router: Netlink, plan: VpcPlan) -> None:
         network = _network_of(host, found) or choose_host_link(host, plan)
         host.send(link.change(name, up=True, mtu=plan.mtu))
         address.ensure_address(host, found.index, f"{network[1]}/30")
+        if not plan.offloads:
+            offload.turn_off(name)
         _ensure_router_side(router, plan, network)
         _ensure_host_routes(host, plan, found.index, str(network[2]))
         if plan.has_egress:

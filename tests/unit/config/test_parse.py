@@ -33,6 +33,7 @@ spec:
     mode: custom
     podNetwork: vxlan
     mtu: 1400
+    offloads: off
     subnets:
       - {name: default, region: us-central1, range: 10.128.0.0/20, podRange: 10.44.0.0/14}
       - {name: west, region: europe-west1, egress: none, secondaryRanges: [{name: more, range: 10.80.0.0/16}]}
@@ -92,6 +93,7 @@ def test_every_field_is_read() -> None:
         mode="custom",
         pod_network="vxlan",
         mtu=1400,
+        offloads=False,
         subnets=(
             SubnetConfig("default", "us-central1", IPv4Network("10.128.0.0/20"), IPv4Network("10.44.0.0/14")),
             SubnetConfig("west", "europe-west1", secondary={"more": IPv4Network("10.80.0.0/16")}, egress="none"),
@@ -125,7 +127,7 @@ def test_every_field_is_read() -> None:
         volumes="directory",
         max_pods_per_node=32,
     )
-    assert config.sources["spec.network.subnets[1].region"] == "cluster.yaml:21"
+    assert config.sources["spec.network.subnets[1].region"] == "cluster.yaml:22"
 
 
 @pytest.mark.parametrize("text", ["", "# nothing but a comment\n"])

@@ -255,11 +255,11 @@ def test_what_is_asked_for_otherwise_is_named() -> None:
     text = HEAD + "spec: {network: {firewall: [{name: a}], subnets: [{name: default}]}}"
     cluster = resolved(parse(text))
     assert differences(parse(text), cluster) == []
-    other = (
-        HEAD + "spec: {network: {firewall: [{name: b}], podNetwork: vxlan, subnets: [{name: default, egress: none}]}}"
-    )
+    network = "{firewall: [{name: b}], podNetwork: vxlan, offloads: off, subnets: [{name: default, egress: none}]}"
+    other = f"{HEAD}spec: {{network: {network}}}"
     assert differences(parse(other), cluster) == [
         "spec.network.podNetwork: asked for vxlan, has routed",
+        "spec.network.offloads: asked for False, has True",
         "spec.network.subnets[0].egress: asked for none, has nat",
         "spec.network.firewall: asked for others than it has",
     ]
