@@ -10,38 +10,25 @@ import asyncio
 import functools
 import logging
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
-from controlplane.api.kinds import CONFIG_MAP, POD, SECRET, SERVICE
+from controlplane.api.kinds import CONFIG_MAP, POD, SECRET
 from controlplane.api.types import Kind, Object
 from controlplane.client.informer import Handler, Informer, Informers
 from controlplane.client.interface import Client
-from controlplane.client.recorder import EventRecorder
 from controlplane.client.workqueue import Reconciler
-from controlplane.node import log_rotation, pause, pulls, standins
+from controlplane.node import log_rotation, pulls, standins
+from controlplane.node.adoption import adopt
+from controlplane.node.assembly import assemble
 from controlplane.node.config import NodeConfig
-from controlplane.node.connection import Connection
 from controlplane.node.errors import NodeError
-from controlplane.node.images.library import ImageLibrary
-from controlplane.node.images.local import LocalImages
-from controlplane.node.images.standin import StandIn
-from controlplane.node.images.store import ImageStore
-from controlplane.node.network import CniNetwork, PodGuard, PodNetwork
-from controlplane.node.parts import NodeParts
-from controlplane.node.registration import Registration
+from controlplane.node.network import PodGuard, PodNetwork
 from controlplane.node.runtime.cgroups import node_cgroup
-from controlplane.node.runtime.container import Container, ContainerRuntime
-from controlplane.node.runtime.spawner import shared_spawner
-from controlplane.node.sandbox import Sandboxes
-from controlplane.node.state import OWN_CONDITIONS, ContainerState, PodState, container_states, uses_source
+from controlplane.node.runtime.container import Container
+from controlplane.node.state import OWN_CONDITIONS, PodState, container_states, uses_source
 from controlplane.node.static_pods import StaticPods
 from controlplane.node.streams import Streams
-from controlplane.node.tokens import Tokens
 from controlplane.node.usage import UsageMeter
-from controlplane.node.values import Sources
 from controlplane.node.volumes.report import VolumesInUse
-from controlplane.node.volumes.staging import Staging
-from controlplane.node.volumes.storage import Storage
 from controlplane.node.worker import PodWorker
 
 log = logging.getLogger(__name__)
@@ -72,33 +59,16 @@ class NodeAgent(Streams):
         self._config = config
         self._pods = informers.of(POD)
         self._pods.add_index(BY_NODE, _node_of)
-        spawner = shared_spawner(config.run_directory)
-        runtime = ContainerRuntime(config.cluster, config.run, spawner, self._container_ended)
-        recorder = EventRecorder(client, "kubelet", config.name)
-        self._standin = StandIn(config.cache_directory)
-        local = LocalImages(ImageLibrary())
-        sandboxes = Sandboxes(config, network or CniNetwork(config))
-        staging = Staging(config.run / "staged", config.stores, spawner)
-        storage = Storage.of(config.name, client, informers, staging, config.namespace)
-        connection = Connection(lambda: sandboxes.executor, config.api_endpoint)
-        self._parts = NodeParts(
-            config=config,
-            client=client,
-            recorder=recorder,
-            spawner=spawner,
-            runtime=runtime,
-            sandboxes=sandboxes,
-            images=ImageStore((local,), self._standin, config.missing_image),
-            sources=Sources(client, informers),
-            tokens=Tokens(client),
-            services=informers.of(SERVICE),
-            storage=storage,
-            registration=Registration(
-                client, recorder, config, spawner, connection, back=self._catch_up, images=local.listed
-            ),
-            connection=connection,
+        self._parts = assemble(
+            client,
+            informers,
+            config,
+            network=network,
             guard=guard,
+            ended=self._container_ended,
+            back=self._catch_up,
         )
+        storage = self._parts.storage
         self._handlers: list[tuple[Informer, Handler]] = [
             (self._pods, self._pod_changed),
             (self._parts.services, self._service_changed),
@@ -111,11 +81,11 @@ class NodeAgent(Streams):
         self.registered = asyncio.Event()
         """Set while the node is registered and its pods are worked on."""
         self._working = False
-        self._static = StaticPods(client, config, spawner, self._pods, BY_NODE, dropped=self._dropped)
+        self._static = StaticPods(client, config, self._parts.spawner, self._pods, BY_NODE, dropped=self._dropped)
         self._states: dict[str, PodState] = {}
         self._reconciler: Reconciler[str] = Reconciler(f"node-{config.name}", self._reconcile, workers=config.workers)
         self._worker = PodWorker(self._parts, self._reconciler.queue.add)
-        self.usage = UsageMeter(node_cgroup(config.cluster, config.name), self._states.values, spawner)
+        self.usage = UsageMeter(node_cgroup(config.cluster, config.name), self._states.values, self._parts.spawner)
         super().__init__(self._parts, self._state_of_pod)
 
     @property
@@ -140,7 +110,11 @@ class NodeAgent(Streams):
             await self._static.look()
             self._working = True
             self._listen()
-            await self._adopt()
+            orphans = await adopt(self._parts, self._states)
+            self._states |= orphans
+            for uid, state in self._states.items():
+                state.standins_due = True
+                self._reconciler.queue.add(uid)
             self.registered.set()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._warm_up(), name=f"stand-in-{self._config.name}")
@@ -173,7 +147,7 @@ class NodeAgent(Streams):
     async def _warm_up(self) -> None:
         """Has the stand-in compiled before the first pod wants it."""
         try:
-            await self._parts.spawner.files(self._standin.skeleton)
+            await self._parts.spawner.files(self._parts.standin.skeleton)
         except NodeError as error:
             log.warning("no stand-in server", extra={"error": str(error)})
 
@@ -285,42 +259,6 @@ class NodeAgent(Streams):
     def _container_ended(self, container: Container) -> None:
         self._reconciler.queue.add(container.record.pod_uid)
 
-    # From one daemon to the next.
-
-    async def _adopt(self) -> None:
-        orphans: dict[str, PodState] = {}
-        for sandbox in await self._parts.sandboxes.adopt(self._states):
-            self._owner(sandbox.pod_uid, sandbox.pod_namespace, sandbox.pod_name, orphans).sandbox = sandbox
-        for container in self._parts.runtime.adopt():
-            record = container.record
-            owner = self._owner(record.pod_uid, record.pod_namespace, record.pod_name, orphans)
-            if not pause.adopted(owner, container):
-                _place(owner, container)
-        # Each place on its own: a kill between two of them leaves one without the other.
-        for uid in (
-            *await self._parts.storage.staging.adopt(),
-            *_directories(self._config.pods),
-            *_directories(self._config.run / "volumes"),
-        ):
-            self._owner(uid, "", uid, orphans)
-        self._states |= orphans
-        for uid, state in self._states.items():
-            state.standins_due = True
-            self._reconciler.queue.add(uid)
-
-    def _owner(self, uid: str, namespace: str, name: str, orphans: dict[str, PodState]) -> PodState:
-        """The state of a pod, or of one that is no more: a worker removes what that has left, and tries again."""
-        state = self._states.get(uid) or orphans.get(uid)
-        if state is None:
-            pod: Object = {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "metadata": {"uid": uid, "namespace": namespace, "name": name},
-                "spec": {"containers": [], "nodeName": self._config.name},
-            }
-            state = orphans[uid] = PodState(pod, {}, gone=True)
-        return state
-
     async def _let_go(self) -> None:
         self._working = False
         self.registered.clear()
@@ -361,23 +299,3 @@ def _only_status(old: Object, new: Object) -> bool:
 def _foreign_conditions(pod: Object) -> list[Object]:
     conditions = (pod.get("status") or {}).get("conditions") or []
     return [condition for condition in conditions if condition["type"] not in OWN_CONDITIONS]
-
-
-def _place(state: PodState, container: Container) -> None:
-    """Gives an adopted container its place: the newest attempt is the current one."""
-    record = container.record
-    place = state.containers.get(record.container)
-    if place is None:
-        place = state.containers[record.container] = ContainerState({"name": record.container, "image": ""}, "main")
-    others = sorted(
-        (c for c in (place.current, place.previous, container) if c is not None), key=lambda c: c.record.attempt
-    )
-    place.current = others[-1]
-    place.previous = others[-2] if len(others) > 1 else None
-    place.started = place.current.running and not place.spec.get("startupProbe")
-    place.ready = place.current.running and not place.spec.get("readinessProbe")
-
-
-def _directories(place: Path) -> list[str]:
-    """The names of the directories in a place, which need not be there."""
-    return [entry.name for entry in place.iterdir() if entry.is_dir()] if place.is_dir() else []

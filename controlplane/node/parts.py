@@ -9,6 +9,7 @@ from controlplane.client.interface import Client
 from controlplane.client.recorder import EventRecorder
 from controlplane.node.config import NodeConfig
 from controlplane.node.connection import Connection
+from controlplane.node.images.standin import StandIn
 from controlplane.node.images.store import ImageStore
 from controlplane.node.network import PodGuard
 from controlplane.node.registration import Registration
@@ -31,6 +32,7 @@ class NodeParts:
     spawner: Spawner
     runtime: ContainerRuntime
     sandboxes: Sandboxes
+    standin: StandIn
     images: ImageStore
     sources: Sources
     tokens: Tokens
