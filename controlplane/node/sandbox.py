@@ -130,9 +130,9 @@ class Sandboxes:
         )
         return await self.executor.run(self._make, sandbox, pod)
 
-    async def remove(self, sandbox: Sandbox) -> None:
-        """Detaches the network and removes everything of the sandbox; absent parts are no error."""
-        await self.executor.run(self._unmake, sandbox)
+    async def remove(self, uid: str) -> None:
+        """Detaches the network and removes everything of a pod's sandbox, whole or half made; absent is no error."""
+        await self.executor.run(self._remove, uid)
 
     async def adopt(self, present: Container[str]) -> list[Sandbox]:
         """The sandboxes that an earlier daemon left whole, and of pods that are not `present` also others: those are
@@ -179,6 +179,11 @@ class Sandboxes:
         done = replace(sandbox, addresses=tuple(addresses))
         _write(done)
         return done
+
+    def _remove(self, uid: str) -> None:
+        sandbox = _read(self._directory / uid)
+        if sandbox is not None:
+            self._unmake(sandbox)
 
     def _unmake(self, sandbox: Sandbox) -> None:
         if sandbox.netns:

@@ -257,9 +257,13 @@ class PodWorker:
     async def _release(self, state: PodState) -> None:
         """A pod that has ended for good keeps its logs, and gives its address back."""
         await pause.remove(state, self._parts)
-        if state.sandbox is not None:
-            sandbox, state.sandbox, state.files_written = state.sandbox, None, False
-            await self._parts.sandboxes.remove(sandbox)
+        try:
+            # Also one that could neither be made nor taken back: its state does not know it.
+            await self._parts.sandboxes.remove(state.uid)
+        except (NetsimError, CniError, OSError) as error:
+            self._parts.recorder.event(state.pod, "Warning", "FailedKillPod", f"error killing pod: {error}")
+            raise NodeError(f"the sandbox of pod {state.name} cannot be removed: {error}") from error
+        state.sandbox, state.files_written = None, False
         await self._parts.storage.staging.release(state.uid)
 
     async def _remove_all(self, state: PodState) -> None:
