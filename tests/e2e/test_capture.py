@@ -107,6 +107,21 @@ def test_every_place_on_the_way_of_a_packet(cluster: Cluster, shop: str, tmp_pat
     assert {row[0] for row in checks} - {""} == {"1"}, "of what is TCP, every checksum is right"
 
 
+def test_the_pods_of_a_node_and_a_filter_that_is_wrong(cluster: Cluster, shop: str, tmp_path: Path) -> None:
+    file = tmp_path / "node.pcapng"
+    node = cluster.json("-n", shop, "get", "pod", "web")["spec"]["nodeName"]
+    options = ["--point", "veth", "-n", shop, "--filter", "src host pod/client and tcp", "-w", str(file)]
+    capture = Running(cluster, f"node/{node}", *options)
+    ask(cluster, shop)
+    capture.stop()
+    rows = read_back(file, "frame.interface_name", "ip.src_host")
+    assert [f"{shop}/veth/web", f"{shop}/pod/client"] in rows
+    assert {row[0].split("/")[-2] for row in rows} == {"veth"}
+    refused = cluster.netsim("capture", "pod/web", "-n", shop, "--filter", "tcp and and", "-w", str(file), check=False)
+    assert "syntax error" in refused.stderr
+    assert read_back(file, "frame.interface_name", "ip.src_host") == rows, "nothing is lost to a slip of the pen"
+
+
 def test_live_lines_pair_the_halves_of_a_translation(cluster: Cluster, shop: str, eventually: Eventually) -> None:
     options = ["--filter", "tcp and (host service/web or host pod/web)", "-o", "json", "-n", shop]
     capture = Running(cluster, "pod/client", "pod/web", *options)
@@ -142,6 +157,8 @@ def test_captures_in_the_background(cluster: Cluster, shop: str, tmp_path: Path)
     file = tmp_path / "background.pcapng"
     started = cluster.netsim("capture", "pod/web", "-n", shop, "--filter", "tcp", "-w", str(file), "--detach")
     assert "capture 1 runs at 1 point" in started.stdout
+    again = cluster.netsim("capture", "pod/client", "-n", shop, "-w", str(file), "--duration", "1", check=False)
+    assert f"another capture writes to {file}" in again.stderr
     ask(cluster, shop)
     (listed,) = json.loads(cluster.netsim("capture", "list", "-o", "json").stdout)
     assert (listed["running"], listed["points"]) == (True, [f"{shop}/pod/web"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -111,12 +113,13 @@ def start(
             end = typed("capture", "stop", started, cluster=name)
             click.echo(f"capture {started} runs at {len(points)} points; end it with: {end}")
             return
-        _say_where(points)
-        if reading >= 0:
-            os.close(writing)
-            _show(recorder, reading, output, book)
-        else:
-            _wait(recorder, None if file == "-" else Path(file))
+        with _stopping(recorder):
+            _say_where(points)
+            if reading >= 0:
+                os.close(writing)
+                _show(recorder, reading, output, book)
+            else:
+                _wait(recorder, None if file == "-" else Path(file))
 
 
 # Options before the first target are the capture's, and not the group's.
@@ -175,17 +178,29 @@ def _opened(file: str) -> Iterator[int]:
         yield sys.stdout.fileno()
     else:
         try:
-            descriptor = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644)
+            descriptor = os.open(file, os.O_CREAT | os.O_WRONLY, 0o644)
         except OSError as error:
             raise UserError(f"cannot write {file}: {error.strerror}") from error
         try:
+            _take_over(descriptor, file)
             yield descriptor
         finally:
             os.close(descriptor)
 
 
+def _take_over(descriptor: int, file: str) -> None:
+    """Empties a file, unless a capture writes to it: the lock is held for as long as that does."""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UserError(f"another capture writes to {file}", "see: netsim capture list") from error
+    os.ftruncate(descriptor, 0)
+
+
 def _show(recorder: Recorder, reading: int, output: str, book: AddressBook) -> None:
-    with os.fdopen(reading, "rb") as stream, _stopping(recorder):
+    with os.fdopen(reading, "rb") as stream:
         reader = StreamReader(stream)
         lines = JsonLines(reader, book) if output == "json" else TextLines(reader, book)
         try:
@@ -193,18 +208,17 @@ def _show(recorder: Recorder, reading: int, output: str, book: AddressBook) -> N
                 click.echo(lines.line(packet))
         except BrokenPipeError:
             recorder.stop()
-        _say_what(recorder.points, recorder.wait(10))
+        _wait(recorder, None)
 
 
 def _wait(recorder: Recorder, file: Path | None) -> None:
-    with _stopping(recorder):
-        try:
-            tallies = recorder.wait()
-        except NetsimError as error:
-            if file is not None:
-                trim(file)
-            raise UserError(f"the capture broke off: {error}") from error
-        _say_what(recorder.points, tallies)
+    try:
+        tallies = recorder.wait()
+    except NetsimError as error:
+        if file is not None:
+            trim(file)
+        raise UserError(f"the capture broke off: {error}") from error
+    _say_what(recorder.points, tallies)
 
 
 @contextmanager
