@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from cni.errors import CniError, Code
-from controlplane.api.kinds import EVENT
 from controlplane.api.types import Object
 from controlplane.node import NodeAgent
 from controlplane.node.network import CniNetwork
@@ -58,9 +57,7 @@ async def test_what_a_deleted_pod_had_is_taken_back_in_the_end(node: Node, netwo
     await node.delete("web")
     assert network.refusals == 0
     assert left(node) == []
-    told = [e["message"] for e in (await node.client.list(EVENT)).items if e["reason"] == "FailedKillPod"]
-    assert told
-    assert "the network is busy" in told[0]
+    await node.until_event("web", "FailedKillPod", "error killing pod: the network is busy")
 
 
 async def test_a_pod_that_has_ended_gives_its_address_back_in_the_end(node: Node, network: ReluctantNetwork) -> None:
