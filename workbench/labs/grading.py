@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from workbench.labs import handed_in, results
 from workbench.labs import progress as progresses
-from workbench.labs import results
 from workbench.labs.errors import LabError
-from workbench.labs.loading import find
+from workbench.labs.loading import find, names
 from workbench.labs.results import Document
 from workbench.labs.session import Session, seed_of
 
 _COLUMNS = ("file", "student", "lab", "seed", "verdict", "passed", "stages", "score", "hints", "solutions", "seconds")
+_FORMULA = ("=", "+", "-", "@")
 VERIFIED = "verified"
 
 
@@ -77,7 +78,7 @@ def to_csv(grades: Sequence[Grade]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(each.row() for each in grades)
+    writer.writerows({name: _cell(value) for name, value in each.row().items()} for each in grades)
     return text.getvalue()
 
 
@@ -89,6 +90,11 @@ def to_junit(grades: Sequence[Grade]) -> str:
         _suite(root, each)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _cell(value: object) -> object:
+    """A text that a spreadsheet would calculate is quoted."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _suite(root: ElementTree.Element, grade_: Grade) -> None:
@@ -116,11 +122,12 @@ def _suite(root: ElementTree.Element, grade_: Grade) -> None:
 
 
 def _graded(file: Path, key: str) -> Grade:
+    name = handed_in.printable(str(file))
     try:
-        document = results.read(file)
+        document = handed_in.read(file)
     except LabError as error:
-        return Grade(str(file), verdict=str(error))
-    made = Grade(str(file), document)
+        return Grade(name, verdict=str(error))
+    made = Grade(name, document)
     if not results.is_signed(document, key):
         made.verdict = "changed since it was written, or signed with another key"
     elif document["student"] and document["seed"] != seed_of(document["student"]):
@@ -132,10 +139,8 @@ def _graded(file: Path, key: str) -> Grade:
 
 def _is_known(document: Document) -> bool:
     """A lab that is not of the library cannot be compared; its signature has to do."""
-    try:
-        return find(str(document["lab"])).digest == str(document["digest"])
-    except LabError:
-        return True
+    lab = str(document["lab"])
+    return lab not in names() or find(lab).digest == document["digest"]
 
 
 def _asked_again(document: Document) -> list[str]:
@@ -144,7 +149,10 @@ def _asked_again(document: Document) -> list[str]:
         return []
     if document["cluster"] not in progresses.running():
         return [f"cluster {document['cluster']} is not here"]
-    session = Session.resume(document["cluster"])
+    try:
+        session = Session.resume(document["cluster"])
+    except LabError as error:
+        return [str(error)]
     if (session.progress.seed, session.progress.digest) != (document["seed"], document["digest"]):
         return [f"cluster {document['cluster']} is of another lab or seed"]
     findings = session.judged(session.lab.stages[passed[-1]], patience=1.0)

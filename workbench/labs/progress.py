@@ -67,10 +67,12 @@ def read(cluster: str) -> Progress:
     """Of the lab on that cluster. Raises `LabError` if there is none."""
     try:
         document: dict[str, Any] = json.loads((Directories(cluster).state / _FILE).read_bytes())
+        stages = [StageProgress(**stage) for stage in document.pop("stages")]
+        return Progress(**document, stages=stages)
     except FileNotFoundError as error:
         raise LabError(f"no lab runs on cluster {cluster}", _remedy()) from error
-    stages = [StageProgress(**stage) for stage in document.pop("stages")]
-    return Progress(**document, stages=stages)
+    except (ValueError, TypeError, KeyError) as error:
+        raise LabError(f"{_FILE} of cluster {cluster} is not as it was written: {error}", _remedy()) from error
 
 
 def running() -> list[str]:

@@ -10,15 +10,13 @@ import hashlib
 import hmac
 import json
 import time
-from pathlib import Path
 from typing import Any
 
 from workbench.labs.definition import Lab
-from workbench.labs.errors import LabError
 from workbench.labs.progress import Progress, StageProgress
 
 KIND = "netsim.io/lab-result/v1"
-_SIGNATURE = "signature"
+SIGNATURE = "signature"
 _HINT_COST, _MOST_HINTS_COST = 0.1, 0.5
 Document = dict[str, Any]
 
@@ -36,24 +34,13 @@ def result_of(lab: Lab, progress: Progress, key: str = "") -> Document:
         "finished": _moment(time.time()),
         "stages": [_stage(stage.name, each) for stage, each in zip(lab.stages, progress.stages, strict=True)],
     }
-    return document | {_SIGNATURE: _signature(document, key)}
-
-
-def read(file: Path) -> Document:
-    """A document that was handed in; its signature is not asked yet. Raises `LabError`."""
-    try:
-        document = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise LabError(f"{file} cannot be read: {error}") from error
-    if not isinstance(document, dict) or document.get("kind") != KIND:
-        raise LabError(f"{file} is not what `netsim lab finish` writes")
-    return document
+    return document | {SIGNATURE: _signature(document, key)}
 
 
 def is_signed(document: Document, key: str = "") -> bool:
     """Whether it is as it was written, with this key."""
-    rest = {name: value for name, value in document.items() if name != _SIGNATURE}
-    return hmac.compare_digest(str(document.get(_SIGNATURE, "")), _signature(rest, key))
+    rest = {name: value for name, value in document.items() if name != SIGNATURE}
+    return hmac.compare_digest(str(document.get(SIGNATURE, "")).encode(), _signature(rest, key).encode())
 
 
 def score(stage: Document) -> float:

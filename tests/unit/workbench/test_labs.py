@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import xml.etree.ElementTree as ElementTree
 from ipaddress import IPv4Network
@@ -12,8 +13,10 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from controlplane.config.parse import load as load_cluster
+from workbench.cli.lab_grade import command as lab_grade
 from workbench.labs import results
 from workbench.labs.checks import KINDS
 from workbench.labs.checks.answer import Answer
@@ -245,6 +248,63 @@ def test_what_is_not_genuine_is_found(tmp_path: Path) -> None:
     assert "cannot be read" in verdicts[3]
     assert verdicts[4] == "made from another version of the lab"
     assert grade([other_key], "course")[0].verdict == "verified"
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    """A directory of submissions, two of them honest."""
+    folder = tmp_path / "submissions"
+    folder.mkdir()
+    handed_in(folder, "ada.json", progress("Ada"))
+    handed_in(folder, "formula.json", progress("=1+1"))
+    handed_in(folder, "letters.json", progress("Mal"), student="Mal\x1b[2J\x00")
+    handed_in(folder, "lone.json", progress("Mal"), digest="\ud800")
+    handed_in(folder, "umlaut.json", progress("Mal"), signature="\u00e4")
+    handed_in(folder, "seed.json", progress("Mal"), seed=[1])
+    handed_in(folder, "more.json", progress("Mal"), more=1)
+    better = progress("Mal")
+    better.stages[0].hints = -100
+    handed_in(folder, "better.json", better)
+    odd = progress("Mal")
+    odd.stages[0].checks = {"there": "yes"}  # type: ignore[dict-item]
+    handed_in(folder, "odd.json", odd)
+    for name, text in {"empty": "", "list": "[]", "deep": "[" * 100_000, "yaml": "a: &a [x]\nb: [*a, *a]\n"}.items():
+        (folder / f"{name}.json").write_text(text)
+    (folder / "huge.json").touch()
+    os.truncate(folder / "huge.json", 1 << 40)
+    os.mkfifo(folder / "pipe.json")
+    (folder / "directory.json").mkdir()
+    for name, target in {
+        "zero": "/dev/zero",
+        "nowhere": "nowhere",
+        "self": "self.json",
+        "other": "/etc/shadow",
+    }.items():
+        (folder / f"{name}.json").symlink_to(target)
+    (folder / "sleep.sh").write_text("#!/bin/sh\nsleep infinity\n")
+    return folder
+
+
+def test_nothing_that_is_handed_in_stops_the_grading(hostile: Path, tmp_path: Path) -> None:
+    table, report = tmp_path / "grades.csv", tmp_path / "grades.xml"
+    done = CliRunner().invoke(
+        lab_grade, [str(hostile), "--csv", str(table), "--junit", str(report)], standalone_mode=False
+    )
+    assert done.return_value == 1, done.output
+    assert "\x1b" not in done.output
+    rows = {Path(row["file"]).stem: row for row in csv.DictReader(table.read_text().splitlines())}
+    assert set(rows) == {file.stem for file in hostile.glob("*.json")}
+    assert {name: row["score"] for name, row in rows.items() if row["verdict"] == "verified"} == {
+        "ada": "0.8",
+        "formula": "0.8",
+    }
+    assert rows["formula"]["student"] == "'=1+1"
+    for name in ("letters", "lone", "seed", "more", "better", "odd", "list"):
+        assert "is not what `netsim lab finish` writes" in rows[name]["verdict"]
+    for name in ("empty", "deep", "yaml", "huge", "pipe", "directory", "zero", "nowhere", "self", "other"):
+        assert "cannot be read" in rows[name]["verdict"]
+    assert "1 MiB" in rows["huge"]["verdict"]
+    assert len(ElementTree.parse(report).getroot()) == len(rows)
 
 
 def test_one_seed_is_not_handed_in_twice(tmp_path: Path) -> None:
