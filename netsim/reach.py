@@ -25,6 +25,7 @@ AT_ONCE = 200
 """Attempts under way at the same time from one namespace."""
 _NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH)
 _DATA = b"netsim reach"
+"""As long as a DNS header: a name server says that it does not understand this, which is an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def _open(attempt: Attempt, number: int) -> socket.socket:
         if code not in (0, errno.EINPROGRESS):
             raise OSError(code, os.strerror(code))
         if attempt.protocol == "udp":
-            opened.send(b"\n")
+            opened.send(_DATA)
         elif attempt.protocol == "icmp":
             opened.send(echo.request(*_numbers(number), _DATA))
     except BaseException:

@@ -31,7 +31,7 @@ TYPES = (
 DIRECTIONS = ("both", "in", "out")
 PHASES = ("Pending", "Active", "Healed", "Failed")
 _TIME = r"^[0-9]+(\.[0-9]+)?(us|ms|s|m|h)$"
-_NEEDS = {
+NEEDS = {
     "partition": ("from", "partition needs from; without to it is cut off from everything"),
     "delay": ("delay", "delay needs delay, as 100ms"),
     "loss": ("loss", "loss needs loss, as 5%"),
@@ -111,7 +111,7 @@ def _spec() -> dict[str, Any]:
     }
     rules = [
         {"rule": f"self.type != '{type_}' || has(self.{field})", "message": message}
-        for type_, (field, message) in _NEEDS.items()
+        for type_, (field, message) in NEEDS.items()
         if field != "from"
     ]
     rules += [

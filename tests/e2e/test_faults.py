@@ -314,7 +314,6 @@ def test_a_route_and_a_rule_that_are_removed(broken: Cluster, add: Add, eventual
     [
         (["partition", "pod/none"], "there is no pod none"),
         (["nodeCrash", "pod/web"], "nodeCrash is for nodes"),
-        (["mtu", "pod/web"], "mtu needs mtu"),
         (["mtu", "pod/web", "pod/client", "--mtu", "600"], "mtu takes one place"),
         (["route-removed", "router", "--route", "10.99.0.0/16"], "there is no route to 10.99.0.0/16"),
         (

@@ -122,7 +122,8 @@ def _world(name: str, node: str) -> Iterator[LiveWorld]:
     require_root("explain")
     world = LiveWorld(running(name), node)
     if not world.nodes():
-        raise UserError(f"there is no node {node} that runs" if node else "no node runs")
+        there = ", ".join(each.name for each in world.cluster.nodes if each.state == "running") or "none"
+        raise UserError(f"there is no node {node} that runs" if node else "no node runs", f"those that run: {there}")
     try:
         yield world
     except NothingToExplain as error:

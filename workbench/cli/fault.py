@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from controlplane.api.types import Object
-from controlplane.faults.definition import DIRECTIONS, FAULT, TYPES
+from controlplane.faults.definition import DIRECTIONS, FAULT, NEEDS, TYPES
 from controlplane.faults.model import Refused, read_spec
 from netsim.faults import require_shape
 from workbench.cli.apiclient import ApiReader
@@ -26,6 +26,8 @@ from workbench.places import NoSuchPlace, describe
 
 _PATH = f"/apis/{FAULT.group}/{FAULT.version}/{FAULT.plural}"
 _WORDS = {re.sub(r"([A-Z])", lambda match: f"-{match[1].lower()}", type_): type_ for type_ in TYPES}
+_OPTIONS = {"names": "--dns-name"}
+"""Where an option is not called as its field."""
 _SETTLED_SECONDS = 60.0
 _HEALED_SECONDS = 60.0
 _POLL_SECONDS = 0.03
@@ -45,13 +47,21 @@ Examples:
   sudo netsim fault heal --all"""
 
 
+class _Type(click.Choice[str]):
+    """The types as words of a command line; as objects have them they are taken too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Always the object's."""
+        return _WORDS[super().convert({type_: word for word, type_ in _WORDS.items()}.get(value, value), param, ctx)]
+
+
 @click.group("fault", epilog=EPILOG)
 def command() -> None:
     """Break links, routes, rules, names, processes and nodes on purpose. `kubectl get faults` shows the same."""
 
 
 @command.command("add", epilog=EPILOG)
-@click.argument("type_", metavar="TYPE", type=click.Choice([*_WORDS, *TYPES], case_sensitive=True))
+@click.argument("type_", metavar="TYPE", type=_Type(list(_WORDS)))
 @click.argument("places", metavar="PLACE [PLACE]", nargs=-1, required=True)
 @click.option("--as", "fault", metavar="FAULT", help="Its name; one is made up if not given.")
 @click.option("--start", metavar="TIME", help="Until it begins, as 5s.")
@@ -62,7 +72,7 @@ def command() -> None:
 @click.option("--loss", metavar="PERCENT", help="As 5%.")
 @click.option("--rate", metavar="RATE", help="As 1Mbit.")
 @click.option("--period", metavar="TIME", help="Of flap.")
-@click.option("--mtu", type=int, metavar="BYTES", help="Of mtu.")
+@click.option("--mtu", type=click.IntRange(68, 65535), metavar="BYTES", help="Of mtu.")
 @click.option("--container", "containers", multiple=True, metavar="NAME", help="Of process-kill and process-pause.")
 @click.option("--dns-name", "names", multiple=True, metavar="NAME", help="Of dns-failure; * is every name.")
 @click.option("--route", metavar="RANGE", help="Of route-removed: a range, or default.")
@@ -77,20 +87,22 @@ def add(
 ) -> None:
     """Break something, and return when it is broken."""
     require_root("fault add")
-    kind = _WORDS.get(type_, type_)
     given = {field.rstrip("_"): list(value) if isinstance(value, tuple) else value for field, value in fields.items()}
-    spec = {"type": kind, **{field: value for field, value in given.items() if value}}
+    spec = {"type": type_, **{field: value for field, value in given.items() if value}}
+    needed = NEEDS.get(type_, ("from", ""))[0]
+    if needed != "from" and needed not in spec:
+        raise click.UsageError(f"{type_} needs {_OPTIONS.get(needed, f'--{needed}')}", click.get_current_context())
     world = LiveWorld(running(name))
     try:
-        spec |= _ends(kind, [describe(world, world.cluster, place, namespace) for place in places])
+        spec |= _ends(type_, [describe(world, world.cluster, place, namespace) for place in places])
         read = read_spec(spec)
-        require_shape(f"fault {kind}", delay=read.delay, jitter=read.jitter, loss=read.loss)
+        require_shape(f"fault {type_}", delay=read.delay, jitter=read.jitter, loss=read.loss)
     except (NoSuchPlace, Refused) as error:
         raise UserError(str(error)) from error
     finally:
         world.close()
     with _api(name) as api:
-        metadata = {"name": fault or f"{kind.lower()}-{os.urandom(3).hex()}"}
+        metadata = {"name": fault or f"{type_.lower()}-{os.urandom(3).hex()}"}
         body = {"apiVersion": FAULT.api_version, "kind": FAULT.name, "metadata": metadata, "spec": spec}
         made = _settled(api, api.send("POST", _PATH, body))
     if output == "json":
@@ -127,7 +139,11 @@ def heal(faults: Sequence[str], every: bool, name: str) -> None:
     if bool(faults) == every:
         raise click.UsageError("give the names of faults, or --all")
     with _api(name) as api:
-        names = [each["metadata"]["name"] for each in api.items(_PATH)] if every else faults
+        there = [each["metadata"]["name"] for each in api.items(_PATH)]
+        unknown = [each for each in faults if each not in there]
+        if unknown:
+            raise UserError(f"there is no fault {', '.join(unknown)}", f"there is: {', '.join(there) or 'none'}")
+        names = there if every else faults
         for each in names:
             api.send("DELETE", f"{_PATH}/{each}")
         for each in names:

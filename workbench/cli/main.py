@@ -130,7 +130,9 @@ def _known_failure(error: Exception) -> int:
 
 
 def _usage_remedy(error: click.UsageError) -> str:
-    return f"see: {error.ctx.command_path} --help" if error.ctx is not None else "see: netsim --help"
+    # The command behind `netsim capture TARGET` has no name.
+    command = "netsim" if error.ctx is None else " ".join(error.ctx.command_path.split())
+    return f"see: {command} --help"
 
 
 def _tell(message: str, remedy: str = "") -> None:

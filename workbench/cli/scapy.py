@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from code import InteractiveInterpreter
 from pathlib import Path
 
 import click
@@ -26,7 +27,7 @@ Examples:
 @click.option("--command", "text", default="", metavar="TEXT", help="Run this instead of reading from the terminal.")
 @click.option("-n", "--namespace", default="default", show_default=True, help="Namespace of names without one.")
 @name_option()
-def command(place: str, text: str, namespace: str, name: str) -> None:
+def command(place: str, text: str, namespace: str, name: str) -> int:
     """Open scapy inside a pod or node. `names` gives the addresses of pods, Services and nodes."""
     require_root("scapy")
     directories = running(name)
@@ -41,7 +42,7 @@ def command(place: str, text: str, namespace: str, name: str) -> None:
         world.close()
     _enter(point.netns)
     names = {said: address for address, said in book.names.items()}
-    _run(names, text, f"inside {point.name}; names has the cluster's addresses")
+    return _run(names, text, f"inside {point.name}; names has the cluster's addresses")
 
 
 def _enter(netns: Path) -> None:
@@ -52,13 +53,35 @@ def _enter(netns: Path) -> None:
     os.environ.setdefault("HOME", "/root")
 
 
-def _run(names: dict[str, str], text: str, banner: str) -> None:
+class _Interpreter(InteractiveInterpreter):
+    """Runs the caller's text; what fails in it is shown as Python shows it, without the frames that are ours."""
+
+    failed = False
+
+    def write(self, data: str) -> None:
+        """Only tracebacks are written."""
+        self.failed = True
+        super().write(data)
+
+    def run(self, text: str) -> bool:
+        """Whether it ran to its end."""
+        try:
+            code = compile(text, "--command", "exec")
+        except (SyntaxError, ValueError, OverflowError):
+            self.showsyntaxerror("--command")
+        else:
+            self.runcode(code)
+        return not self.failed
+
+
+def _run(names: dict[str, str], text: str, banner: str) -> int:
     # What scapy reads of links and routes it reads when it is imported: by now those of the namespace.
     from scapy import all as scapy
     from scapy.main import interact
 
     if text:
-        exec(compile(text, "--command", "exec"), {**vars(scapy), "names": names})
-        return
+        known = {name: value for name, value in vars(scapy).items() if not name.startswith("__")}
+        return 0 if _Interpreter({**known, "names": names}).run(text) else 1
     # It reads the command line by itself.
     interact(mydict={"names": names}, argv=["scapy"], mybanner=banner)
+    return 0

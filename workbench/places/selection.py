@@ -6,6 +6,7 @@ labels, `all` every pod. The short names are kubectl's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +21,7 @@ ROUTER = "router"
 OUTSIDE = "outside"
 """This host, for those who can begin there."""
 DEFAULT_NAMESPACE = "default"
+_ADDRESS = re.compile(r"[0-9./]+")
 
 
 class NoSuchPlace(LookupError):
@@ -123,6 +125,10 @@ def _is_ready(pod: Object) -> bool:
 
 
 def _parts(text: str, namespace: str) -> tuple[str, str, str]:
+    if text == OUTSIDE:
+        raise NoSuchPlace(f"{OUTSIDE} is this host: packets can begin there, and nothing else")
+    if _ADDRESS.fullmatch(text):
+        raise NoSuchPlace(f"{text!r} is no place, nor an address or a range where one is taken")
     parts = text.split("/")
     if len(parts) == 2 and all(parts):
         return namespace, parts[0].lower(), parts[1]

@@ -43,13 +43,19 @@ def _lacks_port(target: Target, protocol: str) -> bool:
 def _judged(story: Story, source: Source, target: Target, heard: Evidence, book: AddressBook) -> tuple[str, str, str]:
     outcome = heard.outcome
     stopped = _stopped(story)
+    to_itself = heard.sender[0] == target.address
     if outcome.result == "answered":
-        seen = "" if story.legs else "; but no link of the cluster saw the probe: it went elsewhere"
+        elsewhere = (
+            f"it did not leave {source.name}" if to_itself else "no link of the cluster saw it: it went elsewhere"
+        )
+        seen = "" if story.legs else f"; {elsewhere}"
         return "delivered", outcome.reason + seen, story.legs[0].visits[-1].place if story.legs else ""
     if stopped is not None:
         return _by_rule(*stopped)
     if outcome.result == "unsent" and outcome.mtu:
         return "mtu", f"it is too big for {source.name}, whose route takes {outcome.mtu} bytes", source.name
+    if to_itself and outcome.result == "refused":
+        return "not-listening", f"nobody listens on port {target.port} at {source.name} itself", source.name
     if not story.legs:
         return "no-route", f"{source.name} could not send it: {outcome.reason}", source.name
     last = story.legs[0].visits[-1]
