@@ -29,24 +29,22 @@ Firewall = Callable[[str, str, str, int], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where connections are made from: a pod, which has a uid, a node, or the host, which has no node."""
+    """Where connections are made from: a pod, which has a uid, a node, or the host, which has no node.
+
+    `name` is a place, as commands take it: `pod/web`, `shop/pod/web`, `node/node-1`.
+    """
 
     name: str
     node: str
     address: str
     uid: str = ""
 
-    @property
-    def place(self) -> str:
-        """As `netsim trace` takes it."""
-        return self.name.replace("/", "/pod/", 1) if self.uid else self.name
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """What is asked: an address and port. `ends` are the pods behind it, of which a Service may have several.
 
-    `place` is how `netsim trace` takes it.
+    `name` is a place, as commands take it, or an address.
     """
 
     name: str
@@ -54,7 +52,6 @@ class Target:
     port: int
     ends: tuple[tuple[str, int], ...]
     service: bool = False
-    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ def explained(world: LiveWorld, cells: Sequence[Reached], protocol: Protocol, se
 
 
 def _traced(world: LiveWorld, cell: Reached, protocol: Protocol, seconds: float) -> Reached:
-    said = (cell.source.place, f"{cell.target.place}:{cell.target.port}")
+    said = (cell.source.name, f"{cell.target.name}:{cell.target.port}")
     try:
         ends = read_ends(world, world.cluster, world.directories, said, "default")
         story = trace(world, world.cluster, world.directories, ends, protocol=protocol, timeout=seconds)
@@ -51,6 +51,6 @@ def _told(cell: Reached, story: Story) -> Reached:
 
 
 def _to_type(world: LiveWorld, cell: Reached, protocol: Protocol) -> str:
-    ends = [cell.source.place, f"{cell.target.place}:{cell.target.port}"]
+    ends = [cell.source.name, f"{cell.target.name}:{cell.target.port}"]
     options = [] if protocol == "tcp" else ["--protocol", protocol]
     return typed("trace", *ends, *options, cluster=world.cluster.name)

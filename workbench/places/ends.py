@@ -14,7 +14,7 @@ from controlplane.explain.services import ServiceIndex
 from controlplane.explain.world import World, find
 from controlplane.policy.model import first_ipv4
 from netsim.reach import Protocol
-from workbench.places.selection import OUTSIDE, NoSuchPlace, Selection, select
+from workbench.places.selection import OUTSIDE, NoSuchPlace, Selection, place_name, select
 
 DEFAULT_PORT = 80
 _End = TypeVar("_End")
@@ -59,11 +59,10 @@ def targets(
         for name in selection.nodes:
             address = _internal(find(world, NODE, "", name))
             node = _at(index, address, port=port, protocol=protocol)
-            found[f"node/{name}"] = replace(node, name=f"node/{name}", place=f"node/{name}")
+            found[f"node/{name}"] = replace(node, name=f"node/{name}")
         for name, address, pod in _addressed(selection):
             number = port or _first_port(pod, protocol)
-            place = name.replace("/", "/pod/", 1)
-            found[name] = Target(name, address, number, ((address, number),), place=place)
+            found[name] = Target(name, address, number, ((address, number),))
     return _sorted(found, said)
 
 
@@ -73,11 +72,7 @@ def _every(namespace: str) -> str:
 
 def _addressed(selection: Selection) -> list[tuple[str, str, Object]]:
     """Name, address and object of the pods."""
-    return [
-        (f"{pod['metadata']['namespace']}/{pod['metadata']['name']}", _address(pod), pod)
-        for pod in selection.pods
-        if _address(pod)
-    ]
+    return [(place_name("pod", pod), _address(pod), pod) for pod in selection.pods if _address(pod)]
 
 
 def _sorted(found: dict[str, _End], said: Sequence[str]) -> list[_End]:
@@ -93,20 +88,19 @@ def _at(index: ServiceIndex, address: str, *, port: int, protocol: Protocol) -> 
             fronted = address in found.addresses and port in (0, found.port)
             if found.protocol == protocol and (fronted or (port and port == found.node_port)):
                 ends = tuple((each.ip, each.port) for each in index.endpoints(found) if each.ready)
-                return Target(address, address, port or found.port, ends, service=True, place=address)
+                return Target(address, address, port or found.port, ends, service=True)
     number = port or DEFAULT_PORT
-    return Target(address, address, number, ((address, number),), place=address)
+    return Target(address, address, number, ((address, number),))
 
 
 def _service(index: ServiceIndex, service: Object, *, port: int, protocol: Protocol) -> Target:
     namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
-    text = f"service/{namespace}/{name}"
+    text = place_name("service", service)
     ports = index.ports[namespace, name]
     for found in ports:
         if found.protocol == protocol and port in (0, found.port):
             ends = tuple((each.ip, each.port) for each in index.endpoints(found) if each.ready)
-            place = f"{namespace}/service/{name}"
-            return Target(text, found.cluster_ip, found.port, ends, service=True, place=place)
+            return Target(text, found.cluster_ip, found.port, ends, service=True)
     known = ", ".join(f"{each.port}/{each.protocol}" for each in ports) or "none that a proxy serves"
     raise NoSuchPlace(f"Service {namespace}/{name} has no {protocol} port {port or ''}; its ports: {known}")
 

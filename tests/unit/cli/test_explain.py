@@ -34,7 +34,7 @@ def test_names_of_chains_are_taken_too() -> None:
 
 
 def test_a_matrix_that_is_too_wide_has_numbers_for_heads() -> None:
-    rows = [Source(f"default/pod-{n}", "node-1", f"10.44.1.{n}", f"u{n}") for n in range(10)]
+    rows = [Source(f"pod/pod-{n}", "node-1", f"10.44.1.{n}", f"u{n}") for n in range(10)]
     columns = [Target(row.name, row.address, 80, ((row.address, 80),)) for row in rows]
     cells = [
         Reached(row, column, "denied" if column is columns[3] else "ok", "denied by default/p (ingress)", 1.0)
@@ -44,8 +44,8 @@ def test_a_matrix_that_is_too_wide_has_numbers_for_heads() -> None:
     ]
     text = click.unstyle(_text(rows, columns, cells, "tcp"))
     assert text.splitlines()[0].split()[-10:] == [f"[{n}]" for n in range(1, 11)]
-    assert "[4] default/pod-3:80" in text
-    assert text.splitlines()[1].split() == ["default/pod-0", "-", "ok", "ok", "denied", *["ok"] * 6]
+    assert "[4] pod/pod-3:80" in text
+    assert text.splitlines()[1].split() == ["pod/pod-0", "-", "ok", "ok", "denied", *["ok"] * 6]
     assert text.endswith("81 of 90 tcp connections came about")
     narrow = click.unstyle(_text(rows[:2], columns[:2], cells[:1], "tcp"))
-    assert narrow.splitlines()[0].split() == ["FROM", "\\", "TO", "default/pod-0:80", "default/pod-1:80"]
+    assert narrow.splitlines()[0].split() == ["FROM", "\\", "TO", "pod/pod-0:80", "pod/pod-1:80"]

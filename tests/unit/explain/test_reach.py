@@ -17,9 +17,9 @@ from workbench.places import NoSuchPlace, select
 from workbench.places.ends import sources, targets
 
 CLUSTER = resolve(ClusterConfig(), taken=[], port_owner=lambda _address, _port: None)
-STRANGER = Source("default/stranger", "node-2", "10.44.2.9", "uid-stranger")
-CLIENT = Source("default/client", "node-2", "10.44.2.2", "uid-client")
-WEB = Target("default/web-0", "10.44.1.2", 8080, (("10.44.1.2", 8080),))
+STRANGER = Source("pod/stranger", "node-2", "10.44.2.9", "uid-stranger")
+CLIENT = Source("pod/client", "node-2", "10.44.2.2", "uid-client")
+WEB = Target("pod/web-0", "10.44.1.2", 8080, (("10.44.1.2", 8080),))
 
 
 def reached(
@@ -61,7 +61,7 @@ def test_what_is_allowed_and_lost_is_no_policys_doing(world: FakeWorld) -> None:
     found = reached(world, CLIENT, WEB, "timed out")
     assert (found.result, found.explained) == ("timed out", False)
     assert reached(world, CLIENT, WEB, "timed out", protocol="udp").result == "denied"
-    other = Target("default/client", "10.44.2.2", 53, (("10.44.2.2", 53),))
+    other = Target("pod/client", "10.44.2.2", 53, (("10.44.2.2", 53),))
     assert reached(world, STRANGER, other, "timed out", protocol="udp").result == "no answer"
 
 
@@ -100,20 +100,20 @@ def test_other_failures(world: FakeWorld) -> None:
     assert reached(world, CLIENT, WEB, "no route").reason == "no route to 10.44.1.2: node-1 does not run"
     lost = reached(world, CLIENT, WEB, "timed out")
     assert (lost.result, lost.reason, lost.explained) == ("timed out", "node-1 does not run", True)
-    there = Source("default/web-0", "node-1", "10.44.1.2", "uid-web-0")
+    there = Source("pod/web-0", "node-1", "10.44.1.2", "uid-web-0")
     assert reached(world, there, WEB, "failed").reason == "node-1 does not run"
 
 
 def test_selections(world: FakeWorld) -> None:
-    pods = ["default/client", "default/web-0", "default/web-1", "default/web-2"]
+    pods = ["pod/client", "pod/web-0", "pod/web-1", "pod/web-2"]
     assert [each.name for each in sources(world, CLUSTER, [], "default")] == pods
     assert [each.name for each in sources(world, CLUSTER, ["role=client", "node/node-1"], "default")] == [
-        "default/client",
         "node/node-1",
+        "pod/client",
     ]
     assert [each.name for each in sources(world, CLUSTER, ["app=web"], "")] == pods[1:]
     (pod,) = targets(world, CLUSTER, ["default/pod/web-1"], "other", port=0, protocol="tcp")
-    assert (pod.name, pod.port) == ("default/web-1", 8080)
+    assert (pod.name, pod.port) == ("pod/web-1", 8080)
     (address,) = targets(world, CLUSTER, ["192.0.2.1"], "default", port=0, protocol="tcp")
     assert (address.address, address.port) == ("192.0.2.1", 80)
     (node,) = targets(world, CLUSTER, ["node/node-1"], "default", port=30080, protocol="tcp")
