@@ -20,55 +20,44 @@ _FIELD = re.compile(r"(src|dst|sport|dport)=(\S+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One tracked UDP connection: whom the client sent to from where, and who answers."""
+class Way:
+    """What tracked UDP connections have in common: where clients sent to, and who answers."""
 
-    source: str
-    source_port: int
     destination: str
     destination_port: int
     reply_source: str
     reply_port: int
 
 
-def parse(listing: str) -> list[Entry]:
-    """The entries in the output of `conntrack -L -p udp`."""
-    entries = []
+def parse(listing: str) -> list[Way]:
+    """The ways of the entries in the output of `conntrack -L -p udp`, each once."""
+    ways = []
     for line in listing.splitlines():
         fields = _FIELD.findall(line)
         if len(fields) >= 8:
             original, reply = dict(fields[:4]), dict(fields[4:8])
-            entries.append(
-                Entry(
-                    original["src"],
-                    int(original["sport"]),
-                    original["dst"],
-                    int(original["dport"]),
-                    reply["src"],
-                    int(reply["sport"]),
-                )
-            )
-    return entries
+            ways.append(Way(original["dst"], int(original["dport"]), reply["src"], int(reply["sport"])))
+    return list(dict.fromkeys(ways))
 
 
-def stale(entries: Iterable[Entry], wanted: Mapping[Frontend, frozenset[tuple[str, int]]]) -> list[Entry]:
-    """The entries that lead from a front end in `wanted` to none of its endpoints."""
+def stale(ways: Iterable[Way], wanted: Mapping[Frontend, frozenset[tuple[str, int]]]) -> list[Way]:
+    """Those that lead from a front end in `wanted` to none of its endpoints."""
     found = []
-    for entry in entries:
-        endpoints = wanted.get((entry.destination, entry.destination_port))
+    for way in ways:
+        endpoints = wanted.get((way.destination, way.destination_port))
         if endpoints is None:
-            endpoints = wanted.get(("", entry.destination_port))
-        if endpoints is not None and (entry.reply_source, entry.reply_port) not in endpoints:
-            found.append(entry)
+            endpoints = wanted.get(("", way.destination_port))
+        if endpoints is not None and (way.reply_source, way.reply_port) not in endpoints:
+            found.append(way)
     return found
 
 
-def forget_stale(wanted: Mapping[Frontend, frozenset[tuple[str, int]]]) -> int:
-    """Deletes the stale entries and says how many. Raises `MissingRequirement` without the program conntrack."""
-    gone = 0
-    for entry in stale(parse(conntrack.list_udp_flows()), wanted):
-        ends = ["--orig-src", entry.source, "--orig-dst", entry.destination]
-        ends += ["--sport", str(entry.source_port), "--dport", str(entry.destination_port)]
-        # One that timed out by itself meanwhile is not counted.
-        gone += conntrack.delete_udp_flows(*ends)
-    return gone
+def forget_stale(wanted: Mapping[Frontend, frozenset[tuple[str, int]]]) -> None:
+    """Deletes the entries of stale ways, however many clients took them, by one call of the program for each way.
+
+    Raises `MissingRequirement` without the program conntrack.
+    """
+    for way in stale(parse(conntrack.list_udp_flows()), wanted):
+        ends = ["--orig-dst", way.destination, "--orig-port-dst", str(way.destination_port)]
+        ends += ["--reply-src", way.reply_source, "--reply-port-src", str(way.reply_port)]
+        conntrack.delete_udp_flows(*ends)

@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from controlplane.api.kinds import ENDPOINT_SLICE, SERVICE
 from netsim import namespace
@@ -112,15 +112,19 @@ async def test_udp_clients_leave_an_endpoint_that_is_gone(api: Cluster) -> None:
     await api.endpoints(PODS[0], protocol="UDP")
     with udp_server(api.world.pods[0], "first"), udp_server(api.world.pods[1], "second"):
         async with api.proxied() as proxy:
-            with namespace.entered(namespace_path(api.world.client)):
-                client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            with client:
-                client.settimeout(3)
-                client.connect((CLUSTER_IP, 53))
-                assert await asyncio.to_thread(exchange, client) == b"first"
+            with ExitStack() as clients:
+                with namespace.entered(namespace_path(api.world.client)):
+                    opened = [
+                        clients.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(20)
+                    ]
+                for client in opened:
+                    client.settimeout(3)
+                    client.connect((CLUSTER_IP, 53))
+                    assert await asyncio.to_thread(exchange, client) == b"first"
                 await api.endpoints(PODS[1], protocol="UDP")
                 await settled(proxy)
-                assert await asyncio.to_thread(exchange, client) == b"second"
+                for client in opened:
+                    assert await asyncio.to_thread(exchange, client) == b"second"
 
 
 async def test_built_in_chains_hold_the_jumps_in_kube_proxys_order(api: Cluster) -> None:
