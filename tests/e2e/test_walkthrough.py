@@ -18,14 +18,14 @@ IMAGE = "in28min/hello-world-rest-api"
 
 def curl(url: str) -> str:
     """One request from the host's own shell."""
-    return run("curl", "-sS", "--fail", "--max-time", "5", url).stdout
+    return run("curl", "-sS", "--fail", "--max-time", "20", url).stdout
 
 
 @pytest.fixture
 def app(cluster: Cluster, namespace: str) -> str:
     """The course's application, deployed; the name of its namespace."""
     cluster.out("-n", namespace, "create", "deployment", APP, f"--image={IMAGE}:0.0.1.RELEASE")
-    cluster.out("-n", namespace, "rollout", "status", f"deployment/{APP}", "--timeout=30s")
+    cluster.out("-n", namespace, "rollout", "status", f"deployment/{APP}", "--timeout=120s")
     return namespace
 
 
@@ -34,7 +34,7 @@ def expose(cluster: Cluster, namespace: str) -> dict[str, str]:
     cluster.out("-n", namespace, "expose", "deployment", APP, "--type=LoadBalancer", "--port=8080")
     Eventually()(
         lambda: cluster.json("-n", namespace, "get", "service", APP)["status"]["loadBalancer"].get("ingress"),
-        within=30,
+        within=120,
         message="an external address",
     )
     service = cluster.json("-n", namespace, "get", "service", APP)
@@ -69,7 +69,7 @@ def test_a_load_balancer_answers_on_all_its_addresses(cluster: Cluster, app: str
     pod = pod_names(cluster, app).pop().removeprefix("pod/")
     Eventually()(lambda: pod in curl(f"http://{addresses['external']}/"))
     assert pod in curl(f"http://{addresses['node']}/")
-    inside = ["-n", app, "exec", pod, "--", "curl", "-sS", "--max-time", "5", f"http://{addresses['cluster']}/"]
+    inside = ["-n", app, "exec", pod, "--", "curl", "-sS", "--max-time", "20", f"http://{addresses['cluster']}/"]
     assert pod in cluster.out(*inside)
 
 
@@ -87,7 +87,7 @@ def test_a_deleted_pod_is_replaced_by_another(cluster: Cluster, app: str, eventu
 def test_scaled_pods_spread_over_the_nodes_and_share_the_load(cluster: Cluster, app: str) -> None:
     addresses = expose(cluster, app)
     cluster.out("-n", app, "scale", "deployment", APP, "--replicas=3")
-    cluster.out("-n", app, "rollout", "status", f"deployment/{APP}", "--timeout=30s")
+    cluster.out("-n", app, "rollout", "status", f"deployment/{APP}", "--timeout=120s")
     pods = cluster.json("-n", app, "get", "pods")["items"]
     assert {pod["spec"]["nodeName"] for pod in pods} == {"node-1", "node-2", "node-3"}
     waiting = {pod["metadata"]["name"] for pod in pods}
@@ -102,7 +102,7 @@ def test_scaled_pods_spread_over_the_nodes_and_share_the_load(cluster: Cluster, 
 
 def test_events_tell_the_story_in_upstreams_words(cluster: Cluster, app: str, eventually: Eventually) -> None:
     cluster.out("-n", app, "scale", "deployment", APP, "--replicas=2")
-    cluster.out("-n", app, "rollout", "status", f"deployment/{APP}", "--timeout=30s")
+    cluster.out("-n", app, "rollout", "status", f"deployment/{APP}", "--timeout=120s")
     cluster.out("-n", app, "scale", "deployment", APP, "--replicas=1")
     eventually(lambda: len(pod_names(cluster, app)) == 1)
     rs = cluster.out("-n", app, "get", "rs", "-o", "jsonpath={.items[0].metadata.name}")
@@ -130,7 +130,7 @@ def test_events_tell_the_story_in_upstreams_words(cluster: Cluster, app: str, ev
 def test_a_rolling_update_loses_no_request(cluster: Cluster, app: str) -> None:
     addresses = expose(cluster, app)
     cluster.out("-n", app, "scale", "deployment", APP, "--replicas=2")
-    cluster.out("-n", app, "rollout", "status", f"deployment/{APP}", "--timeout=30s")
+    cluster.out("-n", app, "rollout", "status", f"deployment/{APP}", "--timeout=120s")
     old = cluster.out("-n", app, "get", "rs", "-o", "jsonpath={.items[0].metadata.name}")
     Eventually()(lambda: curl(f"http://{addresses['external']}/"))
     failures: list[str] = []
@@ -148,7 +148,7 @@ def test_a_rolling_update_loses_no_request(cluster: Cluster, app: str) -> None:
     looping.start()
     try:
         cluster.out("-n", app, "set", "image", f"deployment/{APP}", f"{APP}={IMAGE}:0.0.2.RELEASE")
-        cluster.out("-n", app, "rollout", "status", f"deployment/{APP}", "--timeout=60s")
+        cluster.out("-n", app, "rollout", "status", f"deployment/{APP}", "--timeout=120s")
         Eventually()(lambda: len(pod_names(cluster, app)) == 2, message="the old pods are gone")
     finally:
         stop.set()
@@ -160,7 +160,7 @@ def test_a_rolling_update_loses_no_request(cluster: Cluster, app: str) -> None:
     history = cluster.out("-n", app, "rollout", "history", f"deployment/{APP}")
     assert re.findall(r"^(\d+)", history, re.MULTILINE) == ["1", "2"]
     cluster.out("-n", app, "rollout", "undo", f"deployment/{APP}")
-    cluster.out("-n", app, "rollout", "status", f"deployment/{APP}", "--timeout=60s")
+    cluster.out("-n", app, "rollout", "status", f"deployment/{APP}", "--timeout=120s")
     image = "jsonpath={.spec.template.spec.containers[0].image}"
     assert cluster.out("-n", app, "get", "deployment", APP, "-o", image) == f"{IMAGE}:0.0.1.RELEASE"
     assert cluster.json("-n", app, "get", "rs", old)["spec"]["replicas"] == 2
@@ -177,7 +177,7 @@ spec:
   - {name: application, image: "example/application:1", ports: [{containerPort: 8000}]}
 """
     cluster.out("-n", namespace, "apply", "-f", "-", stdin=manifest)
-    cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/pair", "--timeout=60s")
+    cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/pair", "--timeout=120s")
 
     def ask(container: str, port: int) -> str:
         return cluster.out(
