@@ -10,24 +10,28 @@ A field of the installed definitions that is not in here fails a test.
 from __future__ import annotations
 
 VOLUMES = "kernel/node/test_volumes.py"
+DISKS = "kernel/node/test_disk_volumes.py"
+PATHS = "kernel/node/test_volume_paths.py"
+UNMOUNTABLE = "kernel/node/test_volume_failures.py"
 PODS = "kernel/node/test_pods.py"
 STORAGE = "e2e/test_storage.py"
+USE = "e2e/test_storage_use.py"
 ATOMIC = "unit/node/test_atomic.py"
 
 PROGRAM = f"{PODS}::test_what_a_manifest_gives_its_program"
 BINDING = f"{STORAGE}::test_binding_takes_the_smallest_that_suits"
 PROVISIONED = f"{STORAGE}::test_a_claim_is_provisioned_limited_kept_and_deleted"
-SET = f"{STORAGE}::test_a_stateful_set_keeps_its_claims"
-EPHEMERAL = f"{STORAGE}::test_an_ephemeral_claim_goes_with_its_pod"
+SET = f"{USE}::test_a_stateful_set_keeps_its_claims"
+EPHEMERAL = f"{USE}::test_an_ephemeral_claim_goes_with_its_pod"
 GROWS = f"{STORAGE}::test_a_claim_grows"
 API = "api/controllers/test_volumes.py"
 OWN_DISK = f"{API}::test_a_disk_that_pods_name_themselves_is_attached_to_one_node"
-ONE_NODE = f"{STORAGE}::test_a_volume_of_one_node_is_not_had_by_two"
+ONE_NODE = f"{USE}::test_a_volume_of_one_node_is_not_had_by_two"
 EXPORT = f"{VOLUMES}::test_an_export_is_shared_and_its_parts_stay_inside"
 CLASS = f"{STORAGE}::test_a_class_makes_volumes_where_it_may_and_says_where_it_cannot"
 FIRST_CONSUMER = f"{STORAGE}::test_waiting_for_the_first_consumer"
 RETAINED = f"{STORAGE}::test_a_retained_volume_is_there_for_another_claim"
-HOST_PATH = f"{VOLUMES}::test_host_paths_are_of_their_type"
+HOST_PATH = f"{PATHS}::test_host_paths_are_of_their_type"
 
 ALPHA = "upstream: alpha, and its feature gate is off"
 NO_PLUGIN = "refused: the pod waits: no volume plugin matched the PersistentVolume"
@@ -42,7 +46,7 @@ FIELDS: dict[str, dict[str, str]] = {
         "sizeLimit": f"{PODS}::test_a_pod_that_fills_its_volume_is_evicted",
     },
     f"{CORE}.HostPathVolumeSource": {
-        "path": f"{VOLUMES}::test_host_paths_of_the_right_type_are_mounted",
+        "path": f"{PATHS}::test_host_paths_of_the_right_type_are_mounted",
         "type": HOST_PATH,
     },
     f"{CORE}.ConfigMapVolumeSource": {
@@ -97,24 +101,24 @@ FIELDS: dict[str, dict[str, str]] = {
         "user": ALPHA,
     },
     f"{CORE}.VolumeDevice": {
-        "devicePath": f"{VOLUMES}::test_a_raw_block_device",
-        "name": f"{VOLUMES}::test_a_raw_block_device",
+        "devicePath": f"{DISKS}::test_a_raw_block_device",
+        "name": f"{DISKS}::test_a_raw_block_device",
     },
     f"{CORE}.NFSVolumeSource": {"path": EXPORT, "readOnly": EXPORT, "server": EXPORT},
     f"{CORE}.GCEPersistentDiskVolumeSource": {
         "fsType": "honoured: ext4, ext3 or ext2; another is refused in the pod's events",
         "partition": "refused: the pod waits: partitions of disks are not supported",
-        "pdName": f"{VOLUMES}::test_a_pod_names_a_disk_itself",
-        "readOnly": f"{VOLUMES}::test_a_pod_names_a_disk_itself",
+        "pdName": f"{DISKS}::test_a_pod_names_a_disk_itself",
+        "readOnly": f"{DISKS}::test_a_pod_names_a_disk_itself",
     },
     f"{CORE}.PersistentVolumeClaimVolumeSource": {
         "claimName": PROVISIONED,
-        "readOnly": f"{VOLUMES}::test_a_claim_is_a_limit_and_outlives_the_pod",
+        "readOnly": f"{DISKS}::test_a_claim_is_a_limit_and_outlives_the_pod",
     },
     f"{CORE}.EphemeralVolumeSource": {"volumeClaimTemplate": EPHEMERAL},
     f"{CORE}.PersistentVolumeClaimTemplate": {"metadata": EPHEMERAL, "spec": EPHEMERAL},
     f"{CORE}.PersistentVolumeClaimSpec": {
-        "accessModes": f"{STORAGE}::test_a_claim_of_one_pod_is_not_had_by_two",
+        "accessModes": f"{USE}::test_a_claim_of_one_pod_is_not_had_by_two",
         "dataSource": "refused: ProvisioningFailed: volumes are not filled from others or from snapshots",
         "dataSourceRef": "refused: ProvisioningFailed: volumes are not filled from others or from snapshots",
         "resources": GROWS,
@@ -148,13 +152,13 @@ FIELDS: dict[str, dict[str, str]] = {
         "fc": NO_PLUGIN,
         "flexVolume": NO_PLUGIN,
         "flocker": NO_PLUGIN,
-        "gcePersistentDisk": f"{VOLUMES}::test_an_old_name_of_a_disk",
+        "gcePersistentDisk": f"{DISKS}::test_an_old_name_of_a_disk",
         "glusterfs": NO_PLUGIN,
-        "hostPath": f"{VOLUMES}::test_what_cannot_be_mounted_is_said",
+        "hostPath": f"{UNMOUNTABLE}::test_what_cannot_be_mounted_is_said",
         "iscsi": NO_PLUGIN,
         "local": FIRST_CONSUMER,
-        "mountOptions": f"{VOLUMES}::test_mount_options",
-        "nfs": f"{STORAGE}::test_a_shared_volume_is_seen_from_every_node",
+        "mountOptions": f"{DISKS}::test_mount_options",
+        "nfs": f"{USE}::test_a_shared_volume_is_seen_from_every_node",
         "nodeAffinity": FIRST_CONSUMER,
         "persistentVolumeReclaimPolicy": RETAINED,
         "photonPersistentDisk": NO_PLUGIN,
@@ -177,7 +181,7 @@ FIELDS: dict[str, dict[str, str]] = {
     f"{CORE}.CSIPersistentVolumeSource": {
         "controllerExpandSecretRef": NO_SECRET,
         "controllerPublishSecretRef": NO_SECRET,
-        "driver": f"{VOLUMES}::test_what_cannot_be_mounted_is_said",
+        "driver": f"{UNMOUNTABLE}::test_what_cannot_be_mounted_is_said",
         "fsType": "honoured: ext4, ext3 or ext2; another is refused in the pod's events",
         "nodeExpandSecretRef": NO_SECRET,
         "nodePublishSecretRef": NO_SECRET,
@@ -216,7 +220,7 @@ FIELDS: dict[str, dict[str, str]] = {
     },
     f"{STORAGE_GROUP}.VolumeAttachmentStatus": {
         "attachError": "upstream: attaching does not fail here",
-        "attached": f"{VOLUMES}::test_a_pod_waits_for_the_attachment",
+        "attached": f"{DISKS}::test_a_pod_waits_for_the_attachment",
         "attachmentMetadata": "upstream: the driver of GCE's disks has none",
         "detachError": "upstream: detaching does not fail here",
     },

@@ -16,6 +16,8 @@ PULLS = "kernel/node/test_image_pulls.py"
 NAMES = "kernel/node/test_restart_rules.py"
 SECURITY = "kernel/node/test_security.py"
 VOLUMES = "kernel/node/test_volumes.py"
+DISKS = "kernel/node/test_disk_volumes.py"
+PATHS = "kernel/node/test_volume_paths.py"
 STREAMS = "e2e/test_streams.py"
 UNIT_SECURITY = "unit/node/test_security.py"
 PODFILES = "unit/node/test_podfiles.py"
@@ -121,7 +123,7 @@ FIELDS: dict[str, dict[str, str]] = {
         "terminationMessagePath": f"{POD}::test_a_failed_pod_says_with_which_status",
         "terminationMessagePolicy": "unit/node/test_termination.py::test_the_end_of_the_log_stands_in_for_a_message",
         "tty": f"{STREAMS}::test_a_pod_run_with_a_terminal_is_a_shell_of_its_own",
-        "volumeDevices": f"{VOLUMES}::test_a_raw_block_device",
+        "volumeDevices": f"{DISKS}::test_a_raw_block_device",
         "volumeMounts": PROGRAM,
         "workingDir": PROGRAM,
     },
@@ -148,10 +150,10 @@ FIELDS: dict[str, dict[str, str]] = {
         "mountPath": PROGRAM,
         "mountPropagation": f"{VOLUMES}::test_mounts_propagate_where_the_manifest_says",
         "name": PROGRAM,
-        "readOnly": f"{VOLUMES}::test_a_claim_is_a_limit_and_outlives_the_pod",
+        "readOnly": f"{DISKS}::test_a_claim_is_a_limit_and_outlives_the_pod",
         "recursiveReadOnly": f"{NAMES}::test_a_mount_is_read_only_with_what_is_mounted_in_it",
         "subPath": "kernel/node/test_containment.py::test_a_part_of_a_volume_is_made_mounted_and_let_go",
-        "subPathExpr": f"{VOLUMES}::test_a_part_with_a_name_from_the_environment",
+        "subPathExpr": f"{PATHS}::test_a_part_with_a_name_from_the_environment",
     },
     "io.k8s.api.core.v1.Probe": {
         "exec": PROBES,
@@ -198,12 +200,12 @@ FIELDS: dict[str, dict[str, str]] = {
         "emptyDir": PROGRAM,
         "ephemeral": "honoured: a claim of its own for the pod",
         "gcePersistentDisk": "honoured: as a PersistentVolume of that kind",
-        "hostPath": f"{VOLUMES}::test_host_paths_of_the_right_type_are_mounted",
+        "hostPath": f"{PATHS}::test_host_paths_of_the_right_type_are_mounted",
         "name": PROGRAM,
         "nfs": f"{VOLUMES}::test_an_export_is_shared_and_its_parts_stay_inside",
-        "persistentVolumeClaim": f"{VOLUMES}::test_a_claim_is_a_limit_and_outlives_the_pod",
+        "persistentVolumeClaim": f"{DISKS}::test_a_claim_is_a_limit_and_outlives_the_pod",
         "projected": f"{ADMISSION}::test_a_pod_finds_its_accounts_token",
-        "secret": f"{VOLUMES}::test_a_link_planted_in_a_volume_leads_no_mount_out",
+        "secret": f"{PATHS}::test_a_link_planted_in_a_volume_leads_no_mount_out",
     },
     "io.k8s.api.apps.v1.DeploymentSpec": {
         "minReadySeconds": f"{REPLICA_SET}::test_min_ready_seconds_delays_availability",

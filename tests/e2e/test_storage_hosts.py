@@ -16,7 +16,7 @@ from controlplane.directories import Directories
 from netsim import loop
 from tests.conftest import Eventually
 from tests.e2e.conftest import Cluster, cluster_name
-from tests.e2e.test_storage import Storage, claim, pod
+from tests.e2e.storage_kit import Storage, claim, pod
 
 PLAIN = """\
 apiVersion: netsim.io/v1alpha1

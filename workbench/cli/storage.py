@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
+from controlplane.api.quantity import NANO, QuantityError, render, whole
 from controlplane.directories import Directories, export_disks, volume_disks
 from netsim.disks import Disks
+from netsim.errors import AlreadyExists, NotFound
 from netsim.exports import ANY_SERVER, Exports
 from workbench.cli.errors import UserError, require_root
-from workbench.cli.imagestore import readable
 from workbench.cli.options import existing, name_option
 from workbench.cli.status import table
 from workbench.cli.typed import typed
@@ -44,7 +45,7 @@ def show(name: str, output: str) -> None:
     require_root("storage list")
     directories = existing(name)
     found = [_disk(directories, disk) for disk in volume_disks(directories.state).names()]
-    rows = [(one["name"], readable(one["size"]), readable(one["used"]), _joined(one["nodes"])) for one in found]
+    rows = [(one["name"], _quantity(one["size"]), _quantity(one["used"]), _joined(one["nodes"])) for one in found]
     _print(found, ("DISK", "SIZE", "USED", "NODES"), rows, output, "there are no disks; a claim makes one")
 
 
@@ -62,7 +63,11 @@ def add(name: str, export: str, size: str | None) -> None:
     require_root("storage export add")
     exports = _exports(existing(name))
     server, path = _parsed(export)
-    added = exports.add(server, path, _bytes(size))
+    wanted = _bytes(size)
+    try:
+        added = exports.add(server, path, wanted)
+    except AlreadyExists as error:
+        raise UserError(f"{server}:{path} is exported already", _see(name)) from error
     click.echo(f"{added} is exported")
     if size is None:
         click.echo(f"  its files  {exports.disks.root / added.disk / 'data'}")
@@ -83,7 +88,7 @@ def show_exports(name: str, output: str) -> None:
         nodes = _nodes(directories, f"export-{one.disk}")
         found.append({"server": one.server, "path": one.path, "size": size, "nodes": nodes})
     rows = [
-        (one["server"], one["path"], readable(one["size"]) if one["size"] else "-", _joined(one["nodes"]))
+        (one["server"], one["path"], _quantity(one["size"]) if one["size"] else "-", _joined(one["nodes"]))
         for one in found
     ]
     nothing = f"there are no exports; add one with: {typed('storage', 'export', 'add', '/data', cluster=name)}"
@@ -104,7 +109,11 @@ def remove(name: str, export: str) -> None:
             nodes = _nodes(directories, f"export-{one.disk}")
             if nodes:
                 raise UserError(f"{one} is mounted on {_joined(nodes)}", "delete the pods that use it first")
-    exports.remove(server, path)
+    try:
+        exports.remove(server, path)
+    except NotFound as error:
+        there = f"there are {_joined(map(str, exports.list()))}" if exports.list() else "there are none"
+        raise UserError(f"{server}:{path} is not exported", there) from error
     click.echo(f"{server}:{path} is no longer exported")
 
 
@@ -122,12 +131,21 @@ def _parsed(text: str) -> tuple[str, str]:
 def _bytes(size: str | None) -> int | None:
     if size is None:
         return None
-    from controlplane.api.quantity import QuantityError, whole
-
     try:
-        return whole(size)
-    except QuantityError as error:
-        raise UserError(f"{size!r} is no size", "write a number of bytes with a unit, as 512Mi or 1Gi") from error
+        found = whole(size)
+    except QuantityError:
+        found = 0
+    if found <= 0:
+        raise UserError(f"{size!r} is no size", "write a number of bytes with a unit, as 512Mi or 1Gi")
+    return found
+
+
+def _quantity(size: int) -> str:
+    """Bytes as Kubernetes writes them, and a claim asks for them: two digits or more, rounded up."""
+    unit = 1
+    while size >= unit * 1024 * 10:
+        unit *= 1024
+    return render(-(-size // unit) * unit * NANO, "binary")
 
 
 def _disk(directories: Directories, name: str) -> dict[str, Any]:
@@ -143,6 +161,10 @@ def _used(disks: Disks, name: str) -> int:
 def _nodes(directories: Directories, key: str) -> list[str]:
     """The nodes on which a pod has it mounted, from what the node agents write down."""
     return sorted(path.parts[-3] for path in (directories.run / "nodes").glob("*/staged/*") if path.name == key)
+
+
+def _see(cluster: str) -> str:
+    return f"see: {typed('storage', 'export', 'list', cluster=cluster)}"
 
 
 def _joined(names: Iterable[str]) -> str:
