@@ -44,8 +44,7 @@ def create(path: Path, data: bytes, *, mode: int = 0o644, attributes: Mapping[st
     try:
         for name, value in (attributes or {}).items():
             _set_attribute(descriptor, name, value)
-        if data:
-            os.write(descriptor, data)
+        _write(descriptor, data)
         # Only with a directory given does Python make the call that follows the link to the nameless file.
         os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor)
     finally:
@@ -57,12 +56,16 @@ def replace(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = False
     beside = _beside(path)
     descriptor = os.open(beside, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, mode)
     try:
-        os.write(descriptor, data)
-        if durable:
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.rename(beside, path)
+        try:
+            _write(descriptor, data)
+            if durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(beside, path)
+    except BaseException:
+        remove(beside)
+        raise
     if durable:
         _sync_directory(path.parent)
 
@@ -75,6 +78,13 @@ def overwrite(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         os.ftruncate(descriptor, len(data))
     finally:
         os.close(descriptor)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    """All of it: on a disk that gets full a write takes what fits, and only the next one is refused."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
 
 
 def _sync_directory(directory: Path) -> None:
