@@ -24,6 +24,7 @@ from controlplane.server.upgrades import SocketTransport, Upgraded, taken
 KEPT_AS_THEY_ARE = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 """Headers that the HTTP client must not add: the caller's count, or there are none."""
 
+CLOSE_SECONDS = 1.0
 _HOP_BY_HOP = frozenset(
     ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding")
 )
@@ -115,8 +116,18 @@ async def upgraded_through(
         async with taken(request) as client:
             await _joined(client, server)
     finally:
-        writer.close()
+        await _closed(writer)
     return Upgraded()
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    """Ends a connection after what is under way on it, if that does not take long."""
+    writer.close()
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await writer.wait_closed()
+    except (TimeoutError, OSError):
+        writer.transport.abort()
 
 
 async def _joined(one: ByteTransport, other: ByteTransport) -> None:

@@ -200,7 +200,7 @@ async def test_a_websocket_reaches_the_server_behind(
         for word in ("one", "two"):
             await opened.send_str(word)
             assert (await opened.receive()).data == f"got {word}"
-    request = extension[-1]
+    (request,) = (one for one in extension if one.headers.get("Upgrade"))
     assert (request.path_qs, request.host) == (url, "odd.default.svc:443")
     assert (request.headers["X-Remote-User"], "Impersonate-User" in request.headers) == ("jane", False)
 
