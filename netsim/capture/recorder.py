@@ -19,7 +19,7 @@ from netsim.errors import CommandFailed
 from netsim.inventory import processes
 
 SOURCE = Path(__file__).with_name("writer.c")
-_ALL_RINGS_BYTES = 1 << 27
+MEMORY = 1 << 27
 _FEWEST_BLOCKS, _MOST_BLOCKS = 4, 128
 _STOP_SECONDS = 10
 _READY = b"ready\n"
@@ -32,7 +32,7 @@ class Recorder:
     `cluster` is whose it is: it ends when that is removed. `count` packets or `seconds` end it, 0 never. `names` are
     names for addresses that go into the stream. `output` is a descriptor, which stays the caller's. The program that
     writes can be ended by SIGTERM. It ends by itself, with all that came before, when its caller does, however that is;
-    unless `alone`.
+    unless `alone`. `memory` is how many bytes all rings may have.
     """
 
     def __init__(
@@ -47,11 +47,12 @@ class Recorder:
         count: int = 0,
         seconds: int = 0,
         alone: bool = False,
+        memory: int = MEMORY,
         names: Mapping[str, str] | None = None,
     ) -> None:
         self.points = tuple(points)
         self._output, self._cache, self._cluster = output, cache, cluster
-        self._ends_after, self._alone = (count, seconds), alone
+        self._ends_after, self._alone, self._memory = (count, seconds), alone, memory
         self._filter, self._snaplen, self._names = filter_text, snaplen, dict(names or {})
         self._writer: subprocess.Popen[bytes] | None = None
 
@@ -68,7 +69,7 @@ class Recorder:
         """
         program = compile_filter(self._filter, snaplen=self._snaplen)
         writer = programs.ensure_built(SOURCE, self._cache)
-        blocks = min(max(_ALL_RINGS_BYTES // len(self.points) // ring.BLOCK_BYTES, _FEWEST_BLOCKS), _MOST_BLOCKS)
+        blocks = min(max(self._memory // len(self.points) // ring.BLOCK_BYTES, _FEWEST_BLOCKS), _MOST_BLOCKS)
         header = pcapng.header(self.points, application=_APPLICATION, filter_text=self._filter, names=self._names)
         with ExitStack() as held:
             rings = [held.enter_context(ring.open_ring(point, program, blocks)) for point in self.points]

@@ -27,9 +27,10 @@ class Rule:
 
 
 class RuleBook:
-    """What was in a namespace at one moment."""
+    """What was in a namespace at one moment; `saved` are iptables' rules as `iptables-save` has them."""
 
     def __init__(self, listing: str, saved: str) -> None:
+        self.saved = saved
         self._rules: dict[tuple[str, int], Rule] = {}
         self._hooks: dict[tuple[str, str], str] = {}
         self._read(listing, _saved_rules(saved))

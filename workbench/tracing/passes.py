@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from controlplane.explain.meaning import Interpreter
@@ -92,8 +92,3 @@ def _short(text: str) -> str:
             continue
         kept.append(word)
     return " ".join(kept).replace("-m comment ", "")
-
-
-def interpreters(names: Mapping[str, Interpreter], place: str) -> Interpreter | None:
-    """The interpreter of a node's rules."""
-    return names.get(place.removeprefix("node/"))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import TypeVar
 
 from controlplane.config import ResolvedCluster
 from controlplane.directories import CACHE_ROOT, Directories
@@ -31,6 +33,9 @@ _SETTLE_SECONDS = 0.06
 """Until rings and trace sockets have told what they have."""
 _MOST_NODES = 16
 _SNAPLEN = 256
+_RING_BYTES = 1 << 20
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
 
 
 def trace(
@@ -64,28 +69,36 @@ def _gathered(
         watches = {place: Watch(netns) for place, netns in watched.items()}
         for watch in watches.values():
             stack.callback(watch.stop)
-            watch.start()
         recorder = _recorder(points, file.fileno(), cluster.name, target)
-        recorder.start()
         stack.callback(recorder.kill)
+        _at_once(lambda start: start(), [recorder.start, *(watch.start for watch in watches.values())])
         sender, outcome = probe.send()
         time.sleep(_SETTLE_SECONDS)
         recorder.stop()
-        books = {place: RuleBook.of(netns) for place, netns in watched.items()}
-        heard = {place: gather(watch.stop()) for place, watch in watches.items()}
+        heard = dict(zip(watches, map(gather, _at_once(Watch.stop, watches.values())), strict=True))
+        # Rules are many: they are read where the packet has met some.
+        met = [place for place, passes in heard.items() if passes]
+        books = dict(zip(met, _at_once(RuleBook.of, [watched[place] for place in met]), strict=True))
         file.seek(0)
         packets = list(StreamReader(file))
     found = Evidence(probe, sender, outcome, points, packets, heard, books)
     found.places = {netns: place for place, netns in watched.items()}
     found.namespaces = {found.places.get(point.netns, point.name): point.netns for point in points}
     found.namespaces[source.name] = source.netns
-    found.interpreters = _interpreters(world, nodes)
+    found.interpreters = _interpreters(world, books)
     return found
 
 
-def _interpreters(world: World, nodes: Sequence[str]) -> dict[str, Interpreter]:
+def _at_once(do: Callable[[Asked], Answer], those: Iterable[Asked]) -> list[Answer]:
+    """For programs that are waited for, each in another namespace. Raises what the first of them raised."""
+    with ThreadPoolExecutor(_MOST_NODES) as pool:
+        return list(pool.map(do, those))
+
+
+def _interpreters(world: World, books: Mapping[str, RuleBook]) -> dict[str, Interpreter]:
     services, policies = ServiceIndex(world), PolicyIndex(world)
-    return {node: Interpreter(services, policies, node, saved.parse(world.rules(node))) for node in nodes}
+    found = {place.removeprefix("node/"): book for place, book in books.items() if place.startswith("node/")}
+    return {node: Interpreter(services, policies, node, saved.parse(book.saved)) for node, book in found.items()}
 
 
 def _nodes(cluster: ResolvedCluster, source: Source, target: Target) -> list[str]:
@@ -115,4 +128,12 @@ def _recorder(points: Sequence[Point], output: int, cluster: str, target: Target
     answering = {target.address, *(pod["status"]["podIP"] for pod in target.selection.pods)}
     hosts = " or ".join(f"host {address}" for address in sorted(answering))
     text = f"ip[1] & 0xfc = {PROBE_DSCP << 2} or icmp or {hosts} or (ip src {target.address})"
-    return Recorder(points, output, cache=CACHE_ROOT, cluster=cluster, filter_text=text, snaplen=_SNAPLEN)
+    return Recorder(
+        points,
+        output,
+        cache=CACHE_ROOT,
+        cluster=cluster,
+        filter_text=text,
+        snaplen=_SNAPLEN,
+        memory=_RING_BYTES * len(points),
+    )
