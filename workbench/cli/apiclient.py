@@ -45,6 +45,7 @@ class ApiReader:
         cluster = config["clusters"][0]["cluster"]
         self._server, self._context = urlsplit(cluster["server"]), _context(cluster, user)
         self._headers = {"Accept": "application/json"}
+        self._log = kubeconfig.with_name("daemon.log")
         if "token" in user:
             self._headers["Authorization"] = f"Bearer {user['token']}"
         self._connection = self._connect(TIMEOUT_SECONDS)
@@ -81,7 +82,7 @@ class ApiReader:
             connection.request("GET", path, headers=self._headers)
             line = connection.getresponse().readline()
         except (OSError, http.client.HTTPException) as error:
-            raise ApiUnreachable(f"the API server does not answer: {error}") from error
+            raise self._unreachable(error) from error
         finally:
             connection.close()
         if not line:
@@ -100,6 +101,10 @@ class ApiReader:
         """Close the connection."""
         self._connection.close()
 
+    def _unreachable(self, error: Exception) -> ApiUnreachable:
+        said = "it is there, and says nothing" if isinstance(error, TimeoutError) else str(error)
+        return ApiUnreachable(f"the API server does not answer: {said}", f"see {self._log}")
+
     def _connect(self, seconds: float) -> http.client.HTTPSConnection:
         host, port = self._server.hostname or "", self._server.port
         return http.client.HTTPSConnection(host, port, timeout=seconds, context=self._context)
@@ -111,7 +116,7 @@ class ApiReader:
             response = self._connection.getresponse()
             return response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
-            raise ApiUnreachable(f"the API server does not answer: {error}") from error
+            raise self._unreachable(error) from error
 
 
 def _context(cluster: Kubeconfig, user: Kubeconfig) -> ssl.SSLContext:
