@@ -20,6 +20,7 @@ from controlplane.node.runtime.container import is_monitor, read_number
 from controlplane.node.runtime.process import send_signal
 from controlplane.node.runtime.record import Record
 from controlplane.node.sandbox import left_in
+from controlplane.node.volumes.staging import let_go
 from netsim.errors import InvalidRequest, NotFound
 from netsim.inventory import places, processes
 from netsim.namespace import delete_namespace, namespace_path
@@ -102,5 +103,6 @@ def _take_apart(config: NodeConfig) -> None:
     for point in places.mounts([config.run, config.pods]):
         with suppress(NotFound, InvalidRequest):
             unmount(point)
+    let_go(config.run / "staged", config.stores)
     cgroups.remove(_cgroup(config))
     shutil.rmtree(config.run, ignore_errors=True)

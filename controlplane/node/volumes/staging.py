@@ -31,7 +31,7 @@ MOST_MOUNTS = 8
 """One over the other on the same directory."""
 _NOBODY = ""
 """Stands for a pod where none is written down."""
-__all__ = ["DEFAULT_FILE_SYSTEM", "DISKS", "EXPORTS", "Mount", "Staging"]
+__all__ = ["DEFAULT_FILE_SYSTEM", "DISKS", "EXPORTS", "Mount", "Staging", "let_go"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +159,8 @@ class Staging:
             raise VolumeFailure(f"{target} cannot be unmounted")
 
         await self._spawner.mounts(unmount)
-        store, _, disk = key.partition("-")
         with suppress(NetsimError):
-            await self._spawner.files(self._stores[store].detach, disk)
+            await self._spawner.files(_detach, self._directory, key, self._stores)
 
     def _strike_off(self, key: str, pod_uid: str) -> None:
         place = self._place(key)
@@ -182,6 +181,23 @@ class Staging:
 
     def _place(self, key: str) -> Path:
         return self._directory / key
+
+
+def let_go(directory: Path, stores: Mapping[str, Disks]) -> None:
+    """Takes the block devices away that a node had which is off; its mounts go with their directories."""
+    with suppress(FileNotFoundError):
+        for key in os.listdir(directory):
+            with suppress(NetsimError):
+                _detach(directory, key, stores)
+
+
+def _detach(directory: Path, key: str, stores: Mapping[str, Disks]) -> None:
+    """Detaches a disk, unless another node of this host has it too: they share its device."""
+    node = directory.parent
+    if any(_users_in(other / directory.name / key) for other in node.parent.iterdir() if other != node):
+        return
+    store, _, disk = key.partition("-")
+    stores[store].detach(disk)
 
 
 def _users_in(place: Path) -> set[str]:

@@ -10,6 +10,8 @@ import pytest
 from controlplane.api.claims import own_volume
 from controlplane.api.kinds import POD
 from controlplane.directories import volume_disks
+from controlplane.node.config import DISKS
+from controlplane.node.power import power_off
 from netsim.errors import Busy
 from tests.kernel.node.conftest import Node
 from tests.kernel.node.volume_kit import attach, claim, devices, disk, is_empty, output, shell, volume
@@ -119,6 +121,25 @@ async def test_a_raw_block_device(node: Node) -> None:
     script = "echo raw > /dev/xvda; head -c 4 /dev/xvda; blockdev --getsize64 /dev/xvda || wc -c < /dev/xvda"
     assert (await output(node, "block", script)).split() == ["raw", str(8 << 20)]
     await node.delete("block")
+    assert devices(node) == {}
+
+
+async def test_a_node_that_is_off_lets_go_of_raw_block_devices(node: Node) -> None:
+    await claim(node, "raw", disk("raw"), volumeMode="Block")
+    container = shell(volumeMounts=[], volumeDevices=[{"name": "v", "devicePath": "/dev/xvda"}])
+    await node.create("block", container, volumes=volume("raw"))
+    await node.until_ready("block")
+    await node.kill()
+    elsewhere = node.config.run.parent / "node-2" / "staged" / f"{DISKS}-raw" / "pods"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "another").touch()
+    await asyncio.to_thread(power_off, node.config)
+    # Nodes of one host share the device.
+    assert len(devices(node)) == 1
+    (elsewhere / "another").rename(node.config.run_directory / "another")
+    place = node.config.run / "staged" / f"{DISKS}-raw"
+    place.mkdir(parents=True)
+    await asyncio.to_thread(power_off, node.config)
     assert devices(node) == {}
 
 
