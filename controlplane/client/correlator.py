@@ -56,23 +56,41 @@ class _Similar:
     last: float
 
 
-class Remembered(OrderedDict[Hashable, Value], Generic[Value]):
-    """The entries that were used last, at most REMEMBERED."""
+class Remembered(Generic[Value]):
+    """The entries that were used last: at most REMEMBERED, and none that was not used for `seconds`, by when it says
+    nothing any more."""
 
-    def keep(self, key: Hashable, value: Value) -> None:
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._entries: OrderedDict[Hashable, tuple[float, Value]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: Hashable) -> Value | None:
+        """The entry, if it is remembered."""
+        found = self._entries.get(key)
+        return found[1] if found is not None else None
+
+    def keep(self, key: Hashable, value: Value, now: float) -> None:
         """Stores an entry as the newest."""
-        self[key] = value
-        self.move_to_end(key)
-        while len(self) > REMEMBERED:
-            self.popitem(last=False)
+        self._entries[key] = (now, value)
+        self._entries.move_to_end(key)
+        while len(self) > REMEMBERED or next(iter(self._entries.values()))[0] < now - self._seconds:
+            self._entries.popitem(last=False)
+
+    def forget(self, key: Hashable) -> None:
+        """Drops an entry."""
+        self._entries.pop(key, None)
 
 
 class Correlator:
     """The memory of one recorder."""
 
     def __init__(self) -> None:
-        self._buckets: Remembered[_Bucket] = Remembered()
-        self._similar: Remembered[_Similar] = Remembered()
+        # A bucket is full again by then.
+        self._buckets: Remembered[_Bucket] = Remembered(BURST * REFILL_SECONDS)
+        self._similar: Remembered[_Similar] = Remembered(SIMILAR_SECONDS)
 
     def correlate(self, event: Event, now: float) -> Correlated | None:
         """How to store `event`, which happened `now` (epoch seconds); None for one too many."""
@@ -84,7 +102,7 @@ class Correlator:
         bucket = self._buckets.get(source) or _Bucket(BURST, now)
         bucket.tokens = min(BURST, bucket.tokens + max(0.0, now - bucket.filled) / REFILL_SECONDS)
         bucket.filled = now
-        self._buckets.keep(source, bucket)
+        self._buckets.keep(source, bucket, now)
         if bucket.tokens < 1:
             return False
         bucket.tokens -= 1
@@ -97,7 +115,7 @@ class Correlator:
             known = _Similar(set(), now)
         known.messages.add(event.message)
         known.last = now
-        self._similar.keep(alike, known)
+        self._similar.keep(alike, known, now)
         if len(known.messages) < SIMILAR:
             return Correlated(event, event.message)
         known.messages.pop()

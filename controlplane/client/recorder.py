@@ -22,6 +22,8 @@ from controlplane.client.interface import Client
 log = logging.getLogger(__name__)
 
 QUEUE_BOUND = 10_000
+STORED_SECONDS = 3600.0
+"""How long an event is kept after it was last written."""
 
 
 class EventRecorder:
@@ -34,7 +36,7 @@ class EventRecorder:
         self._waiting: deque[tuple[Object, str, str, str, str, float]] = deque()
         self._wake = asyncio.Event()
         self._correlator = Correlator()
-        self._stored: Remembered[tuple[str, int]] = Remembered()
+        self._stored: Remembered[tuple[str, int]] = Remembered(STORED_SECONDS)
 
     def event(
         self, obj: Object, type_: Literal["Normal", "Warning"], reason: str, message: str, *, field_path: str = ""
@@ -76,16 +78,16 @@ class EventRecorder:
             try:
                 await self._client.patch(EVENT, event_name, namespace, body=body)
             except NotFound:
-                del self._stored[correlated.key]
+                self._stored.forget(correlated.key)
             else:
-                self._stored.keep(correlated.key, (event_name, count + 1))
+                self._stored.keep(correlated.key, (event_name, count + 1), when)
                 return
         event_name = f"{name}.{time.time_ns():x}"
         event = self._event(obj, happened, stamp)
         event["message"] = correlated.message
         event["metadata"] = {"name": event_name, "namespace": namespace}
         await self._client.create(EVENT, event, namespace)
-        self._stored.keep(correlated.key, (event_name, 1))
+        self._stored.keep(correlated.key, (event_name, 1), when)
 
     def _event(self, obj: Object, happened: Event, stamp: str) -> Object:
         metadata = obj["metadata"]

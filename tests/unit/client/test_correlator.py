@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from controlplane.client.correlator import BURST, COMBINED, REFILL_SECONDS, SIMILAR_SECONDS, Correlator, Event
+import pytest
+
+from controlplane.client import correlator as module
+from controlplane.client.correlator import (
+    BURST,
+    COMBINED,
+    REFILL_SECONDS,
+    SIMILAR_SECONDS,
+    Correlator,
+    Event,
+    Remembered,
+)
 
 
 def event(message: str, *, reason: str = "Failed", uid: str = "1", path: str = "") -> Event:
@@ -44,3 +55,22 @@ def test_too_many_about_one_object_are_dropped() -> None:
     assert correlator.correlate(event("a", uid="2"), 0.0) is not None
     assert correlator.correlate(event("b"), REFILL_SECONDS - 1) is None
     assert correlator.correlate(event("b"), 2 * REFILL_SECONDS) is not None
+
+
+def test_what_says_nothing_any_more_is_forgotten() -> None:
+    remembered: Remembered[str] = Remembered(10.0)
+    for number in range(100):
+        remembered.keep(number, "x", float(number))
+    assert len(remembered) == 11
+    assert remembered.get(0) is None
+    remembered.keep(89, "y", 99.0)
+    remembered.keep(100, "x", 105.0)
+    assert (remembered.get(89), remembered.get(94), len(remembered)) == ("y", None, 7)
+
+
+def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REMEMBERED", 3)
+    remembered: Remembered[int] = Remembered(10.0)
+    for number in (1, 2, 3, 1, 4):
+        remembered.keep(number, number, 0.0)
+    assert [remembered.get(number) for number in (1, 2, 3, 4)] == [1, None, 3, 4]
