@@ -33,6 +33,9 @@ stages:
 """
 
 
+ONE_NODE = "apiVersion: netsim.io/v1alpha1\nkind: Cluster\nspec: {nodes: 1}\n"
+
+
 @pytest.mark.parametrize("name", names())
 def test_each_check_fails_at_first_and_passes_after_the_solution(name: str) -> None:
     lab = find(name)
@@ -42,6 +45,7 @@ def test_each_check_fails_at_first_and_passes_after_the_solution(name: str) -> N
 
 def test_a_check_that_passes_by_itself_is_found(tmp_path: Path) -> None:
     (tmp_path / "lab.yaml").write_text(LAB)
+    (tmp_path / "cluster.yaml").write_text(ONE_NODE)
     told = list(prove(find(str(tmp_path)), SEED, cluster_name("lab")))
     assert told == [("only", ["check there passes before anything was done"])]
 
@@ -57,6 +61,7 @@ def test_what_goes_wrong_on_the_way_loses_nothing(tmp_path: Path) -> None:
         "checks": [{"name": "a", "says": "b", "answer": {"name": "q", "question": "Where?", "equals": "${at}"}}],
         "solution": [{"answer": {"q": "${at}"}}],
     }
+    (folder / "cluster.yaml").write_text(ONE_NODE)
     (folder / "lab.yaml").write_text(yaml.safe_dump({**yaml.safe_load(LAB), **steps, "stages": [stage]}))
     lab = Cluster(cluster_name("lab"))
     lab.netsim("lab", "start", str(folder))

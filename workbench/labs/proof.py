@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from workbench.labs.definition import Lab
 from workbench.labs.session import Session
 
-_PATIENCE_SECONDS = 15.0
+_PATIENCE_SECONDS = 30.0
 
 
 def prove(lab: Lab, seed: int, cluster: str) -> Iterator[tuple[str, list[str]]]:

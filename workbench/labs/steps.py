@@ -25,7 +25,7 @@ from workbench.labs.values import Look, fill
 from workbench.places import NoSuchPlace
 
 KINDS = ("apply", "kubectl", "run", "until", "answer")
-_UNTIL_SECONDS = 30.0
+_UNTIL_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 
 
