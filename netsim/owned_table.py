@@ -16,6 +16,8 @@ from types import TracebackType
 from netsim import namespace, programs
 from netsim.errors import NetsimError
 
+NO_HOME = "/nonexistent"
+"""nft keeps what it was told in a file of the home directory."""
 _SECONDS = 5.0
 """What nft has to answer, and to end."""
 
@@ -39,7 +41,7 @@ class OwnedTable:
                 stderr=subprocess.STDOUT,
                 text=True,
                 start_new_session=True,
-                env={**os.environ, "TERM": "dumb"},
+                env={**os.environ, "TERM": "dumb", "HOME": NO_HOME},
             )
         complaint = self._complaint(self._program)
         if complaint:

@@ -22,10 +22,13 @@ def tables(netns: str) -> str:
     return run("nft", "list", "tables", netns=netns)
 
 
-def test_a_table_is_there_inside_the_block_only(netns: str) -> None:
+def test_a_table_is_there_inside_the_block_only(netns: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     with OwnedTable(namespace_path(netns), "mine", CHAIN):
         assert "chain out" in run("nft", "list", "table", "ip", "mine", netns=netns)
     assert tables(netns) == ""
+    # nft remembers commands in the home directory, if it can.
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_nft_refuses_is_said_and_leaves_nothing(netns: str) -> None:
