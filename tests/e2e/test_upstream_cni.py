@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from netsim import namespace, offload
 from tests.conftest import Eventually
 from tests.e2e.conftest import Cluster, cluster_name, run
 
@@ -19,6 +20,7 @@ kind: Cluster
 spec:
   nodes: 2
   network:
+    offloads: off
     cni:
       cniVersion: 1.0.0
       plugins:
@@ -73,7 +75,10 @@ def test_pods_on_upstreams_plugins(tmp_path: Path, eventually: Eventually, main:
         assert "web" in cluster.out(*asked, f"http://{node}:8080/")
         # The name of the pair's outer end tells whose work it is: upstream's are veth and eight digits.
         links = run("ip", "-n", f"{cluster.name}-node-2", "-o", "link").stdout
-        assert sum(1 for line in links.splitlines() if len(line.split(":")[1].split("@")[0].strip()) == 12) == 1
+        names = [line.split(":")[1].split("@")[0].strip() for line in links.splitlines()]
+        (outer,) = [name for name in names if len(name) == 12]
+        with namespace.entered(namespace.namespace_path(f"{cluster.name}-node-2")):
+            assert not offload.are_on(outer)
         listed = Path(f"/run/netsim/{cluster.name}/nodes/node-2/cni/10-netsim.conflist").read_text()
         assert json.loads(listed)["plugins"][0]["mtu"] == 1460
         cluster.out("apply", "-f", "-", stdin=DENY)
