@@ -13,6 +13,7 @@ from netsim.errors import translated
 from netsim.owned_table import OwnedTable
 from netsim.trace.events import Event, parse
 from netsim.trace.probe import PROBE_DSCP
+from netsim.vpc.overlay import PORT as VXLAN_PORT
 
 TABLE = "netsim-trace"
 _MARK = 0x4E53
@@ -26,6 +27,8 @@ _AFTER_CONNTRACK = -199
 """Behind the look-up of the connection (-200), before anything is translated (-100)."""
 _BEFORE_RAW = -301
 """Before the table raw (-300), where the probe itself can be told by its DSCP only, and its answer not at all."""
+_IN_VXLAN = f"udp dport {VXLAN_PORT} @th,248,6 {PROBE_DSCP}"
+"""What carries the probe from node to node: behind the headers of UDP, VXLAN and Ethernet there is the DSCP again."""
 _COMMANDS = f"""\
 add chain ip {TABLE} prerouting {{ type filter hook prerouting priority {_AFTER_CONNTRACK}; }}
 add chain ip {TABLE} output {{ type filter hook output priority {_AFTER_CONNTRACK}; }}
@@ -33,6 +36,8 @@ add chain ip {TABLE} arrival {{ type filter hook prerouting priority {_BEFORE_RA
 add chain ip {TABLE} departure {{ type filter hook output priority {_BEFORE_RAW}; }}
 add rule ip {TABLE} arrival ip dscp {PROBE_DSCP} meta nftrace set 1
 add rule ip {TABLE} departure ip dscp {PROBE_DSCP} meta nftrace set 1
+add rule ip {TABLE} arrival {_IN_VXLAN} meta nftrace set 1
+add rule ip {TABLE} departure {_IN_VXLAN} meta nftrace set 1
 add rule ip {TABLE} prerouting ip dscp {PROBE_DSCP} ct mark set {_MARK}
 add rule ip {TABLE} output ip dscp {PROBE_DSCP} ct mark set {_MARK}
 add rule ip {TABLE} prerouting ct mark {_MARK} meta nftrace set 1

@@ -1,4 +1,4 @@
-"""Crafted packets at a pod: SYNs, fragments, ARP, DNS, a handshake by hand, and what a VXLAN packet carries."""
+"""Crafted packets at a pod: SYNs, fragments, ARP, DNS, a handshake by hand; what VXLAN carries, in a trace too."""
 
 from __future__ import annotations
 
@@ -132,6 +132,21 @@ def test_the_inner_packet_of_vxlan(handle: Handle, client: Pod, web: Pod) -> Non
     carried = VXLAN(bytes(heard[0][UDP].payload))
     assert carried[Ether][IP].dst == web.address
     assert carried[Ether][ICMP].seq == 99
+
+
+def test_a_trace_sees_what_carries_the_packet(handle: Handle) -> None:
+    story = handle.trace("pod/client", "pod/web")
+    assert story.result == "delivered", story.reason
+    asked, answered = story.legs
+    way = ["pod/client", "node/node-1", "router", "node/node-2", "pod/web"]
+    assert [visit.place for visit in asked.visits] == way
+    assert [visit.place for visit in answered.visits] == way[::-1]
+    for leg in story.legs:
+        (goes,), (comes,) = ([step for step in leg.visits[at].steps if step.kind == "tunnel"] for at in (1, 3))
+        assert (goes.data["carries"], comes.data["carries"]) == (True, False)
+        assert not [step for visit in leg.visits for step in visit.steps if step.kind == "nat"]
+    firewall = [step.data["reason"] for step in asked.visits[2].steps if step.data.get("chain") == "ingress"]
+    assert firewall, "the VPC's rules that the VXLAN packet met"
 
 
 def test_scapy_inside_a_pod(handle: Handle, client: Pod, web: Pod) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from ipaddress import IPv4Address
 from typing import TypeVar
 
 from controlplane.config import ResolvedCluster
@@ -19,6 +20,7 @@ from controlplane.explain.world import World
 from netsim.capture import Point, Recorder, StreamReader
 from netsim.trace import Probe, RuleBook, Watch
 from netsim.trace.probe import PROBE_DSCP, Protocol
+from netsim.vpc.overlay import PORT
 from netsim.vpc.plan import UPLINK
 from workbench.places import Selection, points_of
 from workbench.places.points import each_once, node_netns
@@ -125,9 +127,12 @@ def _points(
 
 
 def _recorder(points: Sequence[Point], output: int, cluster: str, target: Target) -> Recorder:
-    answering = {target.address, *(pod["status"]["podIP"] for pod in target.selection.pods)}
-    hosts = " or ".join(f"host {address}" for address in sorted(answering))
-    text = f"ip[1] & 0xfc = {PROBE_DSCP << 2} or icmp or {hosts} or (ip src {target.address})"
+    answering = sorted({target.address, *(pod["status"]["podIP"] for pod in target.selection.pods)})
+    plain = [f"ip[1] & 0xfc = {PROBE_DSCP << 2}", "icmp", *(f"host {address}" for address in answering)]
+    # The same in what VXLAN carries, behind 30 bytes of UDP, VXLAN and Ethernet.
+    carried = [f"udp[31] & 0xfc = {PROBE_DSCP << 2}", "udp[39] = 1"]
+    carried += [f"udp[{at}:4] = {int(IPv4Address(address))}" for address in answering for at in (42, 46)]
+    text = f"{' or '.join(plain)} or (udp dst port {PORT} and ({' or '.join(carried)}))"
     return Recorder(
         points,
         output,

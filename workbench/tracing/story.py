@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-StepKind = Literal["in", "out", "rule", "verdict", "nat", "route", "connection"]
+StepKind = Literal["in", "out", "rule", "verdict", "nat", "route", "connection", "tunnel"]
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -21,17 +22,22 @@ from workbench.tracing.passes import Pass, steps_of
 from workbench.tracing.story import Leg, Step, Story, Visit
 
 _ETHERNET = 14
+_TOS, _TTL = _ETHERNET + 1, _ETHERNET + 8
+_UDP_AND_VXLAN = 16
 _ICMP_ERRORS = (3, 11)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The packet at one point."""
+    """The packet at one point. `outer` is what carries it there, where VXLAN does, and `outer_ttl` of that."""
 
     point: Point
     packet: Packet
     summary: Summary
     ttl: int
+    dscp: int
+    outer: Summary | None = None
+    outer_ttl: int = 0
 
     @property
     def ends(self) -> Endpoints:
@@ -56,21 +62,20 @@ def tell(world: World, cluster: ResolvedCluster, source: Source, target: Target,
 
 
 def _seen(packet: Packet, heard: Evidence) -> Seen | None:
-    summary = dissect(packet.data)
+    summary, frame = dissect(packet.data), packet.data
+    outer, outer_ttl = None, 0
     if summary.inner is not None:
-        summary = summary.inner
-    if summary.endpoints is None or not summary.identity or len(packet.data) < _ETHERNET + 20:
+        outer, outer_ttl = summary, frame[_TTL]
+        summary, frame = summary.inner, frame[_ETHERNET + (frame[_ETHERNET] & 15) * 4 + _UDP_AND_VXLAN :]
+    if summary.endpoints is None or not summary.identity or len(frame) < _ETHERNET + 20:
         return None
-    return Seen(heard.points[packet.interface], packet, summary, packet.data[_ETHERNET + 8])
+    point = heard.points[packet.interface]
+    return Seen(point, packet, summary, frame[_TTL], frame[_TOS] >> 2, outer, outer_ttl)
 
 
 def _request(every: Sequence[Seen], heard: Evidence) -> list[Seen]:
     """The probe's first packet wherever it was seen."""
-    marked = [
-        seen
-        for seen in every
-        if seen.packet.data[_ETHERNET + 1] >> 2 == PROBE_DSCP and seen.ends.source == heard.sender[0]
-    ]
+    marked = [seen for seen in every if seen.dscp == PROBE_DSCP and seen.ends.source == heard.sender[0]]
     return [seen for seen in every if seen.summary.identity == marked[0].summary.identity] if marked else []
 
 
@@ -104,11 +109,13 @@ def _leg(direction: str, seen: Sequence[Seen], heard: Evidence, book: AddressBoo
     leg = Leg(
         "request" if direction == "request" else "reply", f"{named} {first.summary.protocol} {first.summary.info}"
     )
-    left = {place: [each for each in passes if _is(each.head, first)] for place, passes in heard.passes.items()}
+    forms = [first.summary, *(each.outer for each in seen if each.outer is not None)]
+    left = {place: [each for each in passes if _is_any(each.head, forms)] for place, passes in heard.passes.items()}
     for group in _by_namespace(seen):
         place = _place(group[0].point, heard)
         visit = Visit(place)
-        ours = [each for each in left.get(place, []) if each.head.ttl in (group[0].ttl, group[0].ttl - 1)]
+        ttls = {each - less for each in (group[0].ttl, *(seen.outer_ttl for seen in group)) for less in (0, 1)}
+        ours = [each for each in left.get(place, []) if each.head.ttl in ttls]
         left[place] = [each for each in left.get(place, []) if each not in ours]
         _fill(visit, group, ours, heard, book)
         leg.visits.append(visit)
@@ -126,21 +133,29 @@ def _fill(visit: Visit, group: Sequence[Seen], passes: Sequence[Pass], heard: Ev
     visit.steps += [_link("in", seen) for seen in inward]
     rules = heard.books.get(visit.place)
     interpreter = heard.interpreters.get(visit.place.removeprefix("node/"))
-    routed = False
-    before = _ends(passes[0].head) if passes else (inward or outward)[0].ends
+    carriers = [seen.outer for seen in group if seen.outer is not None]
+    carried = bool(inward and inward[-1].outer)
+    routed: set[bool] = set()
+    plain = [each for each in passes if not _is_any(each.head, carriers)]
+    before = _ends(plain[0].head) if plain else (inward or outward)[0].ends if group else None
     for each in passes:
+        if (each not in plain) != carried:
+            visit.steps.append(_tunnel(carriers[-1], carried, book))
+            carried = not carried
         ends = _ends(each.head)
-        if ends != before:
+        if each in plain and before is not None and ends != before:
             visit.steps.append(_translation(before, ends, book))
             before = ends
-        if not routed and rules is not None and rules.hook(each.table, each.chain) in ("forward", "input"):
-            visit.steps.append(_route(each.head, inward, visit.place, heard))
-            routed = True
+        if carried not in routed and rules is not None and rules.hook(each.table, each.chain) in ("forward", "input"):
+            visit.steps.append(_route(each, visit.place, heard))
+            routed.add(carried)
         if rules is not None:
             visit.steps += steps_of(each, rules, interpreter)
+    if outward and bool(outward[-1].outer) != carried:
+        visit.steps.append(_tunnel(carriers[-1], carried, book))
     if not passes and outward and not inward:
         visit.steps.append(_own_route(outward[0], visit.place, heard))
-    if outward and outward[-1].ends != before:
+    if before is not None and outward and outward[-1].ends != before:
         visit.steps.append(_translation(before, outward[-1].ends, book))
     if inward and outward and inward[0].ends != outward[-1].ends:
         visit.steps += _connections(inward[0].ends, visit.place, heard)
@@ -171,9 +186,19 @@ def _translation(before: Endpoints, after: Endpoints, book: AddressBook) -> Step
     return Step("nat", text, data={which: {"before": old, "after": new} for which, old, new in parts})
 
 
-def _route(head: PacketHead, inward: Sequence[Seen], place: str, heard: Evidence) -> Step:
-    link = inward[-1].point.ifname if inward else ""
-    question = [head.destination, *(["from", head.source, "iif", link] if link else [])]
+def _tunnel(carrier: Summary, leaves: bool, book: AddressBook) -> Step:
+    assert carrier.endpoints is not None
+    source, destination = (_end(each, 0, book) for each in (carrier.endpoints.source, carrier.endpoints.destination))
+    text = f"{'comes out of' if leaves else 'goes into'} {carrier.info} from {source} to {destination}"
+    return Step("tunnel", text, data={"source": source, "destination": destination, "carries": not leaves})
+
+
+def _route(each: Pass, place: str, heard: Evidence) -> Step:
+    question = [each.head.destination]
+    netns = heard.namespaces.get(place)
+    if each.iif and netns is not None:
+        with namespace.entered(netns):
+            question += ["from", each.head.source, "iif", socket.if_indextoname(each.iif)]
     return _looked_up(question, place, heard)
 
 
@@ -237,9 +262,13 @@ def _place(point: Point, heard: Evidence) -> str:
     return heard.places.get(point.netns) or point.name
 
 
-def _is(head: PacketHead, seen: Seen) -> bool:
+def _is_any(head: PacketHead, forms: Iterable[Summary]) -> bool:
+    return any(_is(head, form) for form in forms)
+
+
+def _is(head: PacketHead, form: Summary) -> bool:
     """Whether the kernel's event is of this packet."""
-    identity = seen.summary.identity
+    identity = form.identity
     if head.protocol != str(identity[0]).lower() or head.number != identity[1]:
         return False
     if identity[0] == "TCP":

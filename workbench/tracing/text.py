@@ -6,7 +6,16 @@ from collections.abc import Iterator
 
 from workbench.tracing.story import Leg, Step, Story
 
-_SIGNS = {"in": "▶", "out": "◀", "rule": "·", "verdict": "✗", "nat": "⇄", "route": "⤳", "connection": "≡"}
+_SIGNS = {
+    "in": "▶",
+    "out": "◀",
+    "rule": "·",
+    "verdict": "✗",
+    "nat": "⇄",
+    "route": "⤳",
+    "connection": "≡",
+    "tunnel": "⊃",
+}
 _NAMES = {
     "in": "in ",
     "out": "out",
@@ -15,6 +24,7 @@ _NAMES = {
     "nat": "nat",
     "route": "route",
     "connection": "conntrack",
+    "tunnel": "vxlan",
 }
 
 
