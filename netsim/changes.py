@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from netsim import files
+from netsim.errors import translated
 
 Lines = Mapping[str, Mapping[str, Sequence[str]]]
 """Chains by table, lines by chain."""
@@ -32,7 +33,7 @@ def record(
 ) -> None:
     """Writes down what turned `before` into `after`; None stands for whatever was there, all written anew.
 
-    Nothing is written when nothing changed.
+    Nothing is written when nothing changed. Raises `KernelError`.
     """
     chains = [] if before is None else _chains(before, after)
     sets = _sets(sets_before or {}, sets_after or {})
@@ -45,8 +46,9 @@ def record(
         "chains": chains[:LONGEST],
         "sets": sets[:LONGEST],
     }
-    file.parent.mkdir(parents=True, exist_ok=True)
-    files.replace(file, json.dumps(document).encode())
+    with translated(f"write {file}"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        files.replace(file, json.dumps(document).encode())
 
 
 def _chains(before: Lines, after: Lines) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from controlplane.policy.restore import TABLE
 from controlplane.policy.rules import DISPENSABLE, NodePolicy, compile_node
 from controlplane.policy.table import PolicyTable
 from netsim import changes, sysctl
-from netsim.errors import NetsimError, RulesRejected
+from netsim.errors import KernelError, NetsimError, RulesRejected
 from netsim.namespace import NamespaceExecutor
 
 log = logging.getLogger(__name__)
@@ -204,14 +204,17 @@ class NodePolicies:
 
     async def _tell(self, before: NodePolicy | None, wanted: NodePolicy) -> None:
         old = before if before is not None else NodePolicy()
-        await self._inside(
-            changes.record,
-            self.config.run_directory / CHANGES_FILE,
-            {TABLE: old.chains} if before is not None else None,
-            {TABLE: wanted.chains},
-            sets_before={name: each.members for name, each in old.sets.items()},
-            sets_after={name: each.members for name, each in wanted.sets.items()},
-        )
+        try:
+            await self._inside(
+                changes.record,
+                self.config.run_directory / CHANGES_FILE,
+                {TABLE: old.chains} if before is not None else None,
+                {TABLE: wanted.chains},
+                sets_before={name: each.members for name, each in old.sets.items()},
+                sets_after={name: each.members for name, each in wanted.sets.items()},
+            )
+        except KernelError as error:
+            log.warning("what changed cannot be shown", extra={"node": self.config.node_name, "error": str(error)})
 
     async def _inside(self, function: Callable[P, Result], *arguments: P.args, **options: P.kwargs) -> Result:
         """Runs blocking work in the node's namespace, in a thread that is made for the first of it."""

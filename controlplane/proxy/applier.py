@@ -26,7 +26,7 @@ from controlplane.proxy.rules import NFACCT_LOCALHOST, LocalTraffic, PortRules, 
 from controlplane.proxy.ruleset import NFACCT_INVALID, NodeRules, Ruleset, build, jumps
 from controlplane.proxy.table import ServiceTable
 from netsim import changes, firewall, sysctl
-from netsim.errors import NetsimError, NotFound
+from netsim.errors import KernelError, NetsimError, NotFound
 from netsim.namespace import NamespaceExecutor
 
 log = logging.getLogger(__name__)
@@ -144,13 +144,20 @@ class ServiceProxy:
             if text:
                 await self._inside(firewall.restore, text)
         self._applied = wanted
-        if self.config.changes_file is not None:
-            await self._inside(changes.record, self.config.changes_file, before, wanted)
+        await self._tell(before, wanted)
         if stale_udp:
             await self._forget_udp(stale_udp)
         await self._health.update({port: (key, count) for key, (port, count) in self._health_ports.items() if port})
         if not self._changed:
             self.synced.set()
+
+    async def _tell(self, before: Ruleset | None, wanted: Ruleset) -> None:
+        if self.config.changes_file is None:
+            return
+        try:
+            await self._inside(changes.record, self.config.changes_file, before, wanted)
+        except KernelError as error:
+            log.warning("what changed cannot be shown", extra={"node": self.config.node_name, "error": str(error)})
 
     def _prepare(self) -> None:
         """Sets the node's sysctls and learns what its kernel can do; runs in the namespace."""

@@ -39,6 +39,7 @@ class Cluster:
         self.world = world
         self.directory = directory
         self.objects: dict[str, Object] = {}
+        self.informers: Informers | None = None
         self.log = directory / "policy.log"
 
     async def pod(self, name: str, *, status: bool = True) -> Object:
@@ -52,6 +53,10 @@ class Cluster:
         if status:
             told = {"status": {"podIP": pod.address, "podIPs": [{"ip": pod.address}], "phase": "Running"}}
             await self.client.patch(POD, name, pod.namespace, body=told, subresource="status")
+        informers = self.informers
+        if informers is not None:
+            # A node's agent hears of a pod by the same informer.
+            await until(lambda: informers.of(POD).get(name, pod.namespace))
         return self.objects[name]
 
     async def policy(self, name: str, spec: Object) -> None:
@@ -64,7 +69,7 @@ class Cluster:
     @asynccontextmanager
     async def enforced(self, *, synced: bool = True, **options: Any) -> AsyncIterator[NodePolicies]:
         """The node's applier at work, its first sync done unless told otherwise."""
-        informers = Informers(self.client)
+        self.informers = informers = Informers(self.client)
         table = PolicyTable(informers)
         config = PolicyConfig("node-1", namespace_path(self.world.node), self.directory, **options)
         recorder = EventRecorder(self.client, "netsim-policy", "node-1")
@@ -75,6 +80,7 @@ class Cluster:
                 await until(lambda: policies.applied_version >= 0)
             yield policies
         finally:
+            self.informers = None
             for task in reversed(tasks):
                 task.cancel()
                 with suppress(asyncio.CancelledError):
@@ -324,3 +330,14 @@ async def test_a_label_of_a_namespace_and_of_a_pod_is_followed(api: Cluster) -> 
 
 async def not_connects(api: Cluster, source: str, target: str) -> bool:
     return not await api.connects(source, target)
+
+
+async def test_a_pod_is_guarded_though_nothing_can_be_written_of_what_changed(api: Cluster) -> None:
+    blocked = api.directory / "blocked"
+    blocked.write_text("no directory")
+    api.directory = blocked / "node-1"
+    await api.policy("deny", DENY)
+    async with api.enforced() as policies:
+        pod = await api.pod("web", status=False)
+        await policies.guard(pod, [api.world.pods["web"].address])
+        assert "NETSIM-IN" in api.world.saved()

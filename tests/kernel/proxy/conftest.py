@@ -116,7 +116,7 @@ class Cluster:
             await self.client.create(ENDPOINT_SLICE, body, "default")
 
     @asynccontextmanager
-    async def proxied(self) -> AsyncIterator[ServiceProxy]:
+    async def proxied(self, changes_file: Path | None = None) -> AsyncIterator[ServiceProxy]:
         """The node's proxy at work, its first sync done."""
         self.informers = informers = Informers(self.client)
         config = ProxyConfig(
@@ -126,6 +126,7 @@ class Cluster:
             local_traffic=LocalTraffic.by_cidr("10.44.0.0/14"),
             non_masquerade=("10.128.0.0/20", "10.44.0.0/14"),
             flush_check_seconds=0.2,
+            changes_file=changes_file,
         )
         proxy = ServiceProxy(informers, config)
         tasks = [asyncio.create_task(informers.run()), asyncio.create_task(proxy.run())]

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from controlplane.api.kinds import ENDPOINT_SLICE, SERVICE
 from netsim import namespace
@@ -66,6 +67,15 @@ async def test_a_change_leaves_the_chains_of_other_services_alone(api: Cluster) 
         # The shared chain was not written again: its counters went on.
         assert re.search(r"^\[3:\d+\] " + re.escape(counted) + "$", saved(api, "-c"), re.MULTILINE)
         assert {server for server, _ in await asked(CLUSTER_IP, 80, api.world.client, 4)} == {PODS[1]}
+
+
+async def test_services_are_served_though_nothing_can_be_written_of_what_changed(api: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no directory")
+    await api.service()
+    await api.endpoints(*PODS)
+    async with api.proxied(tmp_path / "file" / "changes.json") as proxy:
+        assert {server for server, _ in await asked(CLUSTER_IP, 80, api.world.client, 8)} <= set(PODS)
+        await settled(proxy)
 
 
 async def test_stale_chains_of_a_former_process_go(api: Cluster) -> None:

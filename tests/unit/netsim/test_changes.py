@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from netsim import changes
+from netsim.errors import KernelError
 
 
 def read(file: Path) -> Any:
@@ -43,3 +46,9 @@ def test_no_change_leaves_the_last_one(tmp_path: Path) -> None:
     same = {"nat": {"A": ["-A A"]}}
     changes.record(file, same, same)
     assert not file.exists()
+
+
+def test_what_cannot_be_written_is_an_error_of_netsim(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no directory")
+    with pytest.raises(KernelError, match=r"write .*changes\.json: File exists"):
+        changes.record(tmp_path / "file" / "changes.json", None, {"nat": {"A": ["-A A"]}})
