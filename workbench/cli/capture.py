@@ -133,6 +133,7 @@ def command() -> None:
 @name_option()
 def list_command(name: str, output: str) -> None:
     """Show the captures in the background."""
+    require_root("capture list")
     captures.show(existing(name), output)
 
 

@@ -25,6 +25,7 @@ from workbench.cli.locks import locked
 from workbench.cli.options import name_option
 from workbench.cli.progress import steps
 from workbench.cli.settling import is_settled, settle
+from workbench.cli.signals import uninterrupted
 from workbench.cli.typed import typed
 
 MAX_NODES = 1000
@@ -87,7 +88,8 @@ def _bring_up(directories: Directories, config: ClusterConfig) -> tuple[Resolved
         if new:
             from workbench.cli.removal import remove_locked
 
-            remove_locked(directories)
+            with uninterrupted():
+                remove_locked(directories)
         elif isinstance(error, launch.StartFailed) and not error.remedy:
             error.remedy = f"see {directories.log}"
         raise

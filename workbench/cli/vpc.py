@@ -151,6 +151,8 @@ def log(output: str, name: str, seconds: float | None) -> None:
             if select.select([packets], [], [], _LOG_POLL_SECONDS)[0]:
                 for packet in packets.receive():
                     _print_packet(packet, output)
+    except KeyboardInterrupt:
+        return  # which is how it is ended
     finally:
         packets.close()
 

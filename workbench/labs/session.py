@@ -14,6 +14,7 @@ from controlplane.config.host import taken_by_clusters, taken_by_host
 from controlplane.pidfile import running_pid
 from workbench.cli import exports
 from workbench.cli.files import Owner
+from workbench.cli.signals import uninterrupted
 from workbench.cli.typed import typed
 from workbench.labs import progress as progresses
 from workbench.labs.definition import Finding, Lab, Stage
@@ -196,7 +197,8 @@ class Session:
             raise _told(error) from error
         except BaseException:
             # An interrupt ends `netsim up` too, before it has removed what it had made.
-            self.cluster.down()
+            with uninterrupted():
+                self.cluster.down()
             raise
         try:
             if self.namespace != "default":
@@ -206,7 +208,8 @@ class Session:
                 take([*stage.start, *stage.solution], self.lab.folder, self.ground, self._look)
             self._begin_stage()
         except BaseException:
-            self.cluster.down()
+            with uninterrupted():
+                self.cluster.down()
             raise
 
     def _up(self) -> None:
