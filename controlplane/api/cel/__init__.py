@@ -2,11 +2,14 @@
 
     compile_expression(text) → a function of the variables, which gives a value or raises CelError
 
+What one evaluation costs is bounded, and what those that share a `Budget` cost together.
+
 Values are those of JSON, besides `Timestamp`, `Duration` and `Optional`. After cel.dev/spec, with the
 libraries that Kubernetes adds (strings, lists, regex, quantities, addresses, URLs).
 """
 
+from controlplane.api.cel.budget import Budget
 from controlplane.api.cel.compiler import compile_expression
-from controlplane.api.cel.errors import CelError, CelSyntaxError, CelUnsupported
+from controlplane.api.cel.errors import CelCost, CelError, CelSyntaxError, CelUnsupported
 
-__all__ = ["CelError", "CelSyntaxError", "CelUnsupported", "compile_expression"]
+__all__ = ["Budget", "CelCost", "CelError", "CelSyntaxError", "CelUnsupported", "compile_expression"]

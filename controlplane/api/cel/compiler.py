@@ -1,25 +1,20 @@
-"""From the tree to closures. Macros are expanded here; errors in one side of && and || give way to the other.
-
-An evaluation is bounded: each pass through a comprehension counts, and there are only so many.
-"""
+"""From the tree to closures; errors in one side of && and || give way to the other. What it costs is counted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from controlplane.api.cel.errors import CelError, CelUnsupported
+from controlplane.api.cel.budget import ITEMS_A_STEP, Budget, cost, size
+from controlplane.api.cel.errors import CelCost, CelError, CelUnsupported
 from controlplane.api.cel.functions import FUNCTIONS, METHODS, NAMESPACED
+from controlplane.api.cel.macros import BUDGET, COMPREHENSIONS, Env, Run, bind, comprehension, items, opt_map
 from controlplane.api.cel.parser import Tree, parse
-from controlplane.api.cel.values import NO_OVERLOAD, NONE, Optional, arithmetic, contains, equal, integer, less
+from controlplane.api.cel.values import NO_OVERLOAD, NONE, Optional, arithmetic, boolean, contains, equal, integer, less
 
-MOST_STEPS = 200_000
-STEPS = "#steps"
+Evaluate = Callable[..., Any]
+"""Takes the variables by name, and the `Budget` that the evaluation shares with others."""
 
-Env = dict[str, Any]
-Run = Callable[[Env], Any]
-
-_MACROS = ("all", "exists", "exists_one", "existsOne", "filter", "map")
 _UNESCAPED = {"__dot__": ".", "__dash__": "-", "__slash__": "/", "__underscores__": "__"}
 _RESERVED = frozenset(
     (
@@ -45,16 +40,18 @@ _RESERVED = frozenset(
 )
 
 
-def compile_expression(text: str) -> Callable[[Mapping[str, Any]], Any]:
-    """A function of variables by name.
+def compile_expression(text: str) -> Evaluate:
+    """A function of variables by name, and of a `Budget` where several share one.
 
     CelSyntaxError for what is no expression, CelUnsupported for what is not implemented here.
     """
     run = _compile(parse(text))
 
-    def evaluate(variables: Mapping[str, Any]) -> Any:
+    def evaluate(variables: Mapping[str, Any], budget: Budget | None = None) -> Any:
+        budget = budget or Budget()
+        budget.begin()
         try:
-            return run({**variables, STEPS: [MOST_STEPS]})
+            return run({**variables, BUDGET: budget})
         except RecursionError as error:
             raise CelError("expression recursion limit exceeded") from error
         except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
@@ -166,7 +163,7 @@ def _map(tree: Tree) -> Run:
 
 def _not(tree: Tree) -> Run:
     run = _compile(tree[1])
-    return lambda env: not _boolean(run(env))
+    return lambda env: not boolean(run(env))
 
 
 def _minus(tree: Tree) -> Run:
@@ -174,15 +171,9 @@ def _minus(tree: Tree) -> Run:
     return lambda env: arithmetic("-", 0.0 if isinstance(value := run(env), float) else 0, value)
 
 
-def _boolean(value: Any) -> bool:
-    if value is True or value is False:
-        return bool(value)
-    raise CelError(NO_OVERLOAD)
-
-
 def _if(tree: Tree) -> Run:
     condition, then, otherwise = (_compile(one) for one in tree[1:])
-    return lambda env: then(env) if _boolean(condition(env)) else otherwise(env)
+    return lambda env: then(env) if boolean(condition(env)) else otherwise(env)
 
 
 def _binary(tree: Tree) -> Run:
@@ -194,9 +185,10 @@ def _binary(tree: Tree) -> Run:
         case "||":
             return _junction(left, right, decides=True)
         case "==":
-            return lambda env: equal(left(env), right(env))
+            return _equality(left, right)
         case "!=":
-            return lambda env: not equal(left(env), right(env))
+            same = _equality(left, right)
+            return lambda env: not same(env)
         case "<":
             return lambda env: less(left(env), right(env))
         case ">":
@@ -206,20 +198,42 @@ def _binary(tree: Tree) -> Run:
         case ">=":
             return lambda env: not less(left(env), right(env))
         case "in":
-            return lambda env: contains(right(env), left(env))
+            return _membership(left, right)
     return lambda env: arithmetic(operator, left(env), right(env))
+
+
+def _equality(left: Run, right: Run) -> Run:
+    def run(env: Env) -> bool:
+        one, other = left(env), right(env)
+        if isinstance(one, list | dict):
+            env[BUDGET].spend(size(one) // ITEMS_A_STEP)
+        return equal(one, other)
+
+    return run
+
+
+def _membership(left: Run, right: Run) -> Run:
+    def run(env: Env) -> bool:
+        one, container = left(env), right(env)
+        if isinstance(container, list):
+            env[BUDGET].spend(len(container) // ITEMS_A_STEP)
+        return contains(container, one)
+
+    return run
 
 
 def _junction(left: Run, right: Run, *, decides: bool) -> Run:
     def run(env: Env) -> bool:
         try:
-            if _boolean(left(env)) is decides:
+            if boolean(left(env)) is decides:
                 return decides
+        except CelCost:
+            raise
         except CelError:
-            if _boolean(right(env)) is decides:
+            if boolean(right(env)) is decides:
                 return decides
             raise
-        return _boolean(right(env))
+        return boolean(right(env))
 
     return run
 
@@ -229,14 +243,22 @@ def _call(tree: Tree) -> Run:
     if target is None:
         return _has(arguments) if name == "has" else _function(name, FUNCTIONS.get(name), arguments)
     if target == ("name", "cel") and name == "bind":
-        return _bind(arguments)
+        return bind(arguments[0][1], _compile(arguments[1]), _compile(arguments[2]))
     if target[0] == "name" and (target[1], name) in NAMESPACED:
         return _function(name, NAMESPACED[target[1], name], arguments)
-    if name in _MACROS and len(arguments) in (2, 3) and arguments[0][0] == "name":
-        return _comprehension(name, _compile(target), arguments)
+    if name in COMPREHENSIONS and len(arguments) in (2, 3) and arguments[0][0] == "name":
+        return _comprehension(name, target, arguments)
     if name in ("optMap", "optFlatMap"):
-        return _opt_map(name, _compile(target), arguments)
+        return opt_map(arguments[0][1], _compile(target), _compile(arguments[1]), flat=name == "optFlatMap")
     return _function(name, METHODS.get(name), [target, *arguments])
+
+
+def _comprehension(name: str, target: Tree, arguments: list[Tree]) -> Run:
+    variable, body, of_three = arguments[0][1], _compile(arguments[-1]), len(arguments) == 3
+    if name == "map" and of_three:
+        return comprehension(name, items(_compile(target), variable), body, _compile(arguments[1]))
+    second = arguments[1][1] if of_three else ""
+    return comprehension(name, items(_compile(target), variable, second), body)
 
 
 def _function(name: str, function: Callable[..., Any] | None, arguments: list[Tree]) -> Run:
@@ -245,8 +267,10 @@ def _function(name: str, function: Callable[..., Any] | None, arguments: list[Tr
     runs = [_compile(one) for one in arguments]
 
     def run(env: Env) -> Any:
+        given = [one(env) for one in runs]
+        env[BUDGET].spend(cost(name, given))
         try:
-            return function(*(one(env) for one in runs))
+            return function(*given)
         except (TypeError, AttributeError) as error:
             raise CelError(NO_OVERLOAD) from error
         except (ValueError, OverflowError, IndexError) as error:
@@ -270,70 +294,6 @@ def _has(arguments: list[Tree]) -> Run:
         return name in value
 
     return test
-
-
-def _bind(arguments: list[Tree]) -> Run:
-    name, value, body = arguments[0][1], _compile(arguments[1]), _compile(arguments[2])
-    return lambda env: body({**env, name: value(env)})
-
-
-def _opt_map(method: str, target: Run, arguments: list[Tree]) -> Run:
-    name, body = arguments[0][1], _compile(arguments[1])
-
-    def run(env: Env) -> Any:
-        value = target(env)
-        if not value.present:
-            return NONE
-        made = body({**env, name: value.value})
-        return made if method == "optFlatMap" else Optional(made, True)
-
-    return run
-
-
-def _comprehension(name: str, target: Run, arguments: list[Tree]) -> Run:
-    variable, body = arguments[0][1], _compile(arguments[-1])
-    where = _compile(arguments[1]) if name == "map" and len(arguments) == 3 else None
-    second = arguments[1][1] if len(arguments) == 3 and name != "map" else ""
-
-    def each(env: Env) -> Iterator[tuple[Any, Env]]:
-        items = target(env)
-        if not isinstance(items, list | dict):
-            raise CelError(NO_OVERLOAD)
-        pairs = items.items() if isinstance(items, dict) else enumerate(items)
-        for key, value in pairs:
-            env[STEPS][0] -= 1
-            if env[STEPS][0] < 0:
-                raise CelError("operation cancelled: actual cost limit exceeded")
-            first = key if second or isinstance(items, dict) else value
-            yield first, ({**env, variable: first, second: value} if second else {**env, variable: first})
-
-    def run(env: Env) -> Any:
-        match name:
-            case "all":
-                return _decided(each(env), body, wanted=False)
-            case "exists":
-                return _decided(each(env), body, wanted=True)
-            case "exists_one" | "existsOne":
-                return sum(_boolean(body(inner)) for _, inner in each(env)) == 1
-            case "filter":
-                return [item for item, inner in each(env) if _boolean(body(inner))]
-        return [body(inner) for _, inner in each(env) if where is None or _boolean(where(inner))]
-
-    return run
-
-
-def _decided(items: Iterable[tuple[Any, Env]], body: Run, *, wanted: bool) -> bool:
-    """Whether one item decides: an error in another does not matter then."""
-    failed: CelError | None = None
-    for _, inner in items:
-        try:
-            if _boolean(body(inner)) is wanted:
-                return wanted
-        except CelError as error:
-            failed = error
-    if failed is not None:
-        raise failed
-    return not wanted
 
 
 _COMPILERS: dict[str, Callable[[Tree], Run]] = {

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any
 
-from controlplane.api.cel import network
+from controlplane.api.cel import network, texts
 from controlplane.api.cel.errors import CelError
 from controlplane.api.cel.named_formats import NAMED_FORMATS, named, validate
 from controlplane.api.cel.values import (
@@ -27,12 +26,9 @@ from controlplane.api.cel.values import (
     parse_duration,
     parse_timestamp,
 )
-from controlplane.api.custom.patterns import compile_matcher, compile_pattern
 
 Function = Callable[..., Any]
 
-_pattern = lru_cache(maxsize=256)(compile_pattern)
-_matcher = lru_cache(maxsize=256)(compile_matcher)
 _TYPES: dict[type, str] = {
     bool: "bool",
     int: "int",
@@ -48,12 +44,6 @@ _TYPES: dict[type, str] = {
 }
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    raise CelError(NO_OVERLOAD)
-
-
 def _size(value: Any) -> int:
     return len(value)
 
@@ -66,20 +56,6 @@ def _to_int(value: Any) -> int:
 
 def _to_double(value: Any) -> float:
     return float(value) if not isinstance(value, bool) else _no_overload()
-
-
-def _to_string(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    if isinstance(value, timedelta):
-        return f"{value.total_seconds():g}s"
-    if isinstance(value, bytes):
-        return value.decode()
-    if isinstance(value, list | dict | Optional) or value is None:
-        raise CelError(NO_OVERLOAD)
-    return str(value)
 
 
 def _to_bool(value: Any) -> bool:
@@ -100,78 +76,16 @@ def _type(value: Any) -> str:
     return _TYPES.get(type(value), type(value).__name__)
 
 
-def _matches(value: str, pattern: str) -> bool:
-    return _matcher(pattern)(_text(value))
-
-
-def _find(value: str, pattern: str) -> str:
-    found = _pattern(pattern).search(value) if _matches(value, pattern) else None
-    return found[0] if found else ""
-
-
-def _find_all(value: str, pattern: str, most: int = -1) -> list[str]:
-    found = [one[0] for one in _pattern(pattern).finditer(value)] if _matches(value, pattern) else []
-    return found if most < 0 else found[:most]
-
-
 def _index_of(value: Any, wanted: Any, start: int = 0) -> int:
     if isinstance(value, str):
-        return value.find(_text(wanted), start)
+        return value.find(texts.text(wanted), start)
     return next((index for index, one in enumerate(value) if equal(one, wanted)), -1)
 
 
 def _last_index_of(value: Any, wanted: Any) -> int:
     if isinstance(value, str):
-        return value.rfind(_text(wanted))
+        return value.rfind(texts.text(wanted))
     return next((index for index in range(len(value) - 1, -1, -1) if equal(value[index], wanted)), -1)
-
-
-def _replace(value: str, old: str, new: str, most: int = -1) -> str:
-    return _text(value).replace(old, new, most)
-
-
-def _split(value: str, by: str, most: int = -1) -> list[str]:
-    if most == 0:
-        return []
-    return list(_text(value)) if by == "" else _text(value).split(by, most - 1 if most > 0 else -1)
-
-
-def _substring(value: str, start: int, end: int | None = None) -> str:
-    end = len(_text(value)) if end is None else end
-    if not 0 <= start <= end <= len(value):
-        raise CelError(f"index out of range: {start}")
-    return value[start:end]
-
-
-def _char_at(value: str, index: int) -> str:
-    if not 0 <= index <= len(_text(value)):
-        raise CelError(f"index out of range: {index}")
-    return value[index : index + 1]
-
-
-def _join(values: Iterable[str], by: str = "") -> str:
-    return by.join(_text(one) for one in values)
-
-
-def _format(text: str, values: list[Any]) -> str:
-    """%s, %d, %f, %e, %b, %x, %o and %%; enough for messages."""
-    given = iter(values)
-    parts = text.split("%")
-    made = [parts[0]]
-    skip = False
-    for part in parts[1:]:
-        if skip:
-            skip = False
-            made.append(part)
-        elif part == "":
-            made.append("%")
-            skip = True
-        else:
-            flags = part[: len(part) - len(part.lstrip(".0123456789"))]
-            verb, rest = part[len(flags) : len(flags) + 1], part[len(flags) + 1 :]
-            value = next(given, None)
-            made.append((_to_string(value) if verb == "s" else f"{value:{flags}{verb}}") + rest)
-    return "".join(made)
 
 
 def _sum(values: list[Any]) -> Any:
@@ -265,7 +179,7 @@ def _optional_value(value: Optional) -> Any:
 
 FUNCTIONS: dict[str, Function] = {
     "bool": _to_bool,
-    "bytes": lambda value: value if isinstance(value, bytes) else _text(value).encode(),
+    "bytes": lambda value: value if isinstance(value, bytes) else texts.text(value).encode(),
     "cidr": network.cidr,
     "double": _to_double,
     "duration": _duration,
@@ -276,10 +190,10 @@ FUNCTIONS: dict[str, Function] = {
     "isIP": network.is_ip,
     "isQuantity": network.is_quantity,
     "isURL": network.is_url,
-    "matches": _matches,
+    "matches": texts.matches,
     "quantity": network.quantity_of,
     "size": _size,
-    "string": _to_string,
+    "string": texts.to_string,
     "timestamp": _timestamp,
     "type": _type,
     "uint": _to_int,
@@ -306,14 +220,14 @@ NAMESPACED: dict[tuple[str, str], Function] = {
 }
 
 METHODS: dict[str, Function] = {
-    "charAt": _char_at,
-    "contains": lambda value, wanted: _text(wanted) in _text(value),
+    "charAt": texts.char_at,
+    "contains": lambda value, wanted: texts.text(wanted) in texts.text(value),
     "distinct": _distinct,
-    "endsWith": lambda value, end: _text(value).endswith(_text(end)),
-    "find": _find,
-    "findAll": _find_all,
+    "endsWith": lambda value, end: texts.text(value).endswith(texts.text(end)),
+    "find": texts.find,
+    "findAll": texts.find_all,
     "flatten": _flatten,
-    "format": _format,
+    "format": texts.formatted,
     "getDate": _part_of_time(lambda at: at.day),
     "getDayOfMonth": _part_of_time(lambda at: at.day - 1),
     "getDayOfWeek": _part_of_time(lambda at: at.isoweekday() % 7),
@@ -327,25 +241,25 @@ METHODS: dict[str, Function] = {
     "hasValue": lambda value: value.present,
     "indexOf": _index_of,
     "isSorted": _is_sorted,
-    "join": _join,
+    "join": texts.join,
     "lastIndexOf": _last_index_of,
-    "lowerAscii": lambda value: _text(value).lower(),
-    "matches": _matches,
+    "lowerAscii": lambda value: texts.text(value).lower(),
+    "matches": texts.matches,
     "max": _greatest,
     "min": _least,
     "or": lambda value, other: value if value.present else other,
     "orValue": lambda value, other: value.value if value.present else other,
-    "replace": _replace,
+    "replace": texts.replace,
     "reverse": lambda value: value[::-1],
     "size": _size,
     "slice": _slice,
     "sort": _sort,
-    "split": _split,
-    "startsWith": lambda value, start: _text(value).startswith(_text(start)),
-    "substring": _substring,
+    "split": texts.split,
+    "startsWith": lambda value, start: texts.text(value).startswith(texts.text(start)),
+    "substring": texts.substring,
     "sum": _sum,
-    "trim": lambda value: _text(value).strip(),
-    "upperAscii": lambda value: _text(value).upper(),
+    "trim": lambda value: texts.text(value).strip(),
+    "upperAscii": lambda value: texts.text(value).upper(),
     "value": _optional_value,
     "validate": validate,
     **network.METHODS,

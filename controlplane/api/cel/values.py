@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from controlplane.api.cel.errors import CelError
+from controlplane.api.cel.errors import CelCost, CelError
 
 LONGEST = 16 << 20
 """Of what is put together: a text that is added to itself again and again doubles each time."""
@@ -60,6 +60,13 @@ def integer(value: int) -> int:
     return value
 
 
+def boolean(value: Any) -> bool:
+    """`value`, which has to be true or false."""
+    if value is True or value is False:
+        return bool(value)
+    raise CelError(NO_OVERLOAD)
+
+
 def equal(left: Any, right: Any) -> bool:
     """Values of different types are not equal; whole numbers and fractions are numbers."""
     if is_number(left) and is_number(right):
@@ -99,7 +106,7 @@ def arithmetic(operator: str, left: Any, right: Any) -> Any:
         return _fraction(operator, left, right)
     if operator == "+" and type(left) is type(right) and isinstance(left, str | list | bytes):
         if len(left) + len(right) > LONGEST:
-            raise CelError("operation cancelled: actual cost limit exceeded")
+            raise CelCost()
         return left + right
     if operator in "+-" and isinstance(left, datetime | timedelta) and isinstance(right, datetime | timedelta):
         try:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from controlplane.api.custom.formats import FORMATS
+from controlplane.api.custom.linear import Undecided
 from controlplane.api.custom.patterns import compile_matcher
 from controlplane.api.custom.schema import Schema
 from controlplane.api.errors import FieldError
@@ -52,8 +53,11 @@ def _pattern(schema: Schema) -> Check:
     matches = compile_matcher(text)
 
     def check(value: Any, path: str, errors: Errors) -> None:
-        if type(value) is str and not matches(value):
-            errors.append(_in_body(path, value, f"should match '{text}'"))
+        try:
+            if type(value) is str and not matches(value):
+                errors.append(_in_body(path, value, f"should match '{text}'"))
+        except Undecided as error:
+            errors.append(_in_body(path, value, f"should match '{text}', which is not known: {error}"))
 
     return check
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import orjson
 
 from controlplane.api import meta, names
+from controlplane.api.cel import Budget
 from controlplane.api.custom.columns import columns_of
 from controlplane.api.custom.defaults import Fill, compile_defaults
 from controlplane.api.custom.jsonpath import compile_path, field_names
@@ -80,7 +81,7 @@ class CustomSchema:
             if errors:
                 errors.append(invalid(NOWHERE, "null", NOT_CHECKED))
             else:
-                self.rules(obj, old, "", errors)
+                self.rules(obj, old, "", errors, Budget())
         return errors
 
 

@@ -2,21 +2,28 @@
 
 Python's engine tries one way after the other, which for a pattern such as `(a+)+$` and forty letters takes years, and
 nothing else runs meanwhile. Here all ways are followed at once (Thompson's construction), on what the parser of `re`
-makes of the pattern. It says whether there is a match and not where, and is slower where the other is quick; so it is
-for patterns that `is_risky` names.
+makes of the pattern; which states a letter leads to is kept, so that a text costs a look-up for each letter. It says
+whether there is a match and not where; so it is for patterns and texts for which Python's engine is not quick
+(`growth`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from importlib import import_module
 from typing import Any
 
-_parser = import_module("re._parser")
+parser = import_module("re._parser")
 """Private to the standard library and without types; the same from Python 3.11 on."""
 
 MOST_STATES = 20_000
+MOST_SETS = 2_000
+"""Sets of states that are kept of a pattern."""
+MOST_WORK = 500_000
+"""States looked at for one text, about 0.2 s; those that are looked up do not count."""
+ACCEPTED = 0
+"""The number of all sets of states that have a match."""
 _WORD = re.compile(r"\w", re.ASCII)
 _CATEGORIES = {
     "CATEGORY_DIGIT": re.compile(r"\d", re.ASCII),
@@ -37,53 +44,78 @@ class TooLarge(ValueError):
     """The pattern's repeats, written out, are more than can be followed."""
 
 
-def is_risky(pattern: str) -> bool:
-    """Whether Python's engine may take more than a moment: one repeat without an end holds another repeat."""
-    return _nests(_parser.parse(pattern, re.ASCII), inside=False)
-
-
-def _nests(nodes: Iterable[Node], *, inside: bool) -> bool:
-    for operator, argument in nodes:
-        match str(operator):
-            case "MAX_REPEAT" | "MIN_REPEAT":
-                _, most, inner = argument
-                if inside and most != 1:
-                    return True
-                if _nests(inner, inside=inside or most == _parser.MAXREPEAT):
-                    return True
-            case "SUBPATTERN":
-                if _nests(argument[3], inside=inside):
-                    return True
-            case "BRANCH":
-                # Two ways to the same place, again and again, are as many as two repeats.
-                if inside or any(_nests(way, inside=inside) for way in argument[1]):
-                    return True
-    return False
+class Undecided(ValueError):
+    """The text is too long for the pattern: to follow all ways takes too much."""
 
 
 class LinearPattern:
     """A pattern in the syntax of `re`; ValueError for what RE2 does not have, TooLarge for what is too long."""
 
     def __init__(self, pattern: str) -> None:
-        parsed = _parser.parse(pattern, re.ASCII)
+        parsed = parser.parse(pattern, re.ASCII)
         self._states: list[State] = []
         accept = self._add("accept", None, 0)
         self._start = self._sequence(parsed, accept, parsed.state.flags)
+        self._looks_around = any(what == "at" and not _is_of_ends(test) for what, test, _ in self._states)
+        self._work = 0
+        self._sets: list[frozenset[int]] = [frozenset((0,))]
+        self._numbers: dict[frozenset[int], int] = {}
+        self._moves: list[dict[str, int]] = [{}]
 
     def search(self, text: str) -> bool:
-        """Whether the pattern matches anywhere in `text`."""
-        now: set[int] = set()
-        for place in range(len(text) + 1):
-            now = self._closure({*now, self._start}, text, place)
+        """Whether the pattern matches anywhere in `text`; Undecided where that takes too much."""
+        self._work = 0
+        if self._looks_around:
+            return self._followed(text)
+        now = self._closure({self._start}, text, 0)
+        if 0 in now or not text:
+            return 0 in now
+        last = len(text) - 1
+        current = self._known(frozenset(now))
+        for letter in text[:last]:
+            following = self._moves[current].get(letter)
+            if following is None:
+                # Any place that is neither the begin nor the end will do.
+                taken = self._taken(self._sets[current], letter)
+                following = self._known(frozenset(self._closure(taken, "  ", 1)), current, letter)
+            current = following
+            if current == ACCEPTED:
+                return True
+        return 0 in self._closure(self._taken(self._sets[current], text[last]), text, last + 1)
+
+    def _known(self, states: frozenset[int], before: int = 0, letter: str = "") -> int:
+        """The number of a set of states, to which `letter` leads from set number `before`."""
+        if len(self._sets) > MOST_SETS:
+            self._sets, self._numbers, self._moves = [frozenset((0,))], {}, [{}]
+            letter = ""
+        number = ACCEPTED if 0 in states else self._numbers.setdefault(states, len(self._sets))
+        if number == len(self._sets):
+            self._sets.append(states)
+            self._moves.append({})
+        if letter:
+            self._moves[before][letter] = number
+        return number
+
+    def _followed(self, text: str) -> bool:
+        """As `search`, for patterns that ask what stands beside a place: nothing can be kept of these."""
+        now = self._closure({self._start}, text, 0)
+        for place, letter in enumerate(text, 1):
             if 0 in now:
                 return True
-            if place < len(text):
-                now = {self._states[one][2] for one in now if self._takes(one, text[place])}
-        return False
+            now = self._closure(self._taken(now, letter), text, place)
+        return 0 in now
 
-    def _takes(self, state: int, letter: str) -> bool:
-        what, test, _ = self._states[state]
-        return what == "test" and bool(test(letter))
+    def _taken(self, states: Collection[int], letter: str) -> set[int]:
+        """The states after a letter; the pattern may begin at each."""
+        self._work += len(states)
+        if self._work > MOST_WORK:
+            raise Undecided("the text is too long for the pattern")
+        found = {self._start}
+        for one in states:
+            what, test, following = self._states[one]
+            if what == "test" and test(letter):
+                found.add(following)
+        return found
 
     def _closure(self, states: set[int], text: str, place: int) -> set[int]:
         """All states that can be had from `states` without a letter."""
@@ -130,7 +162,7 @@ class LinearPattern:
 
     def _repeat(self, argument: Any, following: int, flags: int) -> int:
         least, most, inner = argument
-        if most == _parser.MAXREPEAT:
+        if most == parser.MAXREPEAT:
             loop = self._add("split", (), 0)
             self._states[loop] = "split", (self._sequence(inner, loop, flags), following), 0
             following = loop
@@ -172,6 +204,12 @@ def _plain_test(operator: str, argument: Any, flags: int) -> Test:
             tests = [_plain_test(str(one), what, flags) for one, what in argument[negated:]]
             return lambda letter: any(test(letter) for test in tests) is not negated
     raise ValueError(f"{operator} is not of RE2")
+
+
+def _is_of_ends(argument: tuple[str, bool]) -> bool:
+    """Whether an anchor holds at the begin or the end of the whole text only."""
+    where, multiline = argument
+    return where in ("AT_BEGINNING_STRING", "AT_END_STRING") or (where in ("AT_BEGINNING", "AT_END") and not multiline)
 
 
 def _holds(argument: tuple[str, bool], text: str, place: int) -> bool:

@@ -2,7 +2,7 @@
 
 The syntax of the two is the same but for a few spellings, which are translated; what RE2 refuses
 (look-around, back-references) is refused here too, for a schema that works here must work upstream.
-Patterns for which Python's engine may take for ever have another (`linear`).
+Where Python's engine may take for ever there is another (`linear`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from controlplane.api.custom.linear import LinearPattern, is_risky
+from controlplane.api.custom.growth import growth, is_quick
+from controlplane.api.custom.linear import LinearPattern, TooLarge, Undecided
 
 Matcher = Callable[[str], bool]
 
@@ -41,14 +42,32 @@ def compile_pattern(text: str) -> re.Pattern[str]:
 
 
 def compile_matcher(text: str) -> Matcher:
-    """A function that says whether `text` matches anywhere in its argument; UnsupportedPattern as `compile_pattern`."""
+    """A function that says whether `text` matches anywhere in its argument; UnsupportedPattern as `compile_pattern`.
+
+    It raises Undecided where the argument is too long for the pattern.
+    """
     pattern = compile_pattern(text)
-    if not is_risky(pattern.pattern):
-        return lambda value: pattern.search(value) is not None
     try:
-        return LinearPattern(pattern.pattern).search
+        linear = LinearPattern(pattern.pattern) if growth(pattern.pattern) is None else None
     except ValueError as error:
         raise UnsupportedPattern(f"error parsing regexp: {error}: `{text}`") from error
+
+    def matches(value: str) -> bool:
+        nonlocal linear
+        if is_quick(pattern.pattern, len(value)):
+            return pattern.search(value) is not None
+        if linear is None:
+            linear = _linear(pattern.pattern)
+        return linear.search(value)
+
+    return matches
+
+
+def _linear(pattern: str) -> LinearPattern:
+    try:
+        return LinearPattern(pattern)
+    except TooLarge as error:
+        raise Undecided(f"the text is too long for the pattern, and the {error}") from error
 
 
 def _translated(match: re.Match[str]) -> str:

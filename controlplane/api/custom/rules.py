@@ -12,19 +12,26 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from controlplane.api.cel import CelError, CelSyntaxError, CelUnsupported, compile_expression
-from controlplane.api.cel.values import NONE, Optional
+from controlplane.api.cel import Budget, CelCost, CelError, CelSyntaxError, CelUnsupported, compile_expression
+from controlplane.api.cel.compiler import Evaluate
+from controlplane.api.cel.values import NO_OVERLOAD, NONE, Optional
 from controlplane.api.errors import FieldError
 from controlplane.api.field import invalid
 
 Schema = Mapping[str, Any]
-Check = Callable[[Any, Any, str, list[FieldError]], None]
-"""Takes a value, the one before (None: there was none), its path and the list of errors to add to."""
+Check = Callable[[Any, Any, str, list[FieldError], Budget], None]
+"""Takes a value, the one before (None: there was none), its path, the errors to add to, and what it may cost."""
 
 NOWHERE = "<nil>"
 NOT_CHECKED = (
     "some validation rules were not checked because the object was invalid; correct the existing errors to complete"
     " validation"
+)
+
+OUT_OF_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
+TOO_COSTLY = "'{error}': no further validation rules will be run due to call cost exceeds limit for rule: {message}"
+NO_SUCH_CALL = (
+    "'{error}': call arguments did not match a supported operator, function or macro signature for rule: {message}"
 )
 
 _OLD = re.compile(r"\boldSelf\b")
@@ -65,21 +72,21 @@ def compile_rules(schema: Schema) -> Check | None:
     if not (own or fields or each_value or each_item):
         return None
 
-    def check(value: Any, old: Any, path: str, errors: list[FieldError]) -> None:
+    def check(value: Any, old: Any, path: str, errors: list[FieldError], budget: Budget) -> None:
         for rule in own:
-            rule(value, old, path, errors)
+            rule(value, old, path, errors, budget)
         before = old if isinstance(old, dict) else {}
         if isinstance(value, dict):
             for name, inner in fields.items():
                 if name in value:
-                    inner(value[name], before.get(name), f"{path}.{name}" if path else name, errors)
+                    inner(value[name], before.get(name), f"{path}.{name}" if path else name, errors, budget)
             if each_value is not None:
                 for name, item in value.items():
-                    each_value(item, before.get(name), f"{path}[{name}]", errors)
+                    each_value(item, before.get(name), f"{path}[{name}]", errors, budget)
         elif isinstance(value, list) and each_item is not None:
             earlier = _by_key(old, keys)
             for index, item in enumerate(value):
-                each_item(item, earlier.get(_key(item, keys)), f"{path}[{index}]", errors)
+                each_item(item, earlier.get(_key(item, keys)), f"{path}[{index}]", errors, budget)
 
     return check
 
@@ -95,29 +102,33 @@ def _rule(schema: Schema, rule: Mapping[str, Any]) -> Check | None:
     of_update, optional = _OLD.search(text) is not None, bool(rule.get("optionalOldSelf"))
     kind = schema.get("type", "")
 
-    def check(value: Any, old: Any, path: str, errors: list[FieldError]) -> None:
-        if of_update and old is None and not optional:
+    def check(value: Any, old: Any, path: str, errors: list[FieldError], budget: Budget) -> None:
+        if (of_update and old is None and not optional) or budget.spent:
             return
         before = (Optional(old, True) if old is not None else NONE) if optional else old
         variables = {"self": value, "oldSelf": before}
         place = (path + rule.get("fieldPath", "")).removeprefix(".") or NOWHERE
         try:
-            if run(variables) is True:
+            if run(variables, budget) is True:
                 return
-            said = _told(told, variables) or message
+            said = _told(told, variables, budget) or message
+        except CelCost as error:
+            said = OUT_OF_BUDGET if error.of_all else TOO_COSTLY.format(error=error, message=message)
         except CelError as error:
             said = f"{error} evaluating rule: {message}"
+            if str(error) == NO_OVERLOAD:
+                said = NO_SUCH_CALL.format(error=error, message=message)
         errors.append(_error(rule.get("reason", ""), place, kind, said))
 
     return check
 
 
-def _told(told: Callable[[Mapping[str, Any]], Any] | None, variables: Mapping[str, Any]) -> str:
+def _told(told: Evaluate | None, variables: Mapping[str, Any], budget: Budget) -> str:
     """What the message expression says; nothing where it fails, or says what is no message."""
     if told is None:
         return ""
     try:
-        found = told(variables)
+        found = told(variables, budget)
     except CelError:
         return ""
     return found.strip() if isinstance(found, str) and "\n" not in found.strip() else ""

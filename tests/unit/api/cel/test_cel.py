@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.api.cel import CelError, CelSyntaxError, CelUnsupported, compile_expression
+from controlplane.api.cel import Budget, CelCost, CelError, CelSyntaxError, CelUnsupported, compile_expression
 
 SELF: dict[str, Any] = {
     "n": 3,
@@ -124,6 +124,31 @@ def test_errors(text: str, said: str) -> None:
     with pytest.raises(CelError, match=None) as caught:
         compile_expression(text)({"self": SELF | {"big": list(range(3000))}})
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "self.big.all(a, self.big == self.big)",
+        "self.big.exists(a, a in self.big && false)",
+        "sets.contains(self.big, self.big)",
+        "self.big.distinct()",
+        "self.big.all(a, self.big.all(b, b >= 0) || 1 / 0 == 1) || true",
+    ],
+)
+def test_what_costs_too_much_is_not_finished(text: str) -> None:
+    with pytest.raises(CelCost):
+        compile_expression(text)({"self": {"big": list(range(3000, 6000))}})
+
+
+def test_expressions_share_a_budget() -> None:
+    budget, run = Budget(), compile_expression("self.all(a, self.all(b, true))")
+    for _ in range(4):
+        assert run({"self": list(range(200))}, budget)
+    with pytest.raises(CelCost) as caught:
+        run({"self": list(range(200))}, budget)
+    assert caught.value.of_all
+    assert budget.spent
 
 
 @pytest.mark.parametrize("text", ["", "1 +", "(1", "a b", "1 ? 2", "self.", "'open", "a.all(x)" + "(", "#", "(" * 100])

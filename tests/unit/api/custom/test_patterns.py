@@ -8,7 +8,8 @@ import re
 import pytest
 
 from controlplane.api.cel import CelError, compile_expression
-from controlplane.api.custom.linear import LinearPattern, TooLarge, is_risky
+from controlplane.api.custom.growth import growth
+from controlplane.api.custom.linear import LinearPattern, TooLarge, Undecided
 from controlplane.api.custom.patterns import compile_matcher
 
 PATTERNS = (
@@ -22,6 +23,11 @@ for _letter in "bcdefghi":
     DOUBLED = f"cel.bind({_letter}, {DOUBLED}, {' + '.join(_letter * 8)})"
 
 
+LONG_FIND = f"'{'a' * 1000}b'.find('a*a*a*b')"
+LONG_FORM = "'%.999999999d'.format([1])"
+SQUARED = f"'{'a' * 9000}'.replace('a', '{'b' * 9000}')"
+
+
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_both_engines_agree(pattern: str) -> None:
     linear, quick, chosen = LinearPattern(pattern), re.compile(pattern, re.ASCII), random.Random(pattern)
@@ -30,10 +36,30 @@ def test_both_engines_agree(pattern: str) -> None:
         assert linear.search(text) is (quick.search(text) is not None), text
 
 
-@pytest.mark.parametrize("pattern", ["^([a-zA-Z0-9]+[.]?)+$", "^(a|aa)+$", "(a*)*b", "^(([a-z])+.)+[A-Z]([a-z])+$"])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *("^([a-zA-Z0-9]+[.]?)+$", "^(a|aa)+$", "(a*)*b", "^(([a-z])+.)+[A-Z]([a-z])+$"),
+        *("(a?a?)*b", "(a{0,63}){0,10}b"),
+    ],
+)
 def test_a_pattern_that_tries_everything_comes_to_an_end(pattern: str) -> None:
-    assert is_risky(pattern)
+    assert growth(pattern) is None
     assert not compile_matcher(pattern)("a" * 5000 + "!")
+
+
+@pytest.mark.parametrize("pattern", ["^a*a*a*a*b", "a*a*b", "a.*a.*a.*b", "a{0,60}a{0,60}a{0,60}a{0,60}b"])
+def test_a_long_text_comes_to_an_end(pattern: str) -> None:
+    assert not compile_matcher(pattern)("a" * 200_000)
+
+
+@pytest.mark.parametrize("pattern", ["^([ab]+)*a[ab]{18}c", r"(?:\b[ab]*)*c", "a{0,9999}a{0,9999}a{0,9999}c"])
+def test_a_text_that_is_too_long_for_a_pattern_is_said_to_be(pattern: str) -> None:
+    matches = compile_matcher(pattern)
+    assert matches("aaaaaaaaaaaaaaaaaaaaaaaaac")
+    text = "".join(random.Random(1).choices("ab", k=200_000))
+    with pytest.raises(Undecided):
+        matches(text)
 
 
 def test_repeats_have_a_bound() -> None:
@@ -41,7 +67,9 @@ def test_repeats_have_a_bound() -> None:
         LinearPattern("((a{1000}){1000})*")
 
 
-@pytest.mark.parametrize("text", ["[1, 2][1.0e308 * 10.0]", "{[1]: 2}", "[?1]", "'a'.matches('(a')", DOUBLED])
+@pytest.mark.parametrize(
+    "text", ["[1, 2][1.0e308 * 10.0]", "{[1]: 2}", "[?1]", "'a'.matches('(a')", DOUBLED, LONG_FIND, LONG_FORM, SQUARED]
+)
 def test_what_cannot_be_evaluated_is_an_error_of_the_expression(text: str) -> None:
     with pytest.raises(CelError):
         compile_expression(text)({})
