@@ -18,7 +18,7 @@ from netsim.netlink import NLM_F_CREATE, NLM_F_EXCL, Answer, Netlink, Request, a
 
 _RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK = 16, 17, 18
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER = 1, 3, 4, 5, 10
-_IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_INFO_KIND = 18, 20, 1
+_IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_CARRIER_DOWN_COUNT, _IFLA_INFO_KIND = 18, 20, 48, 1
 _RTEXT_FILTER_SKIP_STATS = 8
 _ADDR_GEN_MODE_NONE = 1
 _IFF_UP, _IFF_PROMISC, _IFF_ALLMULTI = 0x1, 0x100, 0x200
@@ -35,7 +35,8 @@ _REMEMBERED = 64
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link as the kernel describes it; `peer` is the ifindex of a veth's other end, `master` of its bridge."""
+    """A link as the kernel describes it; `peer` is the ifindex of a veth's other end, `master` of its bridge, `outages`
+    how often it has lost its carrier."""
 
     index: int
     ifname: str
@@ -46,6 +47,7 @@ class Link:
     alias: str
     peer: int
     master: int
+    outages: int
 
 
 def new_bridge(ifname: str, *, address: str, mtu: int) -> Request:
@@ -258,6 +260,7 @@ def _parse(answer: Answer) -> Link:
         alias=text(found.get(_IFLA_IFALIAS, b"")),
         peer=_number(found.get(_IFLA_LINK)),
         master=_number(found.get(_IFLA_MASTER)),
+        outages=_number(found.get(_IFLA_CARRIER_DOWN_COUNT)),
     )
 
 

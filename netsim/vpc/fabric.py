@@ -25,6 +25,7 @@ class Vpc:
         self.plan = plan
         self._nodes: dict[str, NodePlan] = {}
         self._peers: dict[str, tuple[NodePlan, ...]] = {}
+        self._outages: dict[str, int] = {}
         self._firewall = ""
         self._paths: tuple[tuple[PathRule, ...], str] | None = None
         self._host: Netlink | None = None
@@ -54,12 +55,13 @@ class Vpc:
 
     def restore_way_out(self, node: NodePlan) -> None:
         """Gives a node its routes back if its link has come up again. Raises `NotFound` if the node is gone."""
-        nodes.restore_way_out(self.plan, node)
+        self._outages[node.name] = nodes.restore_way_out(self.plan, node, self._outages.get(node.name, 0))
 
     def delete_node(self, name: str) -> None:
         """The opposite; whatever still runs inside the node has lost its network. Absent is no error."""
         self._nodes.pop(name, None)
         self._peers.pop(name, None)
+        self._outages.pop(name, None)
         nodes.delete_node(self._inside(), self.plan, name)
         self._settle()
 
@@ -132,7 +134,7 @@ class Vpc:
         self.close()
 
     def _plug_in(self, node: NodePlan) -> None:
-        nodes.ensure_node(self._inside(), self.plan, node)
+        self._outages[node.name] = nodes.ensure_node(self._inside(), self.plan, node)
         self._complete_packets(node.port)
         self._nodes[node.name] = node
         # Whatever its namespace had before, it may be another one now.

@@ -27,25 +27,33 @@ _SYSCTLS = {
 _BRIDGE_SYSCTLS = {"net.bridge.bridge-nf-call-iptables": 1, "net.bridge.bridge-nf-call-ip6tables": 1}
 
 
-def ensure_node(router: Netlink, plan: VpcPlan, node: NodePlan) -> None:
-    """The node's namespace and NIC; on a node that is there already nothing is taken down."""
+def ensure_node(router: Netlink, plan: VpcPlan, node: NodePlan) -> int:
+    """The node's namespace and NIC; on a node that is there already nothing is taken down.
+
+    Returns how often the NIC has lost its carrier until now.
+    """
     namespace.ensure_namespace(plan.node_namespace(node.name), plan.node_mark(node.name))
     with namespace.entered(plan.node_path(node.name)):
         _set_sysctls()
         with Netlink() as inside:
             _ensure_nic(router, inside, plan, node)
             _ensure_way_out(inside, plan, node)
+            return link.get_link(inside, NODE_NIC).outages
 
 
-def restore_way_out(plan: VpcPlan, node: NodePlan) -> None:
+def restore_way_out(plan: VpcPlan, node: NodePlan, outages: int) -> int:
     """What a machine's own network service does when its link is back: the kernel took the routes with it.
 
-    A link that is down, or missing, stays so: somebody means it.
+    Of `outages`, and of those until now, which are returned, it sees whether it has been away. A link that is down, or
+    missing, stays so, and so do routes that went without it: somebody means it.
     """
     with namespace.entered(plan.node_path(node.name)), Netlink() as inside:
         nic = link.find_link(inside, NODE_NIC)
-        if nic is not None and nic.up:
+        if nic is None or not nic.up:
+            return outages
+        if nic.outages != outages:
             _ensure_way_out(inside, plan, node)
+        return nic.outages
 
 
 def delete_node(router: Netlink, plan: VpcPlan, name: str) -> None:

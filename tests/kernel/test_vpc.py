@@ -194,6 +194,19 @@ def test_a_node_whose_link_was_down_has_its_way_back(vpc: Vpc, plan: VpcPlan) ->
         assert _ways_out(inside) == {"0.0.0.0/0", f"{plan.subnet(one.subnet).gateway}/32"}
 
 
+def test_a_route_that_went_without_its_link_stays_away(vpc: Vpc, plan: VpcPlan) -> None:
+    one = world.node_of(plan, 1)
+    with namespace.entered(plan.node_path(one.name)), Netlink() as inside:
+        (default,) = [found for found in route.list_routes(inside) if found.destination == "0.0.0.0/0"]
+        inside.send(route.removal(default))
+        vpc.restore_way_out(one)
+        vpc.restore_way_out(one)
+        assert "0.0.0.0/0" not in _ways_out(inside), "somebody means it"
+        inside.send(link.change("eth0", up=False), link.change("eth0", up=True))
+        vpc.restore_way_out(one)
+        assert "0.0.0.0/0" in _ways_out(inside)
+
+
 def _ways_out(inside: Netlink) -> set[str]:
     """Where the routes lead that are the VPC's own."""
     return {found.destination for found in route.list_routes(inside) if found.protocol == route.PROTOCOL}
