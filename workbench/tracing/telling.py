@@ -189,7 +189,7 @@ def _translation(before: Endpoints, after: Endpoints, book: AddressBook) -> Step
 def _tunnel(carrier: Summary, leaves: bool, book: AddressBook) -> Step:
     assert carrier.endpoints is not None
     source, destination = (_end(each, 0, book) for each in (carrier.endpoints.source, carrier.endpoints.destination))
-    text = f"{'comes out of' if leaves else 'goes into'} {carrier.info} from {source} to {destination}"
+    text = f"{'comes out of' if leaves else 'goes into'} VXLAN, {carrier.info}, from {source} to {destination}"
     return Step("tunnel", text, data={"source": source, "destination": destination, "carries": not leaves})
 
 

@@ -24,7 +24,7 @@ _NAMES = {
     "nat": "nat",
     "route": "route",
     "connection": "conntrack",
-    "tunnel": "vxlan",
+    "tunnel": "",
 }
 
 
