@@ -24,9 +24,10 @@ from workbench.cli.typed import typed
 from workbench.cli.world import LiveWorld
 from workbench.places import PLACES, AddressBook, NoSuchPlace, points_of_each, select, with_names
 
-EPILOG = """\b
+EPILOG = """\
 Targets: pod/web-0, shop/pod/web-0 (in namespace shop), pod/web-*, deploy/web, sts/db, service/web, policy/deny,
 app=web (labels), node/node-1, subnet/default, router, all.
+
 \b
 Examples:
   sudo netsim capture pod/web-0                                 packets of a pod, as text

@@ -32,9 +32,10 @@ _SETTLED_SECONDS = 60.0
 _HEALED_SECONDS = 60.0
 _POLL_SECONDS = 0.03
 _TWO_ENDS = ("partition", "delay", "loss", "rate")
-EPILOG = """\b
+EPILOG = """\
 Places: pod/web-0, shop/pod/web-0 (in namespace shop), deploy/web, service/web, app=web (labels), node/node-1,
 subnet/default, namespace/shop, all; as a second one also a range of addresses.
+
 \b
 Examples:
   sudo netsim fault add partition pod/client service/web --duration 30s

@@ -7,6 +7,7 @@ Statuses: 0 done, 1 it could not be done, 2 the command line is wrong.
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 from gettext import gettext
@@ -89,7 +90,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command line; returns the status, having told any failure on standard error."""
     try:
-        status = cli.main(arguments, prog_name="netsim", standalone_mode=False)
+        status = cli.main(arguments, prog_name="netsim", standalone_mode=False, color=_colour())
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 0
@@ -135,8 +136,13 @@ def _usage_remedy(error: click.UsageError) -> str:
     return f"see: {command} --help"
 
 
+def _colour() -> bool | None:
+    """False where none is wanted, by https://no-color.org or by the terminal's name; None: on any other terminal."""
+    return False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None
+
+
 def _tell(message: str, remedy: str = "") -> None:
-    click.echo(f"{click.style('netsim: error:', fg='red', bold=True)} {message}", err=True)
+    click.echo(f"{click.style('netsim: error:', fg='red', bold=True)} {message}", err=True, color=_colour())
     if remedy:
         click.echo(f"  {remedy}", err=True)
 

@@ -31,6 +31,7 @@ Examples:
   sudo netsim reach -n shop --to app=db --port 5432
   sudo netsim reach --from pod/client --to service/web
   sudo netsim reach -A --protocol icmp -o json
+
 PLACE: pod/web-0, shop/pod/web-0 (in namespace shop), pod/web-*, deploy/web, service/web, app=web (labels), node/node-1,
 namespace/shop, all; outside (this host, --from); an address (--to)."""
 

@@ -13,9 +13,10 @@ from workbench.cli.world import LiveWorld
 from workbench.places import NoSuchPlace
 from workbench.tracing import read_ends, to_lines, to_svg, trace
 
-EPILOG = """\b
-From: pod/web-0, deploy/web (its first pod), node/node-1, outside (this host).
+EPILOG = """From: pod/web-0, deploy/web (its first pod), node/node-1, outside (this host).
+
 To: a pod, a Service, a node or an address, with a port: service/web:80, service/web:http, node/node-1:30080.
+
 \b
 Examples:
   sudo netsim trace pod/client service/web:80

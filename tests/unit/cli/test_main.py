@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import pty
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -35,6 +38,36 @@ def test_every_subcommand_has_help_with_examples(name: str) -> None:
     assert result.exit_code == 0, result.output
     assert "Examples:" in result.output
     assert f"netsim {name}" in result.output
+
+
+def commands(group: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    if not isinstance(group, click.Group):
+        return
+    for name in group.list_commands(click.Context(group)):
+        below = group.get_command(click.Context(group), name)
+        assert below is not None
+        yield from commands(below, (*path, name))
+
+
+@pytest.mark.parametrize("path", list(commands(cli)), ids=" ".join)
+def test_help_is_whole_and_fits_a_terminal(path: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(cli, [*path, "--help"], terminal_width=80).output
+    assert "\b" not in shown
+    before_examples = shown.partition("Examples:")[0].splitlines()
+    assert [line for line in before_examples if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("variable", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {}])
+def test_colour_is_for_who_wants_it(variable: dict[str, str]) -> None:
+    ours, theirs = pty.openpty()
+    environment = {"PATH": os.environ["PATH"], "TERM": "xterm", **variable}
+    subprocess.run([NETSIM, "status", "--name", "no-such-cluster"], stderr=theirs, env=environment, timeout=60)
+    said = os.read(ours, 10_000)
+    os.close(ours)
+    os.close(theirs)
+    assert b"no-such-cluster" in said
+    assert (b"\x1b[" in said) == (not variable)
 
 
 @pytest.mark.parametrize("name", SUBCOMMANDS)
