@@ -14,21 +14,8 @@ from typing import Any
 
 import orjson
 
-from controlplane.api.schema import (
-    Array,
-    Base64,
-    Boolean,
-    Integer,
-    IntOrString,
-    Mapping,
-    Node,
-    Number,
-    Quantity,
-    Struct,
-    StructOr,
-    Text,
-    Time,
-)
+from controlplane.api.scalars import Base64, Boolean, Integer, IntOrString, Number, Quantity, Text, Time
+from controlplane.api.schema import Array, Mapping, Node, Struct, StructOr
 from controlplane.api.types import Kind
 
 DEFINITIONS = "kubernetes-json-schema/v1.37.0-local/_definitions.json"

@@ -41,7 +41,7 @@ from controlplane.server.registry import Registry
 from controlplane.server.tokens import TokenIssuer
 from controlplane.server.webhooks import Webhooks
 from controlplane.server.writing import Writer
-from controlplane.store import open_store
+from controlplane.store import Store, open_store
 
 SERVICE_RANGE = IPv4Network("10.48.0.0/20")
 
@@ -61,58 +61,7 @@ async def open_registry(
     is how long a pod waits for its namespace's first account, and only where a controller makes those.
     """
     async with open_store(path) as store:
-        addresses = ServiceAddresses(store, service_range)
-        authorizer = RoleAuthorizer(store)
-        accounts = ServiceAccountAdmission(account_patience)
-        scheme = Scheme(SERVED, BODIES)
-        conversions = Conversions()
-        custom = CustomResources(store, scheme, conversions)
-        local = LocalServices(store, scheme)
-        custom.follow(local.sync)
-        quota = ResourceQuotaAdmission(store, scheme)
-        aggregation = Aggregation(store, authorizer.index.settle)
-        limits = LimitRanger()
-        admission = Admission(
-            store,
-            plugins=(
-                NamespaceLifecycle(),
-                limits,
-                NodeRestriction(),
-                accounts,
-                Priority(),
-                DefaultTolerationSeconds(),
-                DefaultStorageClass(),
-                StorageObjectInUseProtection(),
-                PersistentVolumeClaimResize(),
-                RuntimeClassAdmission(),
-                CertificateRequests(authorizer),
-                DefaultIngressClass(),
-                addresses,
-                RoleEscalation(authorizer),
-            ),
-            checks=(limits, PodSecurity()),
-            quotas=(quota,),
-        )
-        writer = Writer(
-            store,
-            admission,
-            settlers=(
-                custom.settle,
-                addresses.settle,
-                authorizer.index.settle,
-                aggregation.settle,
-                accounts.settle,
-                quota.settle,
-            ),
-            waits=(accounts.wait,),
-        )
-        registry = Registry(
-            store, writer, scheme=scheme, tokens=TokenIssuer(service_account_key), authorizer=authorizer
-        )
-        outgoing = Outgoing(endpoints_of(registry), dialer or Dialer())
-        conversions.use(outgoing)
-        admission.hooks = webhooks = Webhooks(store, scheme, outgoing)
-        writer.add_settler(webhooks.settle)
+        registry, outgoing = _assembled(store, service_range, service_account_key, account_patience, dialer or Dialer())
         await ensure_system_objects(registry)
         await ensure_service_range(registry, service_range)
         await ensure_default_roles(registry)
@@ -120,3 +69,70 @@ async def open_registry(
             yield registry
         finally:
             await outgoing.close()
+
+
+def _assembled(
+    store: Store, service_range: IPv4Network, key: Path | None, account_patience: float, dialer: Dialer
+) -> tuple[Registry, Outgoing]:
+    """The registry of a store, and the connections that it makes."""
+    addresses = ServiceAddresses(store, service_range)
+    authorizer = RoleAuthorizer(store)
+    accounts = ServiceAccountAdmission(account_patience)
+    scheme = Scheme(SERVED, BODIES)
+    conversions = Conversions()
+    custom = CustomResources(store, scheme, conversions)
+    custom.follow(LocalServices(store, scheme).sync)
+    quota = ResourceQuotaAdmission(store, scheme)
+    aggregation = Aggregation(store, authorizer.index.settle)
+    admission = _admission(store, authorizer, accounts, addresses, quota)
+    writer = Writer(
+        store,
+        admission,
+        settlers=(
+            custom.settle,
+            addresses.settle,
+            authorizer.index.settle,
+            aggregation.settle,
+            accounts.settle,
+            quota.settle,
+        ),
+        waits=(accounts.wait,),
+    )
+    registry = Registry(store, writer, scheme=scheme, tokens=TokenIssuer(key), authorizer=authorizer)
+    outgoing = Outgoing(endpoints_of(registry), dialer)
+    conversions.use(outgoing)
+    admission.hooks = webhooks = Webhooks(store, scheme, outgoing)
+    writer.add_settler(webhooks.settle)
+    return registry, outgoing
+
+
+def _admission(
+    store: Store,
+    authorizer: RoleAuthorizer,
+    accounts: ServiceAccountAdmission,
+    addresses: ServiceAddresses,
+    quota: ResourceQuotaAdmission,
+) -> Admission:
+    """Every plugin, in the order in which they are asked."""
+    limits = LimitRanger()
+    return Admission(
+        store,
+        plugins=(
+            NamespaceLifecycle(),
+            limits,
+            NodeRestriction(),
+            accounts,
+            Priority(),
+            DefaultTolerationSeconds(),
+            DefaultStorageClass(),
+            StorageObjectInUseProtection(),
+            PersistentVolumeClaimResize(),
+            RuntimeClassAdmission(),
+            CertificateRequests(authorizer),
+            DefaultIngressClass(),
+            addresses,
+            RoleEscalation(authorizer),
+        ),
+        checks=(limits, PodSecurity()),
+        quotas=(quota,),
+    )

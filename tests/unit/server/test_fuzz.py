@@ -16,7 +16,8 @@ import pytest
 from controlplane.api.definitions import definitions
 from controlplane.api.errors import ApiError, InternalError
 from controlplane.api.kinds import DEPLOYMENT, POD, SERVED, SERVICE
-from controlplane.api.schema import Array, Boolean, Integer, IntOrString, Mapping, Node, Quantity, Struct
+from controlplane.api.scalars import Boolean, Integer, IntOrString, Quantity
+from controlplane.api.schema import Array, Mapping, Node, Struct
 from controlplane.api.types import Kind
 from controlplane.server.assembly import open_registry
 from controlplane.server.registry import Registry
