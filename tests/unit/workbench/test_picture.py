@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from xml.etree import ElementTree
 
 import pytest
@@ -30,7 +31,7 @@ def test_everything_is_within_the_frame(places: list[str]) -> None:
     assert set(places) <= set(said)
     # Names stand side by side: about 7 pixels a letter.
     middles = {text.text: int(text.attrib["x"]) for text in picture.iter(f"{SVG}text") if text.text in places}
-    for left, right in zip(places, places[1:], strict=False):
+    for left, right in itertools.pairwise(places):
         assert middles[right] - middles[left] >= 7 * (len(left) + len(right)) // 2
     arrows = [line for line in picture.iter(f"{SVG}line") if "marker-end" in line.attrib]
     assert len(arrows) == 2 * max(len(places) - 1, 0)
