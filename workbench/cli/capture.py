@@ -70,7 +70,14 @@ class CaptureGroup(click.Group):
     "--snaplen", type=click.IntRange(64, 262144), default=262144, metavar="BYTES", help="Kept of each packet."
 )
 @click.option("--detach", is_flag=True, help="Go on in the background; needs -w.")
-@click.option("-n", "--namespace", default="default", show_default=True, help="Namespace of names without one.")
+@click.option(
+    "-n",
+    "--namespace",
+    metavar="NAMESPACE",
+    default="default",
+    show_default=True,
+    help="Namespace of names without one.",
+)
 @name_option()
 def start(
     targets: tuple[str, ...],

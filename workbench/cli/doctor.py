@@ -20,7 +20,9 @@ Examples:
 
 
 @click.command("doctor", epilog=EPILOG)
-@click.option("--pods", type=click.IntRange(0), default=probe.DEFAULT_PODS, show_default=True, help="Number of pods.")
+@click.option(
+    "--pods", type=click.IntRange(0), metavar="N", default=probe.DEFAULT_PODS, show_default=True, help="Number of pods."
+)
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format.")
 def command(pods: int, output: str) -> int:
     """Check root, programs, kernel, capabilities, limits and address ranges; say for each how to get what is missing.

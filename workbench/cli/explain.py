@@ -52,7 +52,9 @@ def _shared(function: Decorated) -> Decorated:
 
 
 _diff = click.option("--diff", is_flag=True, help="Show what the last apply changed on each node, of any object.")
-_namespace = click.option("-n", "--namespace", default="default", show_default=True, help="The object's namespace.")
+_namespace = click.option(
+    "-n", "--namespace", metavar="NAMESPACE", default="default", show_default=True, help="The object's namespace."
+)
 
 
 @command.command("pod", epilog="\b\nExamples:\n  sudo netsim explain pod web-0 -n shop -o json")

@@ -80,7 +80,14 @@ def command() -> None:
 @click.option("--table", "table_", metavar="TABLE", help="Of rule-removed: nat if not given.")
 @click.option("--rule", metavar="LINE", help="Of rule-removed: a line as iptables-save prints it.")
 @click.option("--chain", metavar="CHAIN", help="Of rule-removed: all of its rules.")
-@click.option("-n", "--namespace", default="default", show_default=True, help="Namespace of names without one.")
+@click.option(
+    "-n",
+    "--namespace",
+    metavar="NAMESPACE",
+    default="default",
+    show_default=True,
+    help="Namespace of names without one.",
+)
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format.")
 @name_option()
 def add(

@@ -39,12 +39,25 @@ namespace/shop, all; outside (this host, --from); an address (--to)."""
 @click.command("reach", epilog=EPILOG)
 @click.option("--from", "from_", multiple=True, metavar="PLACE", help="From these pods, nodes or the host.")
 @click.option("--to", multiple=True, metavar="PLACE", help="To these pods, Services, nodes or addresses.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: the first that the target declares.")
+@click.option(
+    "--port",
+    metavar="PORT",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Default: the first that the target declares.",
+)
 @click.option("--protocol", type=click.Choice(get_args(Protocol)), default="tcp", show_default=True, help="By what.")
-@click.option("-n", "--namespace", default="default", show_default=True, help="Of names without one.")
+@click.option(
+    "-n", "--namespace", metavar="NAMESPACE", default="default", show_default=True, help="Of names without one."
+)
 @click.option("-A", "--all-namespaces", is_flag=True, help="Of all namespaces.")
 @click.option(
-    "--timeout", type=click.FloatRange(0.05, 60), default=1.0, show_default=True, help="Seconds a connection."
+    "--timeout",
+    type=click.FloatRange(0.05, 60),
+    metavar="SECONDS",
+    default=1.0,
+    show_default=True,
+    help="Until a connection is given up.",
 )
 @name_option()
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format.")

@@ -25,7 +25,14 @@ Examples:
 @click.command("scapy", epilog=EPILOG)
 @click.argument("place")
 @click.option("--command", "text", default="", metavar="TEXT", help="Run this instead of reading from the terminal.")
-@click.option("-n", "--namespace", default="default", show_default=True, help="Namespace of names without one.")
+@click.option(
+    "-n",
+    "--namespace",
+    metavar="NAMESPACE",
+    default="default",
+    show_default=True,
+    help="Namespace of names without one.",
+)
 @name_option()
 def command(place: str, text: str, namespace: str, name: str) -> int:
     """Open scapy inside a pod or node. `names` gives the addresses of pods, Services and nodes."""

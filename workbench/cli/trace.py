@@ -37,12 +37,24 @@ Examples:
     "--size", type=click.IntRange(0, 65000), default=0, metavar="BYTES", help="Of the data; for udp and icmp."
 )
 @click.option(
-    "--timeout", type=click.FloatRange(0.1, 30), default=1.0, show_default=True, help="Seconds for an answer."
+    "--timeout",
+    type=click.FloatRange(0.1, 30),
+    metavar="SECONDS",
+    default=1.0,
+    show_default=True,
+    help="Until an answer is given up.",
 )
 @click.option(
     "-o", "--output", type=click.Choice(["text", "json", "svg"]), default="text", help="Form of what is shown."
 )
-@click.option("-n", "--namespace", default="default", show_default=True, help="Namespace of names without one.")
+@click.option(
+    "-n",
+    "--namespace",
+    metavar="NAMESPACE",
+    default="default",
+    show_default=True,
+    help="Namespace of names without one.",
+)
 @name_option()
 def command(
     source: str, target: str, protocol: str, size: int, timeout: float, output: str, namespace: str, name: str
