@@ -14,7 +14,7 @@ import shutil
 import time
 from dataclasses import replace
 
-from controlplane.api.errors import NotFound
+from controlplane.api.errors import ApiError, NotFound
 from controlplane.api.kinds import LEASE, NODE, POD
 from controlplane.client.informer import Informers
 from controlplane.client.interface import Client
@@ -26,6 +26,7 @@ from controlplane.controllers.pod_gc import orphaned, remove_pod
 from controlplane.directories import Directories
 from controlplane.fabric import Fabric
 from controlplane.node import NodeAgent, power_off
+from controlplane.node.errors import NodeError
 from controlplane.readiness import ReadyNodes
 from controlplane.server.streams import StreamDirectory
 from controlplane.software import NodeSoftware, Software
@@ -184,14 +185,21 @@ class Machines:
         """From here on nobody speaks for the node; then its processes, its network and its memory go."""
         config = self._software.agent_config(node)
         await self._end_software(node.name)
-        await asyncio.to_thread(power_off, config, grace=grace)
+        try:
+            await asyncio.to_thread(power_off, config, grace=grace)
+        except NodeError as error:
+            raise Refused(str(error), "see what they are with ps, and then: netsim node remove") from error
         await self._fabric.delete_node(node.name)
 
     async def _settle(self, node: ResolvedNode) -> None:
-        if node.state == "leaving":
-            await self._remove(node, 0.0)
-        else:
-            await self._halt(node, 0.0)
+        """What was cut off; one that cannot be brought to an end keeps no other node from running."""
+        try:
+            if node.state == "leaving":
+                await self._remove(node, 0.0)
+            else:
+                await self._halt(node, 0.0)
+        except (NetsimError, Refused, ApiError) as error:
+            log.error("a node is not off yet", extra={"node": node.name, "state": node.state, "error": str(error)})
 
     async def _remove(self, node: ResolvedNode, grace: float) -> None:
         node = self._set_state(node, "leaving")
