@@ -18,19 +18,20 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from controlplane.api.types import Object
-from workbench.testing.captured import Captured
-from workbench.testing.cluster import Cluster
-from workbench.testing.clusters import Clusters, kept, remove_left
-from workbench.testing.evidence import collect
+# Every run of pytest loads this module, and most have no cluster: what one takes is loaded where it is needed.
+if TYPE_CHECKING:
+    from controlplane.api.types import Object
+    from workbench.testing.captured import Captured
+    from workbench.testing.cluster import Cluster
+    from workbench.testing.clusters import Clusters
 
 _LONGEST_NAME = 120
-_CLUSTER = pytest.StashKey[Cluster]()
-_CAPTURES = pytest.StashKey[list[Captured]]()
+_CLUSTER = pytest.StashKey["Cluster"]()
+_CAPTURES = pytest.StashKey["list[Captured]"]()
 _KEPT_BEFORE = pytest.StashKey[set[str]]()
 
 
@@ -55,7 +56,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "netsim(config, nodes, fresh): the cluster that a test asks for")
     if config.getoption("--netsim-shell") and config.getoption("numprocesses", None):
         raise pytest.UsageError("--netsim-shell: workers of xdist have no terminal; run it without -n")
-    if config.getoption("--netsim-keep") and not _is_worker(config):
+    if config.getoption("--netsim-keep") and os.geteuid() == 0 and not _is_worker(config):
+        from workbench.testing.clusters import kept
+
         config.stash[_KEPT_BEFORE] = kept()
 
 
@@ -63,6 +66,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Of a worker of xdist that died, nobody else knows; by now all have ended."""
     if config.pluginmanager.hasplugin("dsession") and os.geteuid() == 0:
+        from workbench.testing.clusters import remove_left
+
         remove_left()
 
 
@@ -70,6 +75,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Which clusters were kept, and what to do with them."""
     if _KEPT_BEFORE not in config.stash:
         return
+    from workbench.testing.clusters import kept
+
     before = config.stash[_KEPT_BEFORE]
     for name in sorted(kept() - before):
         terminalreporter.section(f"netsim: cluster {name} goes on")
@@ -82,6 +89,8 @@ def netsim_clusters(request: pytest.FixtureRequest) -> Iterator[Clusters]:
     """The session's clusters, for fixtures of a wider scope: `netsim_clusters.get(Path("cluster.yaml"))`."""
     if os.geteuid() != 0:
         pytest.skip("clusters of namespaces need root")
+    from workbench.testing.clusters import Clusters, remove_left
+
     remove_left()
     made = Clusters(request.config.getoption("--netsim-keep"))
     try:
@@ -160,6 +169,8 @@ def pytest_runtest_makereport(
     cluster = item.stash.get(_CLUSTER, None)
     if cluster is None or not report.failed or report.when == "teardown":
         return report
+    from workbench.testing.evidence import collect
+
     directory = item.config.rootpath / ".netsim" / _directory_name(item.nodeid)
     running = item.stash.get(_CAPTURES, [])
     try:
