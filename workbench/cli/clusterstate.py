@@ -95,6 +95,7 @@ def _network(cluster: ResolvedCluster) -> Document:
         "podNetwork": cluster.pod_network,
         "podMtu": cluster.pod_mtu,
         "mtu": cluster.mtu,
+        "offloads": cluster.offloads,
         "egress": cluster.egress,
         "firewallRules": len(cluster.firewall),
         "routes": len(cluster.routes),

@@ -62,6 +62,7 @@ def _network(network: Document) -> str:
     pods = f"pods {network['podNetwork']} with MTU {network['podMtu']}"
     rules = [(network["firewallRules"], "firewall rule"), (network["routes"], "route"), (network["paths"], "path")]
     own = [f"{count} {what}{'' if count == 1 else 's'}" for count, what in rules if count]
+    own += [] if network["offloads"] else ["offloads off"]
     return ", ".join([f"network   {network['mode']}, MTU {network['mtu']}", pods, f"egress {network['egress']}", *own])
 
 
