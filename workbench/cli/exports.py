@@ -62,9 +62,9 @@ def export(directories: Directories, owner: Owner) -> Path:
 
 def cache(directories: Directories, owner: Owner) -> Path:
     """Where the owner's kubectl may keep what it knows of this cluster's API, and of no other's; `down` removes it."""
-    path = owner.home / ".kube" / "cache" / kubeconfigs.entry_name(directories.name)
-    _remember(directories, Export(str(path), owner.uid, merged=False, cache=True))
-    return path
+    item = _cache(directories, owner)
+    _remember(directories, item)
+    return Path(item.path)
 
 
 def merge(directories: Directories, owner: Owner, variable: str = "") -> Path:
@@ -115,6 +115,15 @@ def exported(directories: Directories) -> list[Export]:
     return [Export(**item) for item in json.loads(text)]
 
 
+def to_take_back(directories: Directories, owner: Owner) -> list[Export]:
+    """What there is of this cluster in home directories, with the cache of who calls.
+
+    A shell that was told of an earlier cluster of that name has its kubectl fill that cache again.
+    """
+    found, own = exported(directories), _cache(directories, owner)
+    return found if own in found else [*found, own]
+
+
 def take_back(exports: list[Export], cluster: str) -> list[str]:
     """Remove copies and merged entries; returns a line for each that could not be."""
     failed = []
@@ -145,6 +154,11 @@ def _take_back(item: Export, name: str) -> None:
             path.unlink()
         elif after != before:
             write_atomically(path, kubeconfigs.dump(after))
+
+
+def _cache(directories: Directories, owner: Owner) -> Export:
+    path = owner.home / ".kube" / "cache" / kubeconfigs.entry_name(directories.name)
+    return Export(str(path), owner.uid, merged=False, cache=True)
 
 
 def _remember(directories: Directories, item: Export) -> None:

@@ -7,6 +7,7 @@ the daemon adopts the pods that still run.
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -40,9 +41,9 @@ Examples:
 @click.option(
     "--config",
     "file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
     metavar="FILE",
-    help="The cluster's description, a cluster.yaml.",
+    help="The cluster's description, a cluster.yaml; - is standard input.",
 )
 @name_option(default=None)
 @click.option(
@@ -67,9 +68,9 @@ def _wanted(file: Path | None, name: str | None, nodes: int | None) -> ClusterCo
     """The configuration that the command line asks for: options go before the file."""
     config = ClusterConfig()
     if file is not None:
-        from controlplane.config.parse import load
+        from controlplane.config.parse import load, parse
 
-        config = load(file)
+        config = parse(sys.stdin.read(), file="standard input") if str(file) == "-" else load(file)
     if nodes is not None:
         config = replace(config, nodes=numbered_nodes(nodes))
     return replace(config, name=name or config.name)

@@ -132,6 +132,13 @@ def test_what_kubectl_remembers_of_a_cluster_goes_with_it(ready: Directories, pe
         path.with_name("discovery").mkdir()
     assert exports.take_back(exports.exported(ready), "lab") == []
     assert [each.name for each in path.parent.iterdir()] == ["discovery"]
+    assert exports.to_take_back(ready, person) == exports.exported(ready)
+    # The next cluster of that name, whose kubeconfig was not asked for: the shell has it from this one.
+    (ready.state / exports.EXPORTS_FILE).unlink()
+    with acting_as(person):
+        path.mkdir()
+    assert exports.take_back(exports.to_take_back(ready, person), "lab") == []
+    assert not path.exists()
 
 
 @needs_root
