@@ -32,7 +32,10 @@ def build(source: Path, target: Path, *options: str) -> None:
     if compiler is None:
         raise MissingRequirement("no C compiler", "install the packages gcc and libc6-dev")
     argv = [compiler, "-O2", *options, "-o", str(target), str(source)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=_LIMIT_SECONDS, check=False)
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=_LIMIT_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise CommandFailed(argv, -1, stderr=f"still running after {_LIMIT_SECONDS} s, and killed") from error
     if done.returncode != 0:
         raise CommandFailed(argv, done.returncode, stderr=done.stderr)
 

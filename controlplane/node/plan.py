@@ -110,7 +110,10 @@ class Planner:
         variables = await self._variables(wanted.state, spec)
         who = await self._identity(wanted.state.pod, spec, image, source)
         server = self._server(wanted.state, spec, image)
-        files = await self._parts.spawner.files(self._make, wanted, source, variables, server)
+        try:
+            files = await self._parts.spawner.files(self._make, wanted, source, variables, server)
+        except OSError as error:
+            raise CreationFailure(f"failed to make the files of the container: {error}") from error
         record = self._record(wanted, files, who)
         return Prepared(
             self._plan(wanted, files, who, variables), record, listens=server is not None, parts=files.parts
