@@ -148,7 +148,8 @@ class NodeAgent(Streams):
         """Has the stand-in compiled before the first pod wants it."""
         try:
             await self._parts.spawner.files(self._parts.standin.skeleton)
-        except NodeError as error:
+        except (NodeError, OSError) as error:
+            # A pod that wants it says so.
             log.warning("no stand-in server", extra={"error": str(error)})
 
     async def _reconcile(self, uid: str) -> float | None:
@@ -279,6 +280,7 @@ class NodeAgent(Streams):
             if state.pause is not None:
                 self._parts.runtime.close(state.pause)
         self._worker.close()
+        self._parts.outside.close()
         self.close_streams()
         self._states.clear()
         await self._parts.sandboxes.close()

@@ -22,6 +22,7 @@ from controlplane.node.runtime.spawner import shared_spawner
 from controlplane.node.sandbox import Sandboxes
 from controlplane.node.tokens import Tokens
 from controlplane.node.values import Sources
+from controlplane.node.volumes.outside import Outside
 from controlplane.node.volumes.staging import Staging
 from controlplane.node.volumes.storage import Storage
 
@@ -56,6 +57,7 @@ def assemble(
         tokens=Tokens(client),
         services=informers.of(SERVICE),
         storage=Storage.of(config.name, client, informers, staging, config.namespace),
+        outside=Outside(config.name, spawner),
         registration=Registration(client, recorder, config, spawner, connection, back=back, images=local.listed),
         connection=connection,
         guard=guard,

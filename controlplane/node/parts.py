@@ -18,6 +18,7 @@ from controlplane.node.runtime.spawner import Spawner
 from controlplane.node.sandbox import Sandboxes
 from controlplane.node.tokens import Tokens
 from controlplane.node.values import Sources
+from controlplane.node.volumes.outside import Outside
 from controlplane.node.volumes.storage import Storage
 from netsim.namespace import NamespaceExecutor
 
@@ -38,6 +39,7 @@ class NodeParts:
     tokens: Tokens
     services: Informer
     storage: Storage
+    outside: Outside
     registration: Registration
     connection: Connection
     guard: PodGuard | None

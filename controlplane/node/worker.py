@@ -145,7 +145,7 @@ class PodWorker:
             await self._ensure_sandbox(state)
             await pause.ensure(state, self._parts)
             mounted = not state.volumes_due or await self._mount(state)
-        except (NetsimError, CniError, ConfigFailure, RuntimeFailure) as error:
+        except (NetsimError, CniError, ConfigFailure, RuntimeFailure, OSError) as error:
             message = f"Failed to create pod sandbox: {error}"
             self._parts.recorder.event(state.pod, "Warning", "FailedCreatePodSandBox", message)
             return RETRY_SECONDS
@@ -189,6 +189,7 @@ class PodWorker:
             memory=parts.config.run / "volumes" / state.uid,
             sources=parts.sources,
             spawner=parts.spawner,
+            outside=parts.outside,
             tokens=parts.tokens.get,
             addresses=addresses_of(state, parts.config.address),
             allocatable=parts.registration.allocatable,

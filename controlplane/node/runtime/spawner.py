@@ -117,11 +117,20 @@ class Spawner:
     async def inside(self, function: Callable[[], T]) -> T:
         """Runs `function` in the thread, so that it mounts where the next program sees it and the host does not."""
 
-        return await self._in_space(self._threads, function)
+        return await self.within(self._threads, function)
 
     async def mounts(self, function: Callable[[], T]) -> T:
         """Runs blocking work that mounts, or that looks into what is mounted, in a thread beside."""
-        return await self._in_space(self._mounters, function)
+        return await self.within(self._mounters, function)
+
+    async def within(self, threads: ThreadPoolExecutor, function: Callable[[], T]) -> T:
+        """Runs `function` in a thread of somebody's own, which then is in the mount namespace for good."""
+
+        def call() -> T:
+            self._space.enter()
+            return function()
+
+        return await asyncio.get_running_loop().run_in_executor(threads, call)
 
     def close(self) -> None:
         """Ends the threads after what they were given; what is mounted stays if the namespace is pinned."""
@@ -160,13 +169,6 @@ class Spawner:
         if started.cancelled() or started.exception() is not None:
             return
         self.end(started.result())
-
-    async def _in_space(self, pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:
-        def call() -> T:
-            self._space.enter()
-            return function()
-
-        return await asyncio.get_running_loop().run_in_executor(pool, call)
 
 
 @functools.cache

@@ -11,6 +11,7 @@ from controlplane.api.types import Object
 from controlplane.client.recorder import EventRecorder
 from controlplane.node.runtime.spawner import Spawner
 from controlplane.node.values import Sources
+from controlplane.node.volumes.outside import Outside
 from controlplane.node.volumes.storage import Storage
 
 TokenSource = Callable[[Object, Object], Awaitable[str]]
@@ -27,6 +28,7 @@ class VolumeContext:
     memory: Path
     sources: Sources
     spawner: Spawner
+    outside: Outside
     tokens: TokenSource
     addresses: dict[str, Any]
     allocatable: dict[str, str]

@@ -24,7 +24,7 @@ _CHECKS: dict[str, tuple[str, Callable[[int], bool]]] = {
 async def setup(volume: Object, context: VolumeContext) -> Path:
     """The path itself; VolumeFailure when it is not what `type` says."""
     path, kind = Path(volume["hostPath"]["path"]), volume["hostPath"].get("type") or ""
-    await context.spawner.mounts(lambda: _check(path, kind))
+    await context.outside.run(str(path), lambda: _check(path, kind))
     return path
 
 

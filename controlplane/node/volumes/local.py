@@ -24,8 +24,8 @@ async def mount(spec: dict[str, Any], context: VolumeContext) -> Mounted:
         if not wants_device and not path.is_dir():
             raise VolumeFailure(f'path "{path}" is not a directory')
 
-    await context.spawner.mounts(look)
+    await context.outside.run(str(path), look)
     group = context.fs_group
     if group is not None and not wants_device:
-        await context.spawner.mounts(lambda: ownership.give(path, group, policy="OnRootMismatch"))
+        await context.outside.run(str(path), lambda: ownership.give(path, group, policy="OnRootMismatch"))
     return Mounted(path, is_device=wants_device)

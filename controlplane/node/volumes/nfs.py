@@ -82,7 +82,7 @@ async def _mount_real(server: str, path: str, context: VolumeContext, options: S
                 )
 
     try:
-        await context.spawner.mounts(call)
+        await context.outside.run(f"{server}:{path}", call)
     except NetsimError as error:
         raise VolumeFailure(str(error)) from error
     return target

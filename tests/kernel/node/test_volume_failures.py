@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
+
 import pytest
 
 from controlplane.api.kinds import CONFIG_MAP, SECRET
 from controlplane.api.types import Object
 from controlplane.node import mounting
-from tests.kernel.node.conftest import NODE, Node
+from controlplane.node.volumes import hostpath, outside
+from tests.kernel.node.conftest import NODE, WAIT_SECONDS, Node
 from tests.kernel.node.volume_kit import claim, disk, on_host, shell, volume
 
 
@@ -81,3 +85,27 @@ async def test_a_key_that_is_not_there_is_said(node: Node) -> None:
         said = f'MountVolume.SetUp failed for volume "{name}" : references non-existent {what} key: b'
         await node.until_event("fails", "FailedMount", said)
     await node.delete("fails")
+
+
+async def test_a_path_that_hangs_holds_up_nobody_else(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outside, "LIMIT_SECONDS", 1.0)
+    look, answers = hostpath._check, threading.Event()
+
+    def hang(path: Path, kind: str) -> None:
+        answers.wait(WAIT_SECONDS)
+        look(path, kind)
+
+    monkeypatch.setattr(hostpath, "_check", hang)
+    hung = [{"name": "v", "hostPath": {"path": "/var/tmp", "type": "Directory"}}]
+    try:
+        for name in ("stuck", "removed"):
+            await node.create(name, shell(), volumes=hung)
+        await node.create("other", shell(), volumes=[{"name": "v", "emptyDir": {"medium": "Memory"}}])
+        await node.until_ready("other")
+        message = 'MountVolume.SetUp failed for volume "v" : /var/tmp does not answer: timed out after 1 s'
+        for name in ("stuck", "removed"):
+            await node.until_event(name, "FailedMount", message)
+        await node.delete("removed")
+    finally:
+        answers.set()
+    await node.until_ready("stuck")
