@@ -146,7 +146,9 @@ def test_a_live_cluster_can_be_looked_at_and_kept(project: Path) -> None:
     done = run("--netsim-keep", "--netsim-shell", cwd=project, SHELL=str(shell))
     name, kubeconfig = (project / "looked").read_text().split()
     try:
-        assert f"sudo netsim down --name {name}" in done.stdout
+        told, _, rest = done.stdout.partition(f"cluster {name} is live")
+        assert "assert netsim_cluster is None" in told, "why it failed is told before the shell"
+        assert f"sudo netsim down --name {name}" in rest
         assert name in clusters()
         assert Path(kubeconfig).is_file()
     finally:

@@ -180,7 +180,7 @@ def pytest_runtest_makereport(
         problems = [str(error)]
     report.sections += [("netsim", f"the cluster's state could not be kept whole: {each}") for each in problems]
     if item.config.getoption("--netsim-shell"):
-        _shell(item.config, cluster, item.nodeid)
+        _shell(item.config, cluster, report)
     return report
 
 
@@ -221,12 +221,12 @@ def _files(item: pytest.Item) -> list[Path]:
     return sorted(directory.glob("*.pcapng")) if directory is not None else []
 
 
-def _shell(config: pytest.Config, cluster: Cluster, test: str) -> None:
+def _shell(config: pytest.Config, cluster: Cluster, report: pytest.TestReport) -> None:
     capturing = config.pluginmanager.getplugin("capturemanager")
     if capturing is not None:
+        # As pdb's prompt does: the next test resumes it.
         capturing.suspend_global_capture(in_=True)
     environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig), "NETSIM_NAME": cluster.name}
-    print(f"\n{test} failed; cluster {cluster.name} is live. The test goes on when this shell ends.")  # noqa: T201
+    said = f"{report.nodeid} failed; cluster {cluster.name} is live. The test goes on when this shell ends."
+    print(f"\n{report.longreprtext}\n\n{said}", flush=True)  # noqa: T201
     subprocess.run([os.environ.get("SHELL", "/bin/sh")], env=environment, check=False)
-    if capturing is not None:
-        capturing.resume_global_capture()
