@@ -110,11 +110,11 @@ def test_a_pod_run_with_a_terminal_is_a_shell_of_its_own(cluster: Cluster, names
         # kubectl first sends a size that is too large by one, so that programs draw themselves anew.
         person.type("tty; until stty size | grep '40 100'; do sleep 0.1; done; echo answer=$((6*7))\n")
         person.expect("/dev/pts/0")
-        person.expect("\n40 100")
+        person.expect("40 100\r\n")
         person.expect("answer=42")
         person.resize(90, 30)
         person.type("until stty size | grep '30 90'; do sleep 0.1; done; hostname; exit 5\n")
-        person.expect("\n30 90")
+        person.expect("30 90\r\n")
         person.expect("\nmine")
         assert person.exit_status() == 5
     assert cluster.out("-n", namespace, "get", "pods", "-o", "name") == ""
