@@ -115,7 +115,7 @@ def test_a_pod_run_with_a_terminal_is_a_shell_of_its_own(cluster: Cluster, names
         person.resize(90, 30)
         person.type("until stty size | grep '30 90'; do sleep 0.1; done; hostname; exit 5\n")
         person.expect("30 90\r\n")
-        person.expect("\nmine")
+        person.expect("mine\r\n")
         assert person.exit_status() == 5
     assert cluster.out("-n", namespace, "get", "pods", "-o", "name") == ""
 
