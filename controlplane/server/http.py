@@ -37,6 +37,8 @@ from controlplane.server.streams import StreamDirectory
 log = logging.getLogger(__name__)
 
 BODY_BOUND = 3 << 20
+HEAD_BOUND = 1 << 20
+"""Bytes of a request's first line, and of a header, as upstream: selectors can be long."""
 SHUTDOWN_SECONDS = 0.5
 BACKLOG = 1024
 
@@ -79,6 +81,8 @@ class ApiServer:
             access_log=None,
             tcp_keepalive=True,
             keepalive_timeout=600.0,
+            max_line_size=HEAD_BOUND,
+            max_field_size=HEAD_BOUND,
         )
         runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()

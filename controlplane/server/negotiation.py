@@ -8,6 +8,7 @@ nothing of the kind is refused. Bodies may be JSON, YAML or protobuf.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -21,6 +22,7 @@ from controlplane.server import protobuf
 Form = Literal["object", "table", "metadata", "discovery"]
 
 JSON = "application/json"
+LONG_YAML_BYTES = 32 << 10
 YAML = ("application/yaml", "application/x-yaml", "text/yaml")
 
 CBOR = "application/cbor"
@@ -92,9 +94,15 @@ def parse_body(body: bytes, content_type: str) -> Any:
 
 async def read_body(body: bytes, content_type: str) -> Any:
     """As `parse_body`; what takes long is done in a thread."""
-    if _media_type(content_type) == protobuf.MEDIA_TYPE and not _MESSAGES.knows(body):
+    media_type = _media_type(content_type)
+    if media_type == protobuf.MEDIA_TYPE and not _MESSAGES.knows(body):
         return await asyncio.to_thread(_MESSAGES.decode, body)
-    return parse_body(body, content_type)
+    return await read_yaml(body) if media_type in YAML else parse_body(body, content_type)
+
+
+async def read_yaml(body: bytes) -> Any:
+    """As `parse_yaml`; a long text in a thread."""
+    return parse_yaml(body) if len(body) < LONG_YAML_BYTES else await asyncio.to_thread(parse_yaml, body)
 
 
 def is_json(content_type: str) -> bool:
@@ -118,7 +126,13 @@ def to_yaml(data: bytes) -> bytes:
 
 
 def parse_yaml(body: bytes) -> Any:
-    """The JSON value of a YAML text; BadRequest when it is none."""
+    """The JSON value of a YAML text; BadRequest when it is none.
+
+    A text in JSON is YAML too, and kubectl's server-side apply sends that.
+    """
+    if body.startswith(b"{"):
+        with suppress(orjson.JSONDecodeError):
+            return orjson.loads(body)
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -126,6 +140,8 @@ def parse_yaml(body: bytes) -> Any:
         return _plain(yaml.load(body, Loader=loader), [len(body) + ALIASED_VALUES])
     except yaml.YAMLError as error:
         raise BadRequest(f"error converting YAML to JSON: {error}") from error
+    except RecursionError as error:
+        raise BadRequest("error converting YAML to JSON: yaml: exceeded max depth") from error
 
 
 def _plain(value: Any, left: list[int]) -> Any:

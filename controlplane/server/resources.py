@@ -22,7 +22,7 @@ from controlplane.server.authorization import Action, authorize
 from controlplane.server.dialing import Dialer
 from controlplane.server.exchange import Exchange
 from controlplane.server.kubelet import Kubelet
-from controlplane.server.negotiation import is_json, parse_yaml, read_body
+from controlplane.server.negotiation import is_json, read_body, read_yaml
 from controlplane.server.pod_streams import PodStreams
 from controlplane.server.postings import post
 from controlplane.server.proxying import Proxy
@@ -181,7 +181,7 @@ class Resources:
         data = await exchange.request.read()
         options = _write_options(exchange, patch_type=patch_type)
         if patch_type == "apply":
-            return await self._apply(exchange, target, parse_yaml(data), options)
+            return await self._apply(exchange, target, await read_yaml(data), options)
         body = _parse_patch(data)
         revision = await self._registry.patch(kind, name, namespace, body, patch_type, options, subresource=subresource)
         return await self._one(exchange, kind, revision)

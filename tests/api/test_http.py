@@ -176,6 +176,12 @@ async def test_the_issuer_of_tokens_is_known_to_who_checks_them(session: aiohttp
     numbers.public_key().verify(encode_dss_signature(r, s), signed.encode(), ec.ECDSA(hashes.SHA256()))
 
 
+async def test_a_long_selector_is_read(session: aiohttp.ClientSession) -> None:
+    names = ",".join(f"name-{number}" for number in range(2000))
+    async with session.get(MAPS, params={"labelSelector": f"name in ({names})"}) as response:
+        assert (response.status, (await response.json())["items"]) == (200, [])
+
+
 async def test_yaml_bodies(session: aiohttp.ClientSession) -> None:
     body = yaml.safe_dump(config_map("a", k="v"))
     async with session.post(MAPS, data=body, headers={"Content-Type": "application/yaml"}) as response:

@@ -43,3 +43,14 @@ def test_kubectl_is_scanned_once_whatever_is_sent(monkeypatch: pytest.MonkeyPatc
     assert messages.decode(body(b"v1", b"Pod"))["kind"] == "Pod"
     assert messages.decode(body(b"apps/v1", b"Deployment"))["kind"] == "Deployment"
     assert len(scans) == 1
+
+
+@pytest.mark.parametrize("text", ["a: &a [*a]", "- " * 20_000, "{" * 5_000, '{"a": ' * 5_000])
+def test_a_text_without_a_bottom_is_refused(text: str) -> None:
+    with pytest.raises(BadRequest, match="error converting YAML to JSON"):
+        parse_yaml(text.encode())
+
+
+def test_json_is_yaml() -> None:
+    assert parse_yaml(b'{"a": [1, "b"]}') == {"a": [1, "b"]}
+    assert parse_yaml(b"{a: 1}") == {"a": 1}
