@@ -89,7 +89,16 @@ def find_nft_table(family: str, name: str, *, as_json: bool = False) -> str | No
 def run(argv: Sequence[str], text: str = "") -> str:
     """What a program prints, given `text` to read. Raises `CommandFailed`, `MissingRequirement` without the program."""
     try:
-        done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=_LIMIT_SECONDS, check=False)
+        done = subprocess.run(
+            argv,
+            # None where only the caller's PATH may know it.
+            executable=_find(argv[0]),
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=_LIMIT_SECONDS,
+            check=False,
+        )
     except FileNotFoundError as error:
         raise MissingRequirement(f"no program {argv[0]}", "install the package that it comes in") from error
     except subprocess.TimeoutExpired as error:

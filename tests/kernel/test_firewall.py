@@ -3,7 +3,7 @@ import subprocess
 import pytest
 
 from netsim import firewall, namespace
-from netsim.errors import CommandFailed, RulesRejected
+from netsim.errors import CommandFailed, MissingRequirement, RulesRejected
 from netsim.namespace import namespace_path
 
 RULES = """*nat
@@ -58,3 +58,10 @@ def test_a_table_that_is_gone_is_none(netns: str) -> None:
         assert firewall.find_nft_table("ip", "nowhere") is None
         firewall.nft('table ip there {\n chain c {\n counter comment "x"\n }\n}\n')
         assert 'comment "x"' in (firewall.find_nft_table("ip", "there") or "")
+
+
+def test_programs_are_found_whatever_path_the_caller_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert firewall.run(["tc", "-V"]).startswith("tc utility")
+    with pytest.raises(MissingRequirement, match="no program frobnicate"):
+        firewall.run(["frobnicate"])

@@ -43,4 +43,7 @@ def _program() -> str:
     found = shutil.which(PROGRAM, path=SECURE_PATH if by_sudo() else None)
     if found is not None and os.path.samefile(found, called):
         return PROGRAM
-    return min(os.path.relpath(called), os.path.abspath(called), key=len)
+    try:
+        return min(os.path.relpath(called), os.path.abspath(called), key=len)
+    except FileNotFoundError:
+        return called  # the current directory is gone

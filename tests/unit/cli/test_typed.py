@@ -49,3 +49,10 @@ def test_the_whole_command_line_is_told_to_who_is_not_root(program: Path, monkey
 def test_from_elsewhere_it_is_called_by_its_name(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["/usr/bin/pytest", "-q"])
     assert typed("down", cluster="lab") == "netsim down --name lab"
+
+
+def test_a_directory_that_is_gone_is_no_matter(program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert typed("up") == f"{program} up"
