@@ -18,7 +18,7 @@ from pathlib import Path
 from controlplane.directories import Directories
 from workbench.cli import kubeconfigs
 from workbench.cli.errors import UserError
-from workbench.cli.files import Owner, acting_as, write_atomically
+from workbench.cli.files import Owner, acting_as, invoking_owner, write_atomically
 from workbench.cli.typed import typed
 
 EXPORTS_FILE = "exports.json"
@@ -115,12 +115,16 @@ def exported(directories: Directories) -> list[Export]:
     return [Export(**item) for item in json.loads(text)]
 
 
-def to_take_back(directories: Directories, owner: Owner) -> list[Export]:
+def to_take_back(directories: Directories) -> list[Export]:
     """What there is of this cluster in home directories, with the cache of who calls.
 
     A shell that was told of an earlier cluster of that name has its kubectl fill that cache again.
     """
-    found, own = exported(directories), _cache(directories, owner)
+    found = exported(directories)
+    try:
+        own = _cache(directories, invoking_owner())
+    except UserError:
+        return found  # whom the host does not know has no home
     return found if own in found else [*found, own]
 
 

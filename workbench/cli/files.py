@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from workbench.cli.errors import UserError
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -34,11 +36,15 @@ class Owner:
 def invoking_owner() -> Owner:
     """Who called: the user behind sudo, or the user of this process, whose home is then what `HOME` says, if anything.
 
-    Behind sudo `HOME` may be root's or the user's, as sudo is set up; so there the user database is asked.
+    Behind sudo `HOME` may be root's or the user's, as sudo is set up; so there the user database is asked. UserError
+    if it does not know them.
     """
     behind_sudo = os.environ.get("SUDO_UID", "")
     if os.geteuid() == 0 and behind_sudo.isdecimal() and int(behind_sudo) != 0:
-        return Owner.of(int(behind_sudo))
+        try:
+            return Owner.of(int(behind_sudo))
+        except KeyError as error:
+            raise UserError(f"sudo was called by user {behind_sudo}, whom this host does not know") from error
     owner = Owner.of(os.geteuid())
     home = Path(os.environ.get("HOME", ""))
     return replace(owner, home=home) if home.is_absolute() else owner

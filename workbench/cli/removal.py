@@ -7,7 +7,6 @@ import click
 from controlplane.directories import Directories
 from netsim import inventory
 from workbench.cli import exports, launch
-from workbench.cli.files import invoking_owner
 from workbench.cli.locks import locked
 from workbench.cli.progress import steps
 
@@ -25,7 +24,7 @@ def remove_locked(directories: Directories) -> str:
     with steps() as step:
         step(f"stopping cluster {name}", 0, 0)
         pid = launch.stop(directories)
-        copies = exports.to_take_back(directories, invoking_owner())
+        copies = exports.to_take_back(directories)
         found = inventory.remove(name, lambda what, done, total: step(f"removing {what}", done, total))
     for line in exports.take_back(copies, name):
         click.echo(f"netsim: warning: a copy of the kubeconfig stays: {line}", err=True)

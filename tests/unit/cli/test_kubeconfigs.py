@@ -124,7 +124,9 @@ def test_export_gives_the_person_a_file_of_their_own_and_down_takes_it_back(read
 
 
 @needs_root
-def test_what_kubectl_remembers_of_a_cluster_goes_with_it(ready: Directories, person: Owner) -> None:
+def test_what_kubectl_remembers_of_a_cluster_goes_with_it(
+    ready: Directories, person: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = exports.cache(ready, person)
     assert exports.take_back(exports.exported(ready), "lab") == []
     with acting_as(person):
@@ -132,12 +134,13 @@ def test_what_kubectl_remembers_of_a_cluster_goes_with_it(ready: Directories, pe
         path.with_name("discovery").mkdir()
     assert exports.take_back(exports.exported(ready), "lab") == []
     assert [each.name for each in path.parent.iterdir()] == ["discovery"]
-    assert exports.to_take_back(ready, person) == exports.exported(ready)
+    monkeypatch.setattr(exports, "invoking_owner", lambda: person)
+    assert exports.to_take_back(ready) == exports.exported(ready)
     # The next cluster of that name, whose kubeconfig was not asked for: the shell has it from this one.
     (ready.state / exports.EXPORTS_FILE).unlink()
     with acting_as(person):
         path.mkdir()
-    assert exports.take_back(exports.to_take_back(ready, person), "lab") == []
+    assert exports.take_back(exports.to_take_back(ready), "lab") == []
     assert not path.exists()
 
 
@@ -180,6 +183,16 @@ def test_the_invoking_user_is_who_called_sudo(monkeypatch: pytest.MonkeyPatch) -
     assert invoking_owner().name == expected
     monkeypatch.delenv("SUDO_UID")
     assert invoking_owner().uid == os.geteuid()
+
+
+@needs_root
+def test_a_user_whom_the_host_does_not_know_keeps_nobody_from_removing(
+    ready: Directories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUDO_UID", "99999")
+    assert exports.to_take_back(ready) == []
+    with pytest.raises(UserError, match="user 99999, whom this host does not know"):
+        invoking_owner()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="behind sudo is root")
