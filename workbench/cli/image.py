@@ -11,6 +11,7 @@ SUBCOMMANDS = {
     "pull": "Add an image from its registry.",
     "list": "Show the images.",
     "remove": "Remove images.",
+    "prune": "Remove what nobody uses.",
 }
 EPILOG = """\b
 Examples:

@@ -230,8 +230,21 @@ class ImageLibrary:
                 )
             changed.write(self.directory.index)
         self.sweep()
-        gone = set(before.names) | set(before.digests)
-        return sorted(gone - set(changed.names) - set(changed.digests)) or [image.id]
+        return _lost(before, changed) or [image.id]
+
+    def prune(self) -> list[str]:
+        """Removes the images that no container runs on; returns their names."""
+        self.directory.ensure()
+        with self.directory.locked():
+            before = Index.read(self.directory.index)
+            changed = before
+            for key in before.images:
+                if not users_of(key):
+                    changed = changed.without_image(key)
+            if changed != before:
+                changed.write(self.directory.index)
+        self.sweep()
+        return _lost(before, changed)
 
     def sweep(self) -> None:
         """Removes what no image needs, unless somebody is adding one just now."""
@@ -263,6 +276,11 @@ class ImageLibrary:
                 return None
             (bundle / MARK).write_text(key)
         return base
+
+
+def _lost(before: Index, after: Index) -> list[str]:
+    """The names that are no more."""
+    return sorted({*before.names, *before.digests} - {*after.names, *after.digests})
 
 
 def _spooled(stream: BinaryIO, work: Path) -> Path:

@@ -247,6 +247,23 @@ def test_an_image_in_use_is_refused_and_with_force_keeps_its_files(
     assert everything(library) == set()
 
 
+def test_prune_takes_what_no_container_runs_on(
+    library: ImageLibrary, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library_module, "RUN_ROOT", tmp_path / "run")
+    bundle = tmp_path / "run/lab/nodes/node-1/containers/c1"
+    bundle.mkdir(parents=True)
+    used = library.load(archive)[0].image
+    assert library.claim(used.key, bundle) is not None
+    library.load(save(tmp_path / "b.tar", ["b:1", "b:2"], [layer(file("b"))]))
+    assert library.prune() == ["docker.io/library/b:1", "docker.io/library/b:2"]
+    assert everything(library) == {used.key, *(blob.partition(":")[2] for blob in used.blobs)}
+    assert library.prune() == []
+    (bundle / "exit").write_text("0")
+    assert library.prune() == [NAME]
+    assert everything(library) == set()
+
+
 def test_many_add_the_same_at_once(library: ImageLibrary, archive: Path, tmp_path: Path) -> None:
     others = [save(tmp_path / f"o{n}.tar", [f"o:{n}"], [layer(file("n", b"%d" % n))]) for n in range(2)]
     places = [ImageLibrary(library.directory) for _ in range(4)]
