@@ -92,4 +92,4 @@ def _subnet(path: str, subnet: SubnetConfig, cluster: ResolvedCluster) -> Iterat
 
 def _count(names: list[str]) -> str:
     shown = ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
-    return f"{len(names)} ({shown})"
+    return f"{len(names)} ({shown})" if names else "none"

@@ -166,7 +166,15 @@ def list_nodes(output: str, name: str) -> None:
         click.echo(json.dumps(nodes, indent=2))
         return
     rows = [
-        (each["name"], each["state"], each["ready"], each["zone"], each["subnet"], each["address"], each["podRange"])
+        (
+            each["name"],
+            each["state"],
+            "yes" if each["ready"] else "no",
+            each["zone"],
+            each["subnet"],
+            each["address"],
+            each["podRange"],
+        )
         for each in nodes
     ]
     click.echo(table(("NODE", "STATE", "READY", "ZONE", "SUBNET", "ADDRESS", "POD RANGE"), rows))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,9 +112,16 @@ def _tell_running(directories: Directories, pid: int, config: ClusterConfig) -> 
         raise UserError(
             f"cluster {directories.name} runs (pid {pid}) with another configuration; nothing was changed:\n  "
             + "\n  ".join(other),
-            f"leave it as it is; or remove it first: {typed('down', cluster=directories.name)}",
+            _remedy(other, directories.name),
         )
     click.echo(f"cluster {directories.name} is already running (pid {pid}); nothing was changed")
+
+
+def _remedy(other: Sequence[str], name: str) -> str:
+    ways = ["leave it as it is"]
+    if any(line.startswith("spec.nodes:") for line in other):
+        ways.append(f"change its nodes: {typed('node', 'add', cluster=name)}, {typed('node', 'remove', cluster=name)}")
+    return "; or ".join([*ways, f"remove it first: {typed('down', cluster=name)}"])
 
 
 def _report(cluster: ResolvedCluster, started: launch.Started, seconds: float) -> None:

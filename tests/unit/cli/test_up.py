@@ -61,6 +61,7 @@ def test_other_nodes_are_refused(running: Directories, capsys: pytest.CaptureFix
     assert said.out == ""
     assert "nothing was changed" in said.err
     assert "spec.nodes: asked for 5" in said.err
+    assert "netsim node add --name lab" in said.err
     assert "netsim down --name lab" in said.err
     assert (running.state / CLUSTER_FILE).read_bytes() == before
 
