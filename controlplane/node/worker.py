@@ -184,6 +184,7 @@ class PodWorker:
     def _volume_context(self, state: PodState) -> VolumeContext:
         parts = self._parts
         return VolumeContext(
+            cluster=parts.config.cluster,
             pod=state.pod,
             directory=self._launcher.data_dir(state) / "volumes",
             memory=parts.config.run / "volumes" / state.uid,

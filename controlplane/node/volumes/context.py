@@ -23,6 +23,7 @@ class VolumeContext:
     """`directory` holds one directory per volume, and `memory` likewise on a tmpfs, for what is made of API objects
     and must not reach the disk; `addresses` are those of the downward API; `labels` are the node's."""
 
+    cluster: str
     pod: Object
     directory: Path
     memory: Path

@@ -64,7 +64,7 @@ async def grow(source: dict[str, Any], context: VolumeContext) -> None:
 async def _mount_real(server: str, path: str, context: VolumeContext, options: Sequence[str]) -> Path:
     program = shutil.which("mount.nfs", path=_PATH)
     if program is None or not _has_client():
-        remedy = f"netsim storage export add {server}:{path}"
+        remedy = f"netsim storage export add --name {context.cluster} {server}:{path}"
         said = f"no such export in this cluster, and this host has no NFS client; to make one: {remedy}"
         raise VolumeFailure(_refused(server, path, said))
     if not _SERVER.fullmatch(server):
