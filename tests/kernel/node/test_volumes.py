@@ -89,7 +89,8 @@ async def test_an_export_is_shared_and_its_parts_stay_inside(node: Node) -> None
     await node.create("unknown", shell(), volumes=[unknown])
 
     async def said() -> bool:
-        return any(f"export add --name {node.config.cluster} " in message for _, message in await node.events("unknown"))
+        remedy = f"netsim storage export add --name {node.config.cluster} "
+        return any(remedy in message for _, message in await node.events("unknown"))
 
     await node.eventually(said)
     for name in ("writes", "reads", "escapes", "unknown"):
