@@ -15,7 +15,13 @@ from netsim.mark import Mark
 from netsim.namespace import ensure_namespace
 from tests.kernel.node.dying import NODE_NAME
 
-STEPS = pytest.mark.parametrize("step", [9, pytest.param(1, marks=[pytest.mark.full, pytest.mark.timeout(1800)])])
+STEPS = pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param(9, marks=pytest.mark.timeout(900)),
+        pytest.param(1, marks=[pytest.mark.full, pytest.mark.timeout(3600)]),
+    ],
+)
 """Dying before every effect takes minutes."""
 MOST = 120
 SECONDS = 120
