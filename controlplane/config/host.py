@@ -22,8 +22,15 @@ _SHORTEST_CLAIM = 8
 def other_clusters(name: str, *, directory: Path = STATE_ROOT) -> Iterator[ResolvedCluster]:
     """The resolved configuration of each cluster on this host but `name`, running or not."""
     for file in sorted(directory.glob(f"*/{CLUSTER_FILE}")):
-        if file.parent.name != name:
-            yield _load(file)
+        if file.parent.name == name:
+            continue
+        try:
+            cluster = ResolvedCluster.load(file.parent)
+        except ConfigError:
+            if file.exists():
+                raise
+            continue  # it is removed at this moment
+        yield cluster
 
 
 def taken_by_clusters(name: str, *, directory: Path = STATE_ROOT) -> list[Taken]:
@@ -93,18 +100,6 @@ def _is_ipv4(text: str) -> bool:
     except AddressValueError:
         return False
     return True
-
-
-def _load(file: Path) -> ResolvedCluster:
-    try:
-        return ResolvedCluster.from_json(file.read_bytes())
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            where=str(file),
-            path="",
-            found=f"cannot be read: {error}",
-            allowed=f"netsim down --name {file.parent.name} removes that cluster",
-        ) from error
 
 
 def _listener(port: int) -> str | None:

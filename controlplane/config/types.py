@@ -14,6 +14,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, Literal
 
+from controlplane.config.errors import ConfigError
 from netsim.vpc.policy import FirewallRule, PathRule, StaticRoute
 
 DEFAULT_NAME = "netsim"
@@ -246,8 +247,18 @@ class ResolvedCluster:
 
     @classmethod
     def load(cls, directory: Path) -> ResolvedCluster:
-        """Read `cluster.json` of a cluster's directory."""
-        return cls.from_json((directory / CLUSTER_FILE).read_bytes())
+        """Read `cluster.json` of a cluster's directory; ConfigError if that is not there, or not what was written."""
+        file = directory / CLUSTER_FILE
+        try:
+            return cls.from_json(file.read_bytes())
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ConfigError(
+                where=str(file),
+                path="",
+                found=f"cannot be read: {reason}",
+                allowed=f"netsim down --name {directory.name} removes that cluster",
+            ) from error
 
 
 def _tuples(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from controlplane.config import ResolvedCluster
+from controlplane.config import ConfigError, ResolvedCluster
 from controlplane.directories import Directories
 from workbench.cli.control import ask
 from workbench.cli.errors import require_root
@@ -41,7 +41,7 @@ def _complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -
     name = ctx.params.get("name") or "netsim"
     try:
         cluster = ResolvedCluster.load(Directories(name).state)
-    except (OSError, ValueError):
+    except ConfigError:
         return []
     return [CompletionItem(node.name) for node in cluster.nodes if node.name.startswith(incomplete)]
 

@@ -318,3 +318,13 @@ def test_the_examples_of_the_documentation_can_be_had() -> None:
     assert [cluster.name for cluster in found] == ["lab", "wide"]
     assert replace(found[0], name="netsim") == resolved()
     assert [node.name for node in found[1].nodes] == ["web-1", "web-2", "db-1"]
+
+
+def test_a_configuration_that_is_not_there_or_broken_is_told_with_the_way_out(tmp_path: Path) -> None:
+    directory = tmp_path / "lab"
+    directory.mkdir()
+    with pytest.raises(ConfigError, match=r"cluster\.json: cannot be read: No such file.*netsim down --name lab"):
+        ResolvedCluster.load(directory)
+    (directory / CLUSTER_FILE).write_text("{broken")
+    with pytest.raises(ConfigError, match=r"cluster\.json: cannot be read: Expecting.*netsim down --name lab"):
+        list(other_clusters("netsim", directory=tmp_path))
