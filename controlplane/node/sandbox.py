@@ -13,7 +13,7 @@ from collections.abc import Callable, Container
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import orjson
 
@@ -30,6 +30,8 @@ from netsim.namespace import NamespaceExecutor, delete_namespace, ensure_namespa
 log = logging.getLogger(__name__)
 
 Argument = TypeVar("Argument")
+P = ParamSpec("P")
+Result = TypeVar("Result")
 
 FILE = "sandbox.json"
 LONGEST_NAME = 200
@@ -98,18 +100,21 @@ class Sandboxes:
     def __init__(self, config: NodeConfig, network: PodNetwork) -> None:
         self._config = config
         self._executor: NamespaceExecutor | None = None
+        self._attaching: NamespaceExecutor | None = None
         self._network = network
         self._directory = config.run / "sandboxes"
 
     @property
     def executor(self) -> NamespaceExecutor:
-        """The thread in the node's namespace, from `open` to `close`."""
+        """The thread in the node's namespace, from `open` to `close`; for what is done at once, such as sockets."""
         assert self._executor is not None, "only while the agent runs"
         return self._executor
 
     def open(self) -> None:
-        """Has a thread in the node's namespace."""
-        self._executor = NamespaceExecutor(self._config.namespace, f"node-{self._config.name}")
+        """Has threads in the node's namespace: one of them for the network, which may take its time with a pod."""
+        name = self._config.name
+        self._executor = NamespaceExecutor(self._config.namespace, f"node-{name}")
+        self._attaching = NamespaceExecutor(self._config.namespace, f"network-{name}")
 
     async def create(self, pod: Object, created: float) -> Sandbox:
         """Namespaces and network of a pod; raises the errors of netsim and CNI, and leaves nothing then."""
@@ -128,11 +133,11 @@ class Sandboxes:
             directory=str(self._directory / uid),
             created=created,
         )
-        return await self.executor.run(self._make, sandbox, pod)
+        return await self._slowly(self._make, sandbox, pod)
 
     async def remove(self, uid: str) -> None:
         """Detaches the network and removes everything of a pod's sandbox, whole or half made; absent is no error."""
-        await self.executor.run(self._remove, uid)
+        await self._slowly(self._remove, uid)
 
     async def adopt(self, present: Container[str]) -> list[Sandbox]:
         """The sandboxes that an earlier daemon left whole, and of pods that are not `present` also others: those are
@@ -150,16 +155,22 @@ class Sandboxes:
         return found
 
     async def close(self) -> None:
-        """Lets go of the network and of the node's thread, until `open`; the sandboxes stay."""
-        if self._executor is not None:
-            executor, self._executor = self._executor, None
-            executor.submit(self._network.close)
-            await asyncio.to_thread(executor.close)
+        """Lets go of the network and of the node's threads, until `open`; the sandboxes stay."""
+        threads = [thread for thread in (self._executor, self._attaching) if thread is not None]
+        if self._attaching is not None:
+            self._attaching.submit(self._network.close)
+        self._executor = self._attaching = None
+        for thread in threads:
+            await asyncio.to_thread(thread.close)
+
+    async def _slowly(self, function: Callable[P, Result], *arguments: P.args, **options: P.kwargs) -> Result:
+        assert self._attaching is not None, "only while the agent runs"
+        return await self._attaching.run(function, *arguments, **options)
 
     async def _try(self, what: str, function: Callable[[Argument], None], argument: Argument) -> None:
         """Does what may be left undone: whoever wants the sandbox or its address again tries again."""
         try:
-            await self.executor.run(function, argument)
+            await self._slowly(function, argument)
         except (NetsimError, CniError, OSError) as error:
             log.warning("left from an earlier daemon", extra={"task": what, "error": str(error)})
 
