@@ -21,16 +21,16 @@ from workbench.testing import (
 
 @pytest.fixture
 def shop(netsim_cluster: Cluster, namespace: str) -> str:
-    """The manifests, running in a namespace of the test's own."""
+    """The manifests, running in a namespace of the test's own; the Service answers."""
     netsim_cluster.apply(Path(__file__).with_name("shop.yaml"), namespace)
     netsim_cluster.wait("deployment/web", "Available", namespace)
     netsim_cluster.wait("pod", "Ready", namespace)
+    assert_reachable(netsim_cluster, "pod/visitor", "service/web:80", namespace=namespace)
     return namespace
 
 
 def test_visitors_reach_the_shop_by_its_name(netsim_cluster: Cluster, shop: str) -> None:
     assert "web" in netsim_cluster.pod("visitor", shop).run("wget", "-qO-", "-T", "5", "http://web/")
-    assert_reachable(netsim_cluster, "pod/visitor", "service/web:80", namespace=shop)
 
 
 def test_only_the_shop_reaches_the_database(netsim_cluster: Cluster, shop: str) -> None:
