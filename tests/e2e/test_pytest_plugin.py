@@ -66,6 +66,15 @@ def test_shares(netsim_cluster, namespace, kubectl):
     print("cluster", netsim_cluster.name)
 '''
 
+KEPT = """
+def test_fails(netsim_cluster, namespace):
+    print("kept", namespace)
+    assert netsim_cluster is None
+
+def test_passes(netsim_cluster, namespace):
+    print("kept", namespace)
+"""
+
 EACH_WORKER = """
 import os
 import signal
@@ -142,15 +151,17 @@ def test_a_live_cluster_can_be_looked_at_and_kept(project: Path) -> None:
     shell = project / "shell"
     shell.write_text('#!/bin/sh\necho "$NETSIM_NAME $KUBECONFIG" >looked\n')
     shell.chmod(0o755)
-    (project / "test_it.py").write_text("def test_it(netsim_cluster):\n    assert netsim_cluster is None\n")
+    (project / "test_it.py").write_text(KEPT)
     done = run("--netsim-keep", "--netsim-shell", cwd=project, SHELL=str(shell))
     name, kubeconfig = (project / "looked").read_text().split()
     try:
         told, _, rest = done.stdout.partition(f"cluster {name} is live")
         assert "assert netsim_cluster is None" in told, "why it failed is told before the shell"
         assert f"sudo netsim down --name {name}" in rest
-        assert name in clusters()
         assert Path(kubeconfig).is_file()
+        kept = [each.removeprefix("kept ") for each in done.stdout.splitlines() if each.startswith("kept ")]
+        there = Cluster(name).kubectl("get", "namespaces", "--field-selector=status.phase=Active", "-o", "name").split()
+        assert [f"namespace/{each}" in there for each in kept] == [True, False], "that of the test that failed"
     finally:
         Cluster(name).down()
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _LONGEST_NAME = 120
 _CLUSTER = pytest.StashKey["Cluster"]()
 _CAPTURES = pytest.StashKey["list[Captured]"]()
+_FAILED = pytest.StashKey[bool]()
 _KEPT_BEFORE = pytest.StashKey[set[str]]()
 
 
@@ -47,7 +48,9 @@ class _Asked:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--netsim-keep` and `--netsim-shell`."""
     group = parser.getgroup("netsim")
-    group.addoption("--netsim-keep", action="store_true", help="leave clusters running at the end")
+    group.addoption(
+        "--netsim-keep", action="store_true", help="leave clusters running at the end, with what failed tests made"
+    )
     group.addoption("--netsim-shell", action="store_true", help="open a shell on the live cluster when a test fails")
 
 
@@ -120,14 +123,15 @@ def kubectl(netsim_cluster: Cluster) -> Callable[..., str]:
 
 
 @pytest.fixture
-def namespace(netsim_cluster: Cluster) -> Iterator[str]:
+def namespace(netsim_cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace of the test's own."""
     name = f"test-{os.urandom(4).hex()}"
     netsim_cluster.create_namespace(name)
     try:
         yield name
     finally:
-        netsim_cluster.delete_namespace(name)
+        if not (request.config.getoption("--netsim-keep") and request.node.stash.get(_FAILED, False)):
+            netsim_cluster.delete_namespace(name)
 
 
 @pytest.fixture
@@ -171,6 +175,7 @@ def pytest_runtest_makereport(
         return report
     from workbench.testing.evidence import collect
 
+    item.stash[_FAILED] = True
     directory = item.config.rootpath / ".netsim" / _directory_name(item.nodeid)
     running = item.stash.get(_CAPTURES, [])
     try:

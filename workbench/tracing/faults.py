@@ -1,10 +1,14 @@
-"""Active Faults that fit how a packet ended, where no rule of theirs was seen: a small MTU, a flapping link.
+"""What else is known of the cluster that fits how a packet ended: active Faults, and nodes that are off.
 
-What is said is that such a Fault is there, not more: the kernel does not tell who made a link small.
+Of Faults whose rule was not seen, as of a small MTU or a flapping link, only that they are there is said: the kernel
+does not tell who made a link small.
 """
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
+from controlplane.config import ResolvedCluster
 from controlplane.explain.world import World
 from controlplane.faults.definition import FAULT
 from workbench.tracing.ends import Source, Target
@@ -13,12 +17,25 @@ from workbench.tracing.story import Story
 _FITTING = {
     "mtu": ("mtu",),
     "link-down": ("flap",),
-    "no-route": ("routeRemoved",),
+    # The kernel takes a connection in the name of a process that stands still.
+    "delivered": ("processPause",),
+    "no-route": ("routeRemoved", "ruleRemoved"),
+    "no-neighbour": ("flap", "nodeFreeze"),
     "no-answer": ("processPause", "nodeFreeze"),
     "lost": ("flap", "loss", "mtu", "rate", "nodeFreeze"),
     "not-listening": ("ruleRemoved", "processKill"),
     "rejected": ("ruleRemoved",),
 }
+
+
+def name_node(story: Story, cluster: ResolvedCluster, target: Target) -> None:
+    """Adds to the reason that the node that the packet was for does not run."""
+    ends = [step.data.get("destination") for leg in story.legs[:1] for visit in leg.visits for step in visit.steps]
+    address = IPv4Address(next((end for end in reversed(ends) if end), target.address))
+    for node in cluster.nodes:
+        there = address == node.address or (node.pod_range is not None and address in node.pod_range)
+        if there and node.state != "running" and story.result != "delivered":
+            story.reason += f"; node/{node.name}, where it was to go, is {node.state}"
 
 
 def name_faults(story: Story, world: World, source: Source, target: Target) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from netsim import link, namespace
-from netsim.errors import NotFound
 from netsim.faults import TABLE_PREFIX
-from netsim.netlink import Netlink
 from workbench.places import AddressBook
 from workbench.tracing.ends import Source, Target, ports_of
 from workbench.tracing.evidence import Evidence
+from workbench.tracing.further import link_down, nobody_there, too_small
 from workbench.tracing.story import Step, Story, Visit
 
 _TOO_BIG = (3, 4)
@@ -54,10 +52,10 @@ def _judged(story: Story, source: Source, target: Target, heard: Evidence, book:
         return _by_rule(*stopped)
     if outcome.result == "unsent" and outcome.mtu:
         return "mtu", f"it is too big for {source.name}, whose route takes {outcome.mtu} bytes", source.name
-    if to_itself and outcome.result == "refused":
+    if to_itself and (outcome.result == "refused" or outcome.icmp == _PORT_UNREACHABLE):
         return "not-listening", f"nobody listens on port {target.port} at {source.name} itself", source.name
     if not story.legs:
-        return "no-route", f"{source.name} could not send it: {outcome.reason}", source.name
+        return _never_left(story, source, target, heard)
     last = story.legs[0].visits[-1]
     if outcome.icmp == _TOO_BIG:
         teller = book.name_of(outcome.told_by)
@@ -81,11 +79,32 @@ def _judged(story: Story, source: Source, target: Target, heard: Evidence, book:
     if len(story.legs) > 1:
         back = story.legs[1].visits[-1]
         return "lost", f"the answer was last seen at {back.place} and did not come back to {source.name}", back.place
-    down = _link_down(heard)
-    if down is not None:
+    return _silent(story, source, target, heard)
+
+
+def _never_left(story: Story, source: Source, target: Target, heard: Evidence) -> tuple[str, str, str]:
+    """No link has seen it."""
+    silent = heard.outcome.result == "silence"
+    if silent and (down := link_down(story, source, target, heard)) is not None:
         return "link-down", *down
+    if silent and (nobody := nobody_there(source.netns, target.address)):
+        return "no-neighbour", nobody, source.name
+    return "no-route", f"{source.name} could not send it: {heard.outcome.reason}", source.name
+
+
+def _silent(story: Story, source: Source, target: Target, heard: Evidence) -> tuple[str, str, str]:
+    """Nothing came back, and no rule is to blame."""
+    last = story.legs[0].visits[-1]
+    if (down := link_down(story, source, target, heard)) is not None:
+        return "link-down", *down
+    links = [step for step in last.steps if step.kind in ("in", "out")]
+    if links and links[-1].kind == "out":
+        if (small := too_small(links[-1], heard)) is not None:
+            return "mtu", *small
+    elif links and (nobody := nobody_there(heard.namespaces[last.place], links[-1].data["destination"])):
+        return "no-neighbour", nobody, last.place
     if _arrived(last):
-        return "no-answer", f"{last.place} got it and did not answer: {outcome.reason}", last.place
+        return "no-answer", f"{last.place} got it and did not answer: {heard.outcome.reason}", last.place
     return "lost", f"it was last seen at {last.place}, {_last_link(last)}, and nowhere after that", last.place
 
 
@@ -110,7 +129,7 @@ def _by_rule(visit: Visit, step: Step) -> tuple[str, str, str]:
         kind = rule.rpartition(": ")[2].strip('"')
         return (
             "partition" if kind == "partition" else "fault",
-            f"fault {data['table'].removeprefix(TABLE_PREFIX)} drops it",
+            f"fault {data['table'].removeprefix(TABLE_PREFIX)} ({kind}) drops it",
             visit.place,
         )
     if data["table"] == "vpc":
@@ -135,17 +154,3 @@ def _last_link(visit: Visit) -> str:
 def _port(visit: Visit) -> int:
     """Where the packet was for in the end, after all translations."""
     return int(next((step.data["port"] for step in reversed(visit.steps) if step.kind in ("in", "out")), 0))
-
-
-def _link_down(heard: Evidence) -> tuple[str, str] | None:
-    """Which link on the packet's further way is down or gone, if any of those that are looked at is, and where."""
-    for point in heard.points:
-        place = heard.places.get(point.netns, point.name)
-        try:
-            with namespace.entered(point.netns), Netlink() as netlink:
-                found = link.get_link(netlink, point.ifname)
-        except NotFound:
-            return f"link {point.ifname} of {place} is gone", place
-        if not found.up:
-            return f"link {point.ifname} of {place} is down", place
-    return None

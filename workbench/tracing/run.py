@@ -26,7 +26,7 @@ from workbench.places import Selection, points_of
 from workbench.places.points import each_once, node_netns
 from workbench.tracing.ends import Source, Target
 from workbench.tracing.evidence import Evidence
-from workbench.tracing.faults import name_faults
+from workbench.tracing.faults import name_faults, name_node
 from workbench.tracing.passes import gather
 from workbench.tracing.story import Story
 from workbench.tracing.telling import tell
@@ -55,6 +55,7 @@ def trace(
     probe = Probe(source.netns, protocol, target.address, 0 if protocol == "icmp" else target.port, size, timeout)
     evidence = _gathered(world, cluster, directories, ends, probe)
     story = tell(world, cluster, source, target, evidence)
+    name_node(story, cluster, target)
     name_faults(story, world, source, target)
     return story
 

@@ -46,7 +46,8 @@ class Leg:
 @dataclass(slots=True)
 class Story:
     """`result` is `delivered`, or why not in a word: `no-endpoints`, `policy`, `firewall`, `rejected`, `dropped`,
-    `no-route`, `no-port`, `not-listening`, `mtu`, `link-down`, `lost`, `no-answer`. `reason` is a sentence."""
+    `partition`, `fault`, `no-route`, `no-neighbour`, `no-port`, `not-listening`, `mtu`, `link-down`, `lost`,
+    `no-answer`. `reason` is a sentence."""
 
     source: str
     target: str

@@ -14,6 +14,7 @@ from netsim.capture import Endpoints, Packet, Point, Summary, dissect
 from netsim.errors import CommandFailed
 from netsim.trace import PROBE_DSCP, PacketHead
 from netsim.trace.events import FLAGS
+from netsim.vpc.plan import NODE_NIC
 from workbench.places import AddressBook
 from workbench.tracing.ends import Source, Target
 from workbench.tracing.evidence import Evidence
@@ -57,11 +58,17 @@ def tell(world: World, cluster: ResolvedCluster, source: Source, target: Target,
         reply = _reply(every, request, heard)
         if reply:
             story.legs.append(_leg("reply", reply, heard, book))
+    elif (stopped := _stopped_at_once(source, heard, book)) is not None:
+        story.legs.append(stopped)
     judge(story, source, target, heard, book)
     return story
 
 
 def _seen(packet: Packet, heard: Evidence) -> Seen | None:
+    point = heard.points[packet.interface]
+    if packet.foreign and point.ifname == NODE_NIC:
+        # A bridge that does not know a MAC address sends to all: who is not meant does not take it.
+        return None
     summary, frame = dissect(packet.data), packet.data
     outer, outer_ttl = None, 0
     if summary.inner is not None:
@@ -69,7 +76,6 @@ def _seen(packet: Packet, heard: Evidence) -> Seen | None:
         summary, frame = summary.inner, frame[_ETHERNET + (frame[_ETHERNET] & 15) * 4 + _UDP_AND_VXLAN :]
     if summary.endpoints is None or not summary.identity or len(frame) < _ETHERNET + 20:
         return None
-    point = heard.points[packet.interface]
     return Seen(point, packet, summary, frame[_TTL], frame[_TOS] >> 2, outer, outer_ttl)
 
 
@@ -77,6 +83,26 @@ def _request(every: Sequence[Seen], heard: Evidence) -> list[Seen]:
     """The probe's first packet wherever it was seen."""
     marked = [seen for seen in every if seen.dscp == PROBE_DSCP and seen.ends.source == heard.sender[0]]
     return [seen for seen in every if seen.summary.identity == marked[0].summary.identity] if marked else []
+
+
+def _stopped_at_once(source: Source, heard: Evidence, book: AddressBook) -> Leg | None:
+    """The way of a probe that no link saw, because a rule where it was sent has ended it."""
+    # A pod on its node's network has the node's rules.
+    place = heard.places.get(source.netns, "")
+    every = heard.passes.get(place, [])
+    # What comes back at once, an ICMP error from the same address, is another packet.
+    passes = [each for each in every if _identity(each.head) == _identity(every[0].head)]
+    if not any(each.dropped for each in passes):
+        return None
+    head, visit = passes[0].head, Visit(place)
+    named = f"{_end(head.source, head.source_port, book)} → {_end(head.destination, head.destination_port, book)}"
+    _fill(visit, [], passes, heard, book)
+    return Leg("request", f"{named} {head.protocol.upper()}", [visit])
+
+
+def _identity(head: PacketHead) -> tuple[str, str, int]:
+    """What stays as it is while a packet is on its way, and tells it from what comes back."""
+    return head.protocol, head.source, head.number
 
 
 def _reply(every: Sequence[Seen], request: Sequence[Seen], heard: Evidence) -> list[Seen]:
@@ -166,6 +192,7 @@ def _link(kind: str, seen: Seen) -> Step:
     data = {
         "link": seen.point.ifname,
         "point": seen.point.name,
+        "destination": seen.ends.destination,
         "port": seen.ends.destination_port,
         "ttl": seen.ttl,
         "length": seen.packet.length,
