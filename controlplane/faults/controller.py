@@ -143,8 +143,8 @@ class FaultController:
             await self._fail(fault, error.reason, str(error))
         except MissingRequirement as error:
             await self._fail(fault, "KernelLacks", f"{error.what}; {error.remedy}")
-        except (NetsimError, NodeRefused) as error:
-            if isinstance(error, NetsimError) and is_gone(error):
+        except (NetsimError, NodeRefused, OSError) as error:
+            if is_gone(error):
                 raise
             await self._fail(fault, "NotInjected", str(error))
         return None

@@ -30,6 +30,8 @@ TYPES = (
 )
 DIRECTIONS = ("both", "in", "out")
 PHASES = ("Pending", "Active", "Healed", "Failed")
+LONGEST_NAME = 100
+"""A file and an nft table are named after a Fault, and have their own bounds."""
 _TIME = r"^[0-9]+(\.[0-9]+)?(us|ms|s|m|h)$"
 NEEDS = {
     "partition": ("from", "partition needs from; without to it is cut off from everything"),
@@ -161,6 +163,12 @@ def definition() -> Object:
         "description": "Something that is broken on purpose, for some time.",
         "required": ["spec"],
         "properties": {"spec": _spec(), "status": _status()},
+        "x-kubernetes-validations": [
+            {
+                "rule": f"size(self.metadata.name) <= {LONGEST_NAME}",
+                "message": f"the name of a Fault has at most {LONGEST_NAME} characters",
+            }
+        ],
     }
     columns = [
         {"name": "Type", "type": "string", "jsonPath": ".spec.type"},

@@ -12,7 +12,7 @@ from controlplane.fabric import node_plan
 from controlplane.faults.model import SHAPES, Spec
 from controlplane.faults.selection import Places, PodPlace
 from netsim import link, namespace
-from netsim.errors import NetsimError, NotFound
+from netsim.errors import NotFound
 from netsim.faults import (
     Cut,
     Effect,
@@ -173,6 +173,6 @@ class Effects:
         return str(namespace.namespace_path(f"{self._cluster.name}-{name}"))
 
 
-def is_gone(error: NetsimError) -> bool:
+def is_gone(error: Exception) -> bool:
     """Whether something went away while it was worked on: then it is looked at again."""
-    return isinstance(error, NotFound)
+    return isinstance(error, NotFound | FileNotFoundError)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from controlplane.faults.definition import LONGEST_NAME
 from netsim import htb, namespace
 from netsim.errors import NotFound
-from netsim.faults import Book, Match, Shape
+from netsim.faults import Book, Cut, Match, Shape
 from tests.kernel.world import run
 
 
@@ -81,4 +82,13 @@ def test_a_link_that_has_gone_is_told_as_gone_and_healed(shaped: str, book: Book
     with pytest.raises(NotFound, match="Cannot find device"):
         book.bring_about("slow", [shape(shaped, 1_000_000)])
     book.bring_about("slow", [])
+    assert book.faults() == []
+
+
+def test_the_longest_name_of_a_fault_fits(netns: str, book: Book) -> None:
+    name = "a" * LONGEST_NAME
+    book.bring_about(name, [Cut(str(namespace.namespace_path(netns)), ((("10.9.1.2",), ("10.9.2.0/24",)),))])
+    assert book.faults() == [name]
+    assert name in run("nft", "list", "tables", netns=netns)
+    book.bring_about(name, [])
     assert book.faults() == []

@@ -84,6 +84,9 @@ async def test_the_definition_and_what_it_refuses(tmp_path: Path) -> None:
         for spec, said in wrong:
             with pytest.raises(Invalid, match=said):
                 await client.create(FAULT, _fault("wrong", **spec))
+        await client.create(FAULT, _fault("a" * 100, type="mtu", target=PODS, mtu=600))
+        with pytest.raises(Invalid, match="at most 100 characters"):
+            await client.create(FAULT, _fault("a" * 101, type="mtu", target=PODS, mtu=600))
         with pytest.raises(Invalid, match="type of a Fault cannot be changed"):
             await client.patch(FAULT, "a.b", body={"spec": {"type": "flap", "from": None, "target": PODS}})
         status = {"status": {"phase": "Active", "nodes": ["node-1"]}}
