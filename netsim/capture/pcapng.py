@@ -23,6 +23,7 @@ _NO_LENGTH = 0xFFFFFFFFFFFFFFFF
 _COMMENT, _APPLICATION, _IF_NAME, _IF_DESCRIPTION, _IF_TSRESOL, _IF_FILTER = 1, 4, 2, 3, 9, 11
 _ISB_RECEIVED, _ISB_DROPPED, _ISB_DELIVERED = 4, 5, 8
 _STATISTICS_BYTES = 64
+_FOREIGN = 4
 _IPV4_NAME = 1
 _HEAD = struct.Struct("<II")
 _OPTION = struct.Struct("<HH")
@@ -55,13 +56,17 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One packet: where (index of the interface), when (ns), the bytes that were kept, how many it had."""
+    """One packet: where (index of the interface), when (ns), the bytes that were kept, how many it had.
+
+    `foreign` is one that came in for the MAC address of another, as a bridge does that does not know where that is.
+    """
 
     interface: int
     time: int
     data: bytes
     length: int
     outgoing: bool
+    foreign: bool = False
 
 
 def header(points: Sequence[Point], *, application: str, filter_text: str, names: Mapping[str, str]) -> bytes:
@@ -147,7 +152,8 @@ def _packet(body: bytes) -> Packet:
     interface, high, low, kept, length = _PACKET_HEAD.unpack_from(body)
     end = _PACKET_HEAD.size + kept
     flags = dict(_options(body, (end + 3) & ~3)).get(2, b"\0")
-    return Packet(interface, high << 32 | low, body[_PACKET_HEAD.size : end], length, flags[0] & 3 == 2)
+    time, data = high << 32 | low, body[_PACKET_HEAD.size : end]
+    return Packet(interface, time, data, length, flags[0] & 3 == 2, flags[0] >> 2 & 7 == _FOREIGN)
 
 
 def _tally(body: bytes) -> tuple[int, Tally]:

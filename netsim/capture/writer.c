@@ -191,8 +191,15 @@ static void put_packet(uint32_t interface, struct tpacket3_hdr *packet) {
     if ((packet->tp_status & TP_STATUS_CSUMNOTREADY) && size == packet->tp_len) complete(frame, kept);
     memset(buffer + filled, 0, padded - kept);
     filled += padded - kept;
-    uint32_t direction = address->sll_pkttype == PACKET_OUTGOING ? 2 : 1;
-    put_option(2, &direction, 4);
+    /* Direction, and for whom: unicast, multicast, broadcast, or others' (epb_flags). */
+    static const uint32_t flags[] = {
+        [PACKET_HOST] = 1 | 1 << 2,
+        [PACKET_BROADCAST] = 1 | 3 << 2,
+        [PACKET_MULTICAST] = 1 | 2 << 2,
+        [PACKET_OTHERHOST] = 1 | 4 << 2,
+        [PACKET_OUTGOING] = 2,
+    };
+    put_option(2, &flags[address->sll_pkttype <= PACKET_OUTGOING ? address->sll_pkttype : PACKET_HOST], 4);
     put32(0);
     put32(length);
 }
