@@ -113,12 +113,12 @@ def test_a_partition_cuts_what_it_names_by_service_and_address(broken: Cluster, 
     told = json.loads(broken.netsim("trace", "pod/client", "service/web:80", "--timeout", "0.3", "-o", "json").stdout)
     assert (told["result"], told["reason"], told["where"]) == (
         "partition",
-        "fault cut.one drops it",
+        "fault cut.one (partition) drops it",
         "node/node-1",
     )
     reached = broken.netsim("reach", "--from", "pod/client", "--to", "service/web", "-o", "json", check=False)
     (cell,) = json.loads(reached.stdout)
-    assert (cell["result"], cell["reason"]) == ("fault", "fault cut.one drops it, at node/node-1")
+    assert (cell["result"], cell["reason"]) == ("fault", "fault cut.one (partition) drops it, at node/node-1")
     rows = broken.netsim("fault", "list").stdout
     assert "cut.one" in rows
     assert "partition at pod/client, pod/web" in rows
@@ -343,7 +343,11 @@ def test_a_node_freezes_and_goes_on(broken: Cluster, add: Add, eventually: Event
 
 
 def test_a_node_crashes_and_comes_back(broken: Cluster, add: Add, eventually: Eventually) -> None:
-    add("node-crash", "node/node-2", "--as", "crash", "--duration", "2s")
+    address = _ip(broken, "web")
+    add("node-crash", "node/node-2", "--as", "crash")
+    told = json.loads(broken.netsim("trace", "pod/client", address, "--timeout", "0.3", "-o", "json").stdout)
+    assert told["reason"].endswith("node/node-2, where it was to go, is crashed")
+    broken.out("patch", "fault", "crash", "--type=merge", "-p", '{"spec": {"duration": "1s"}}')
     eventually(lambda: _phase(broken, "crash") == "Healed")
     eventually(
         lambda: [n["state"] for n in json.loads(broken.netsim("node", "list", "-o", "json").stdout)] == ["running"] * 2

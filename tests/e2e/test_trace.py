@@ -167,6 +167,12 @@ def test_a_node_port_of_another_node_gives_the_packet_the_nodes_address(story: C
     ("arguments", "result", "reason"),
     [
         (["pod/client", "service/empty:80"], "no-endpoints", "default/empty"),
+        (["node/node-1", "service/empty:80"], "no-endpoints", "default/empty"),
+        (
+            ["node/node-1", "node/node-1:9", "--protocol", "udp"],
+            "not-listening",
+            "nobody listens on port 9 at node/node-1",
+        ),
         (["pod/client", "pod/closed:80"], "policy", "default/closed"),
         (["pod/client", "pod/web:8081"], "firewall", "no-8081"),
         (["pod/client", "service/web:81"], "no-port", "has no tcp port 81; its ports: 8080/TCP (http)"),
@@ -190,6 +196,28 @@ def test_a_smaller_mtu_on_the_way(traced: Cluster, story: Callable[..., Any]) ->
         assert "1300 bytes fit" in told["reason"]
     finally:
         run(*router, "1460")
+
+
+def test_a_link_that_takes_less_than_the_other_end_sends(traced: Cluster, story: Callable[..., Any]) -> None:
+    """Nobody tells the sender of it: the kernel drops what is too long as it comes in."""
+    node = ["ip", "-n", f"{traced.name}-node-2", "link", "set", "eth0", "mtu"]
+    run(*node, "1300")
+    try:
+        # Not to the pod: of the way there the client's kernel may have learned something.
+        told = story("pod/client", "node/node-2", "--protocol", "icmp", "--size", "1350", "--timeout", "0.5")
+    finally:
+        run(*node, "1460")
+    assert (told["result"], told["where"]) == ("mtu", "node/node-2"), told["reason"]
+    assert told["reason"] == "it has 1378 bytes, and eth0 of node/node-2 takes 1300"
+
+
+def test_an_address_that_nobody_has(traced: Cluster, story: Callable[..., Any]) -> None:
+    for number in (1, 2):
+        free = traced.json("get", "node", f"node-{number}")["spec"]["podCIDR"].replace(".0/24", ".250")
+        told = story("pod/client", free, "--timeout", "0.5")
+        assert told["result"] == "no-neighbour", told["reason"]
+        assert told["reason"].endswith(f"answers ARP for {free}")
+        assert told["where"] == ("pod/client" if number == 1 else "node/node-2")
 
 
 def test_a_route_that_is_missing(traced: Cluster, story: Callable[..., Any]) -> None:

@@ -30,8 +30,9 @@ _FITTING = {
 
 def name_node(story: Story, cluster: ResolvedCluster, target: Target) -> None:
     """Adds to the reason that the node that the packet was for does not run."""
-    ends = [step.data.get("destination") for leg in story.legs[:1] for visit in leg.visits for step in visit.steps]
-    address = IPv4Address(next((end for end in reversed(ends) if end), target.address))
+    steps = [step for leg in story.legs[:1] for visit in leg.visits for step in visit.steps]
+    ends = [step.data["destination"] for step in steps if step.kind in ("in", "out")]
+    address = IPv4Address(ends[-1] if ends else target.address)
     for node in cluster.nodes:
         there = address == node.address or (node.pod_range is not None and address in node.pod_range)
         if there and node.state != "running" and story.result != "delivered":
