@@ -14,7 +14,7 @@ from controlplane.explain.services import ServiceIndex
 from controlplane.explain.world import World, find
 from controlplane.policy.model import first_ipv4
 from netsim.reach import Protocol
-from workbench.places.selection import OUTSIDE, NoSuchPlace, Selection, place_name, select
+from workbench.places.selection import OUTSIDE, NoSuchPlace, Selection, is_headless, place_name, select
 
 DEFAULT_PORT = 80
 _End = TypeVar("_End")
@@ -52,7 +52,7 @@ def targets(
             found[text] = _at(index, text, port=port, protocol=protocol)
             continue
         selection = select(world, cluster, text, namespace)
-        if selection.service is not None:
+        if selection.service is not None and not is_headless(selection.service):
             target = _service(index, selection.service, port=port, protocol=protocol)
             found[target.name] = target
             continue
@@ -102,7 +102,8 @@ def _service(index: ServiceIndex, service: Object, *, port: int, protocol: Proto
             ends = tuple((each.ip, each.port) for each in index.endpoints(found) if each.ready)
             return Target(text, found.cluster_ip, found.port, ends, service=True)
     known = ", ".join(f"{each.port}/{each.protocol}" for each in ports) or "none that a proxy serves"
-    raise NoSuchPlace(f"Service {namespace}/{name} has no {protocol} port {port or ''}; its ports: {known}")
+    wanted = f"{protocol} port {port}" if port else f"{protocol} port"
+    raise NoSuchPlace(f"Service {namespace}/{name} has no {wanted}; its ports: {known}")
 
 
 def _first_port(pod: Object, protocol: Protocol) -> int:

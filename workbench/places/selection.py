@@ -113,6 +113,17 @@ def place_name(word: str, obj: Object) -> str:
     return f"{word}/{name}" if namespace in ("", DEFAULT_NAMESPACE) else f"{namespace}/{word}/{name}"
 
 
+def is_headless(service: Object) -> bool:
+    """Whether a Service has no address: it is its pods. Raises `NoSuchPlace` for one that is an alias only."""
+    spec = service["spec"]
+    if spec.get("type") == "ExternalName":
+        raise NoSuchPlace(
+            f"{place_name('service', service)} is of type ExternalName: it has no address, DNS answers with"
+            f" {spec.get('externalName', '')}"
+        )
+    return spec.get("clusterIP", "") in ("", "None")
+
+
 def is_networked(pod: Object) -> bool:
     """Whether a pod has a network at this moment."""
     status = pod.get("status") or {}

@@ -15,7 +15,7 @@ from controlplane.explain.world import World
 from workbench.places import NoSuchPlace, Selection, select
 from workbench.places.addresses import addresses_of
 from workbench.places.points import netns_of_pod, node_netns
-from workbench.places.selection import OUTSIDE, is_networked, place_name
+from workbench.places.selection import OUTSIDE, is_headless, is_networked, place_name
 
 _HOST_NETNS = Path("/proc/self/ns/net")
 _ADDRESS = re.compile(r"(?P<place>.+?)(?::(?P<port>[a-z0-9-]+))?")
@@ -124,10 +124,7 @@ def _service(service: Object, selection: Selection, port: str) -> Target:
     spec, name = service["spec"], place_name("service", service)
     address = spec.get("clusterIP", "")
     ports = spec.get("ports") or []
-    if spec.get("type") == "ExternalName":
-        alias = spec.get("externalName", "")
-        raise NoSuchPlace(f"{name} is of type ExternalName: it has no address, DNS answers with {alias}; trace to that")
-    if address in ("", "None"):
+    if is_headless(service):
         if not selection.pods:
             raise NoSuchPlace(f"{name} is headless and has no pod at this moment")
         pod = selection.pods[0]

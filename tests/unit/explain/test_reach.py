@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from controlplane.api.kinds import POD
+from controlplane.api.kinds import POD, SERVICE
 from controlplane.config import ClusterConfig, ResolvedCluster
 from controlplane.config.resolve import resolve
 from controlplane.explain.reach import Firewall, Reached, Reasons, Source, Target, counters
 from controlplane.faults.definition import FAULT
 from netsim.reach import Attempt, Outcome, Protocol, Result
-from tests.unit.explain.conftest import FakeWorld, make_pod
+from tests.unit.explain.conftest import FakeWorld, make_pod, make_service
 from workbench.places import NoSuchPlace, select
 from workbench.places.ends import sources, targets
 
@@ -142,3 +142,12 @@ def test_the_pod_that_is_ready_comes_first_and_that_of_a_node_which_is_off_last(
     world.objects(POD)[0]["status"]["conditions"] = far["status"]["conditions"]
     assert names(CLUSTER)[0] == "web-0"
     assert names(replace(CLUSTER, nodes=nodes)) == ["web-3", "web-0", "web-1", "web-2"]
+
+
+def test_a_headless_service_is_its_pods_and_an_alias_is_nobody(world: FakeWorld) -> None:
+    world.add(SERVICE, make_service("direct", "None", selector={"app": "web"}))
+    world.add(SERVICE, make_service("alias", "", type="ExternalName", externalName="web.example"))
+    found = targets(world, CLUSTER, ["service/direct"], "default", port=0, protocol="tcp")
+    assert [(each.name, each.port) for each in found] == [(f"pod/web-{number}", 8080) for number in range(3)]
+    with pytest.raises(NoSuchPlace, match="it has no address, DNS answers with web.example"):
+        targets(world, CLUSTER, ["service/alias"], "default", port=0, protocol="tcp")
