@@ -182,9 +182,6 @@ class ContainerRuntime:
     def _adopt(self, record: Record, bundle: Path) -> Container | None:
         pid, state = read_number(bundle / "pid"), self.state / record.id
         if pid is None or not state.exists() or (state / "exec.fifo").exists():
-            monitor = read_number(bundle / "conmon.pid")
-            if monitor is not None and is_monitor(monitor, record.id):
-                send_signal(monitor, signal.SIGKILL)
             return None
         container = Container(record, bundle, pid)
         container.started = _now_of(state)
@@ -239,6 +236,10 @@ class ContainerRuntime:
         record.write(bundle)
 
     def _discard(self, record: Record, bundle: Path) -> None:
+        # First, so that a container that is still being made does not come to be. Of one that has ended there is none.
+        monitor = read_number(bundle / "conmon.pid")
+        if monitor is not None and is_monitor(monitor, record.id):
+            send_signal(monitor, signal.SIGKILL)
         for pid in cgroups.processes(record.cgroup):
             send_signal(pid, signal.SIGKILL)
         shutil.rmtree(self.state / record.id, ignore_errors=True)
