@@ -8,7 +8,7 @@ made up: the cell says that a trace has to be asked.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from controlplane.explain.policies import PolicyIndex, set_members
@@ -44,7 +44,8 @@ class Source:
 class Target:
     """What is asked: an address and port. `ends` are the pods behind it, of which a Service may have several.
 
-    `name` is a place, as commands take it, or an address.
+    `name` is a place, as commands take it, or an address. `outside` is the address by which the host knows it, if that
+    is another one; "" if it knows none.
     """
 
     name: str
@@ -52,6 +53,11 @@ class Target:
     port: int
     ends: tuple[tuple[str, int], ...]
     service: bool = False
+    outside: str | None = None
+
+    def seen_from(self, source: Source) -> Target:
+        """The same with the address by which the source knows it."""
+        return self if source.node or self.outside is None else replace(self, address=self.outside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +135,8 @@ class Reasons:
 
     def _otherwise(self, target: Target, attempt: Attempt, outcome: Outcome) -> tuple[str, str, bool]:
         """Result, reason, and whether that is known, of what nothing denies."""
+        if not target.address:
+            return "no route", "it has no address that is known outside; take a node and its node port", True
         if target.service and not target.ends and outcome.result != "no route":
             return outcome.result, "the Service has no endpoints", True
         if outcome.result == "refused":

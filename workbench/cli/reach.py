@@ -99,14 +99,17 @@ def _tried(
 ) -> list[Reached]:
     """Every source to every target but itself."""
     before = counters(world)
-    asked = {source: [target for target in columns if target.address != source.address] for source in rows}
+    asked = {
+        source: [target.seen_from(source) for target in columns if target.address != source.address] for source in rows
+    }
 
     def work(source: Source) -> list[Outcome]:
-        attempts = [Attempt(target.address, target.port, protocol) for target in asked[source]]
+        known = [Attempt(target.address, target.port, protocol) for target in asked[source] if target.address]
         try:
-            return attempt_all(world.namespace_of(source.node, source.uid), attempts, seconds)
+            found = iter(attempt_all(world.namespace_of(source.node, source.uid), known, seconds))
         except NotFound:
-            return [Outcome("failed", 0.0, f"the network namespace of {source.name} is gone")] * len(attempts)
+            return [Outcome("failed", 0.0, f"the network namespace of {source.name} is gone")] * len(asked[source])
+        return [next(found) if target.address else Outcome("no route", 0.0) for target in asked[source]]
 
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="reach") as threads:
         outcomes = dict(zip(rows, threads.map(work, rows), strict=True))

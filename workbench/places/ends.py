@@ -88,7 +88,8 @@ def _at(index: ServiceIndex, address: str, *, port: int, protocol: Protocol) -> 
             fronted = address in found.addresses and port in (0, found.port)
             if found.protocol == protocol and (fronted or (port and port == found.node_port)):
                 ends = tuple((each.ip, each.port) for each in index.endpoints(found) if each.ready)
-                return Target(address, address, port or found.port, ends, service=True)
+                outside = "" if address == found.cluster_ip else None
+                return Target(address, address, port or found.port, ends, service=True, outside=outside)
     number = port or DEFAULT_PORT
     return Target(address, address, number, ((address, number),))
 
@@ -100,7 +101,8 @@ def _service(index: ServiceIndex, service: Object, *, port: int, protocol: Proto
     for found in ports:
         if found.protocol == protocol and port in (0, found.port):
             ends = tuple((each.ip, each.port) for each in index.endpoints(found) if each.ready)
-            return Target(text, found.cluster_ip, found.port, ends, service=True)
+            outside = next(iter((*found.load_balancer_ips, *found.external_ips)), "")
+            return Target(text, found.cluster_ip, found.port, ends, service=True, outside=outside)
     known = ", ".join(f"{each.port}/{each.protocol}" for each in ports) or "none that a proxy serves"
     wanted = f"{protocol} port {port}" if port else f"{protocol} port"
     raise NoSuchPlace(f"Service {namespace}/{name} has no {wanted}; its ports: {known}")

@@ -84,6 +84,16 @@ def test_the_host_is_a_stranger(world: FakeWorld) -> None:
     assert reached(world, host, WEB, "timed out").result == "denied"
 
 
+def test_the_host_knows_a_service_by_its_load_balancer_address_only(world: FakeWorld) -> None:
+    (host,) = sources(world, CLUSTER, ["outside"], "default")
+    balanced, plain = targets(world, CLUSTER, ["service/web", "service/balanced"], "default", port=0, protocol="tcp")
+    assert (balanced.name, balanced.seen_from(CLIENT).address) == ("service/balanced", "10.48.0.52")
+    assert balanced.seen_from(host).address == "203.0.113.7"
+    nowhere = plain.seen_from(host)
+    assert (nowhere.name, nowhere.address) == ("service/web", "")
+    assert "node port" in reached(world, host, nowhere, "no route").reason
+
+
 def test_through_a_service_the_pod_behind_it_is_named(world: FakeWorld) -> None:
     (service,) = targets(world, CLUSTER, ["service/web"], "default", port=0, protocol="tcp")
     assert (service.address, service.port, len(service.ends)) == ("10.48.0.50", 80, 3)
