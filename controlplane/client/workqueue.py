@@ -14,7 +14,7 @@ import math
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
-from controlplane.api.errors import ApiError, Conflict, namespace_terminates
+from controlplane.api.errors import ApiError, Conflict, NotFound, namespace_terminates
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +136,9 @@ class Reconciler(Generic[Key]):
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         delay = min(FIRST_RETRY_SECONDS * 2 ** min(failures, MOST_DOUBLINGS), LONGEST_RETRY_SECONDS)
-        level = logging.DEBUG if isinstance(error, Conflict) else logging.WARNING
+        # What it wrote to may have gone since it was read; then the next attempt knows.
+        passing = isinstance(error, Conflict) or (isinstance(error, NotFound) and not failures)
+        level = logging.DEBUG if passing else logging.WARNING
         log.log(
             level, "reconcile failed", exc_info=error, extra={"reconciler": self.name, "key": str(key), "retry": delay}
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from controlplane.api.errors import ApiError, Forbidden
+from controlplane.api.errors import ApiError, Forbidden, NotFound
 from controlplane.api.kinds import ENDPOINTS, NAMESPACE
 from controlplane.client import workqueue
 from controlplane.client.workqueue import Reconciler
@@ -16,8 +16,8 @@ from controlplane.server.assembly import open_registry
 from controlplane.server.requests import DeleteOptions, WriteOptions
 
 
-async def attempts(error: ApiError, count: int) -> list[float]:
-    """When a reconcile that fails with `error` runs, until it has run `count` times or a moment is over."""
+async def attempts(error: ApiError, count: int, *, seconds: float = 30.0) -> list[float]:
+    """When a reconcile that fails with `error` runs, until it has run `count` times or the time is over."""
     made: list[float] = []
     enough, loop = asyncio.Event(), asyncio.get_running_loop()
 
@@ -31,7 +31,7 @@ async def attempts(error: ApiError, count: int) -> list[float]:
     reconciler.queue.add("a")
     running = asyncio.ensure_future(reconciler.run())
     try:
-        async with asyncio.timeout(0.3):
+        async with asyncio.timeout(seconds):
             await enough.wait()
     except TimeoutError:
         pass
@@ -63,13 +63,23 @@ async def test_a_namespace_that_goes_is_no_failure(
         else 'endpoints "web" is forbidden: unable to create new content in namespace team '
         "because it is being terminated"
     )
-    assert len(await attempts(error, 2)) == 1
+    assert len(await attempts(error, 2, seconds=0.3)) == 1
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 async def test_other_failures_are_logged_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     assert len(await attempts(Forbidden("no"), 3)) == 3
     assert "reconcile failed" in caplog.messages
+
+
+async def test_what_has_gone_meanwhile_is_worth_a_line_only_if_it_stays_so(caplog: pytest.LogCaptureFixture) -> None:
+    def told() -> int:
+        return len([record for record in caplog.records if record.levelno >= logging.WARNING])
+
+    assert len(await attempts(NotFound("no pod"), 1)) == 1
+    assert told() == 0
+    assert len(await attempts(NotFound("no pod"), 3)) == 3
+    assert told() == 2
 
 
 async def test_a_key_may_fail_for_days(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
