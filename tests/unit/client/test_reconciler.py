@@ -63,7 +63,7 @@ async def test_a_namespace_that_goes_is_no_failure(
         else 'endpoints "web" is forbidden: unable to create new content in namespace team '
         "because it is being terminated"
     )
-    assert len(await attempts(error, 2, seconds=0.3)) == 1
+    assert len(await attempts(error, 2, seconds=1.0)) == 1
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
