@@ -25,6 +25,8 @@ _ICMP_TEXT = {
     (8, 0): "echo request",
     (11, 0): "time exceeded",
 }
+_KEPT = 64
+"""Bytes that tell a packet from others: more may be cut off, and at one point more than at another."""
 _FRAGMENT_OFFSET, _MORE = 0x1FFF, 0x2000
 _WORDS = struct.Struct("!HH")
 
@@ -94,40 +96,43 @@ def _arp(body: bytes) -> Summary:
 def _ipv4(packet: bytes) -> Summary:
     header, (total, number, fragment) = (packet[0] & 15) * 4, struct.unpack_from("!HHH", packet, 2)
     protocol, source, destination = packet[9], _dotted(packet, 12), _dotted(packet, 16)
-    body = packet[header:total]
+    # A capture may have kept less than the packet had.
+    body, size = packet[header:total], total - header
     if fragment & _FRAGMENT_OFFSET:
         ends = Endpoints("IPv4", source, 0, destination, 0)
-        text = f"fragment of {number} at {(fragment & _FRAGMENT_OFFSET) * 8}, {len(body)} bytes"
-        return Summary("IPv4", text, ends, ("fragment", number, fragment & _FRAGMENT_OFFSET, len(body)))
+        text = f"fragment of {number} at {(fragment & _FRAGMENT_OFFSET) * 8}, {size} bytes"
+        return Summary("IPv4", text, ends, ("fragment", number, fragment & _FRAGMENT_OFFSET, size))
     more = ", more fragments follow" if fragment & _MORE else ""
     if protocol == _TCP:
-        return _tcp(body, source, destination, number, more)
+        return _tcp(body, size, (source, destination), number, more)
     if protocol == _UDP:
-        return _udp(body, source, destination, number, more)
+        return _udp(body, (source, destination), number, more)
     if protocol == _ICMP:
-        return _icmp(body, source, destination, number, more)
+        return _icmp(body, size, (source, destination), number, more)
     if protocol == _SCTP:
         ports = _WORDS.unpack_from(body)
         ends = Endpoints("SCTP", source, ports[0], destination, ports[1])
-        return Summary("SCTP", f"{len(body)} bytes", ends, ("SCTP", number, zlib.crc32(body[12:])))
-    return Summary(f"protocol {protocol}", f"{len(body)} bytes", Endpoints("IPv4", source, 0, destination, 0))
+        return Summary("SCTP", f"{size} bytes", ends, ("SCTP", number, zlib.crc32(body[12:_KEPT])))
+    return Summary(f"protocol {protocol}", f"{size} bytes", Endpoints("IPv4", source, 0, destination, 0))
 
 
-def _tcp(body: bytes, source: str, destination: str, number: int, more: str) -> Summary:
+def _tcp(body: bytes, size: int, between: tuple[str, str], number: int, more: str) -> Summary:
+    source, destination = between
     source_port, destination_port, sequence, acknowledged = struct.unpack_from("!HHII", body)
     flags, window = body[13], struct.unpack_from("!H", body, 14)[0]
-    length = len(body) - (body[12] >> 4) * 4
+    length = size - (body[12] >> 4) * 4
     named = "".join(letter for bit, letter in _FLAGS if flags & bit)
     text = f"[{named}] seq {sequence}, ack {acknowledged}, win {window}, length {length}{more}"
     ends = Endpoints("TCP", source, source_port, destination, destination_port)
     return Summary("TCP", text, ends, ("TCP", number, sequence, acknowledged, flags, length))
 
 
-def _udp(body: bytes, source: str, destination: str, number: int, more: str) -> Summary:
+def _udp(body: bytes, between: tuple[str, str], number: int, more: str) -> Summary:
+    source, destination = between
     source_port, destination_port, length = struct.unpack_from("!HHH", body)
     data = body[8:]
     ends = Endpoints("UDP", source, source_port, destination, destination_port)
-    identity = ("UDP", number, len(data), zlib.crc32(data))
+    identity = ("UDP", number, length, zlib.crc32(data[:_KEPT]))
     if destination_port in _VXLAN_PORTS and len(data) > 8:
         inner = dissect(data[8:])
         return Summary("VXLAN", f"vni {int.from_bytes(data[4:7])}", ends, identity, inner)
@@ -136,14 +141,15 @@ def _udp(body: bytes, source: str, destination: str, number: int, more: str) -> 
     return Summary("UDP", f"length {length - 8}{more}", ends, identity)
 
 
-def _icmp(body: bytes, source: str, destination: str, number: int, more: str) -> Summary:
+def _icmp(body: bytes, size: int, between: tuple[str, str], number: int, more: str) -> Summary:
+    source, destination = between
     kind, code = body[0], body[1]
     text = _ICMP_TEXT.get((kind, code), f"type {kind} code {code}")
     ends = Endpoints("ICMP", source, 0, destination, 0)
     if kind in (0, 8):
         echo, sequence = struct.unpack_from("!HH", body, 4)
         # A translation may change the id. The IP identification alone is 0 for many a program's packets.
-        identity = ("ICMP", number, kind, sequence, len(body), zlib.crc32(body[8:]))
+        identity = ("ICMP", number, kind, sequence, size, zlib.crc32(body[8:_KEPT]))
         return Summary("ICMP", f"{text}, id {echo}, seq {sequence}{more}", ends, identity)
     about = dissect(bytes(12) + b"\x08\x00" + body[8:]) if kind in (3, 11) and len(body) > 28 else None
     if kind == 3 and code == 4:
@@ -151,7 +157,7 @@ def _icmp(body: bytes, source: str, destination: str, number: int, more: str) ->
     if about is not None and about.endpoints is not None:
         ends_of = about.endpoints
         text += f", of {ends_of.protocol} to {ends_of.destination}:{ends_of.destination_port}"
-    return Summary("ICMP", text, ends, ("ICMP", number, kind, code, len(body)))
+    return Summary("ICMP", text, ends, ("ICMP", number, kind, code, size))
 
 
 def _dns(data: bytes) -> str:

@@ -257,6 +257,13 @@ def test_text_and_picture(traced: Cluster) -> None:
     assert "no-endpoints" in words
 
 
+def test_two_at_once_are_told_apart(traced: Cluster) -> None:
+    argv = [str(BIN / "netsim"), "trace", "pod/client", "-o", "json", "--name", traced.name]
+    both = [subprocess.Popen([*argv, to], stdout=subprocess.PIPE, text=True) for to in ("pod/web", "service/empty")]
+    told = [json.loads(each.communicate(timeout=60)[0]) for each in both]
+    assert [each["result"] for each in told] == ["delivered", "no-endpoints"]
+
+
 def test_nothing_stays_behind_even_when_killed(traced: Cluster, eventually: Eventually) -> None:
     killed = subprocess.Popen(
         [str(BIN / "netsim"), "trace", "pod/client", "pod/closed:80", "--timeout", "20", "--name", traced.name],

@@ -17,6 +17,7 @@ from controlplane.explain.meaning import Interpreter
 from controlplane.explain.policies import PolicyIndex
 from controlplane.explain.services import ServiceIndex
 from controlplane.explain.world import World
+from netsim import hostlock
 from netsim.capture import Point, Recorder, StreamReader
 from netsim.trace import Probe, RuleBook, Watch
 from netsim.trace.probe import PROBE_DSCP, Protocol
@@ -53,7 +54,11 @@ def trace(
     """Sends one probe from the source to the target and tells what became of it."""
     source, target = ends
     probe = Probe(source.netns, protocol, target.address, 0 if protocol == "icmp" else target.port, size, timeout)
-    evidence = _gathered(world, cluster, directories, ends, probe)
+    lock = directories.run / "traces"
+    lock.mkdir(exist_ok=True)
+    # One after the other: a table in a node is of one process, and a probe is told from no other by its DSCP.
+    with hostlock.held(lock):
+        evidence = _gathered(world, cluster, directories, ends, probe)
     story = tell(world, cluster, source, target, evidence)
     name_node(story, cluster, target)
     name_faults(story, world, source, target)

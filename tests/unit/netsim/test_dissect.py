@@ -88,6 +88,15 @@ def test_both_halves_of_a_translated_connection_are_one() -> None:
     assert pairs.translations(Endpoints("TCP", A, 4001, B, 8080)) == []
 
 
+@pytest.mark.parametrize("layer", [TCP(sport=1, dport=2, flags="PA"), UDP(sport=1, dport=2), ICMP(seq=6)])
+def test_a_packet_is_known_again_where_more_of_it_was_cut_off(layer: Packet) -> None:
+    plain = frame(IP(src=A, dst=B, id=9), layer, Raw(bytes(range(250)) * 4))
+    carried = frame(IP(src=C, dst=C), UDP(dport=8472), VXLAN(vni=1), Raw(plain))
+    inner = dissect(carried[:256]).inner
+    assert inner is not None
+    assert inner == dissect(plain[:256]) == dissect(plain)
+
+
 def test_two_pings_alike_are_two() -> None:
     """As programs send them that leave the IP identification 0; what an echo carries tells them apart."""
     pairs = FlowPairs()
