@@ -152,9 +152,10 @@ def _roll() -> None:
     with _load(url) as outcome:
         _kubectl(f"set image deployment {APP} {APP}={NEXT_IMAGE}")
         _kubectl(f"rollout status deployment {APP} --timeout=180s")
-    click.echo(f"{outcome['ok']} requests meanwhile, {outcome['failed']} failed")
-    if outcome["failed"] or not outcome["ok"]:
-        raise StepFailed(f"{outcome['failed']} of {outcome.total()} requests failed during the rolling update")
+    failures = [f"{times} {failure}" for failure, times in outcome.items() if failure]
+    click.echo(f"{outcome['']} requests meanwhile, {outcome.total() - outcome['']} failed")
+    if failures or not outcome[""]:
+        raise StepFailed(f"of {outcome.total()} requests during the rolling update failed: {', '.join(failures)}")
     _kubectl("get rs")
     _kubectl(f"rollout history deployment {APP}")
     _kubectl(f"rollout undo deployment {APP}")
@@ -224,20 +225,21 @@ def _who_answers(url: str, *, times: int, least: int) -> Counter[str]:
 
 
 def _fetch(url: str) -> str:
-    """What the URL answers, empty if it does not."""
-    done = subprocess.run(["curl", "-s", "--max-time", "3", url], capture_output=True, text=True, check=False)
-    return done.stdout if done.returncode == 0 else ""
+    """What the URL answers; it begins with `curl: ` if it does not."""
+    done = subprocess.run(["curl", "-sS", "--max-time", "20", url], capture_output=True, text=True, check=False)
+    return done.stdout if done.returncode == 0 else done.stderr.strip()
 
 
 @contextmanager
 def _load(url: str) -> Iterator[Counter[str]]:
-    """Ask for the URL again and again in the background, and count how that goes."""
+    """Ask for the URL again and again in the background, and count the failures by what curl says; '' is none."""
     outcome: Counter[str] = Counter()
     done = threading.Event()
 
     def work() -> None:
         while not done.is_set():
-            outcome["ok" if _fetch(url) else "failed"] += 1
+            answer = _fetch(url)
+            outcome[answer if answer.startswith("curl: ") else ""] += 1
 
     thread = threading.Thread(target=work, name="load")
     thread.start()

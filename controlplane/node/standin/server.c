@@ -8,7 +8,8 @@
  * One process, one epoll, no threads, no stdio: the resident size is what matters here, there may
  * be hundreds of these. The ports are in a file which is read again on SIGHUP, so that the agent
  * can add the target port of a Service made later. On SIGTERM it goes on serving until the traffic has
- * moved away (QUIET_MS without a request, DRAIN_MS at most), so that a rolling update loses nothing.
+ * moved away (QUIET_MS without a request, or twice as long as requests usually are apart; DRAIN_MS at
+ * most), so that a rolling update loses nothing.
  *
  * Called as /pause it serves nothing: it is then the first process of a pod whose containers share
  * their processes, and reaps those that lose their parent, until SIGTERM or SIGINT.
@@ -41,6 +42,7 @@
 #define IDLE_MS 75000
 #define QUIET_MS 500
 #define DRAIN_MS 2000
+#define STEADY_MS 9000
 
 enum kind { SIGNALS, LISTENER, DATAGRAM, CONNECTION };
 enum body { NONE, LENGTH, CHUNK_SIZE, CHUNK_DATA, CHUNK_END, TRAILER };
@@ -76,7 +78,7 @@ static int port_count;
 static struct connection *connections;
 static int connection_count;
 static int poller;
-static long long draining_since, last_request;
+static long long draining_since, last_request, usual_gap, quiet_ms;
 static char about[1536];
 static size_t about_length;
 static char image[512] = "?";
@@ -86,6 +88,12 @@ static long long now_ms(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+static void note_request(void) {
+    long long now = now_ms(), gap = now - last_request;
+    if (!draining_since) usual_gap = gap > STEADY_MS ? 0 : usual_gap ? (usual_gap + gap) / 2 : gap;
+    last_request = now;
 }
 
 /* Text building without printf, which would bring half of libc into memory. */
@@ -276,7 +284,7 @@ static void answer(struct connection *c, const char *status) {
     char number[4] = {0};
     memcpy(number, status, 3);
     say(c->peer, quoted, number, "");
-    last_request = now_ms();
+    note_request();
 }
 
 /* 1: all is sent; 0: waits for room; -1: the connection is gone. */
@@ -502,9 +510,17 @@ static void answer_datagrams(struct port *port) {
         size_t length = answer_text(out, sizeof out, peer, payload);
         sendto(port->source.fd, out, length, MSG_NOSIGNAL, (void *)&address, size);
         say(peer, " udp datagram", "", "");
-        last_request = now_ms();
+        note_request();
         size = sizeof address;
     }
+}
+
+/* Requests that come slowly, as on a slow machine, say little when they stay away for a while. */
+static void drain(void) {
+    long long now = now_ms(), expected = now - last_request > STEADY_MS ? 0 : 2 * usual_gap;
+    quiet_ms = expected > QUIET_MS ? expected : QUIET_MS;
+    draining_since = last_request = now;
+    say("stopping: serves on until no more requests come", "", "", "");
 }
 
 static void close_idle(long long before) {
@@ -518,10 +534,7 @@ static void handle_signals(int fd) {
     struct signalfd_siginfo info;
     while (read(fd, &info, sizeof info) == sizeof info) {
         if (info.ssi_signo == SIGHUP) read_config();
-        else if (!draining_since) {
-            draining_since = last_request = now_ms();
-            say("stopping: serves on until no more requests come", "", "", "");
-        }
+        else if (!draining_since) drain();
     }
 }
 
@@ -532,7 +545,7 @@ static int next_timeout(void) {
         close_idle(now - IDLE_MS);
         return connections ? 10000 : -1;
     }
-    long long end = draining_since + DRAIN_MS, quiet = last_request + QUIET_MS;
+    long long end = draining_since + DRAIN_MS, quiet = last_request + quiet_ms;
     if (now >= end || now >= quiet) {
         for (int i = 0; i < port_count; i++)
             if (!ports[i].udp) accept_all(&ports[i]);

@@ -146,6 +146,16 @@ def test_it_answers_while_it_drains_and_then_ends_with_0(running: Running) -> No
     assert time.monotonic() - began > 0.4
 
 
+def test_requests_that_are_far_apart_are_awaited_for_longer(running: Running) -> None:
+    for _ in range(3):
+        running.talk(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+        time.sleep(0.4)
+    running.process.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    assert running.process.wait(timeout=60) == 0
+    assert time.monotonic() - began > 0.7
+
+
 def test_a_declared_port_that_is_taken_ends_it(server: Path, tmp_path: Path) -> None:
     with socket.socket() as holder:
         holder.bind(("", 0))
