@@ -31,14 +31,15 @@ spec: {containers: [{name: main, image: nginx, ports: [{containerPort: 80}]}]}
 """
 
 
-def test_fails(netsim_cluster, namespace, capture):
+def test_fails(netsim_cluster, namespace, capture, tmp_path):
     netsim_cluster.apply(MANIFEST, namespace)
     netsim_cluster.wait("pod/one", namespace=namespace)
     seen = capture("pod/one", namespace=namespace)
     assert_reachable(netsim_cluster, "node/node-1", "pod/one:80", namespace=namespace)
     assert_packets(seen, "tcp dst port 80 and tcp[tcpflags] & tcp-syn != 0", 1)
     capture("pod/one", namespace=namespace)
-    assert_reachable(netsim_cluster, "node/node-1", "pod/one:81", namespace=namespace, within=0)
+    with netsim_cluster.capture(["pod/one"], tmp_path / "block.pcapng", namespace=namespace):
+        assert_reachable(netsim_cluster, "node/node-1", "pod/one:81", namespace=namespace, within=0)
 
 
 @pytest.fixture
@@ -135,6 +136,7 @@ def test_a_failing_test_says_why_and_keeps_what_there_was_to_see(project: Path) 
     assert "cbr0" in (kept / "node-1" / "routes").read_text()
     assert "hook forward" in (kept / "router" / "nft").read_text()
     assert packets(kept / "capture-2.pcapng", "tcp dst port 81") > 0
+    assert packets(kept / "block.pcapng", "tcp dst port 81") > 0
     names = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("cluster pytest-")]
     assert len(set(names)) == 2, "one of its own, one shared"
     assert left() == []

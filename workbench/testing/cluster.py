@@ -125,10 +125,14 @@ class Cluster:
         captured = Captured(file, recorder, descriptor)
         try:
             recorder.start()
-            yield captured
-            captured.stop()
-        finally:
+        except BaseException:
             captured.abandon()
+            raise
+        try:
+            yield captured
+        finally:
+            # Also of what fails inside the block the last packets are kept.
+            captured.stop()
 
     @contextmanager
     def fault(self, kind: str, *places: str, namespace: str = "default", **options: object) -> Iterator[Object]:
