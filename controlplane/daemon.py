@@ -26,7 +26,9 @@ import uvloop
 from controlplane.cluster import Cluster
 from controlplane.config import ResolvedCluster
 from controlplane.directories import Directories
+from controlplane.memory import Memory
 from controlplane.pidfile import AlreadyRunning, PidFile
+from controlplane.supervision import cancel, supervise
 
 log = logging.getLogger(__name__)
 
@@ -95,10 +97,12 @@ async def serve(cluster: Cluster, progress: Progress) -> None:
         gc.collect()
         gc.freeze()
         progress.ready(cluster.api_url)
+        trimming = asyncio.ensure_future(supervise(Memory()))
         stopped = asyncio.ensure_future(stop.wait())
         ends: set[asyncio.Future[Any]] = {stopped, failure}
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
+        await cancel(trimming)
         if failure.done():
             failure.result()
 

@@ -18,6 +18,8 @@ from controlplane.server.requests import ANONYMOUS, User
 from controlplane.server.routes import Target
 
 COMPRESS_FROM = 128 << 10
+PIECES_FROM = 512 << 10
+PIECE = 128 << 10
 PEOPLE = ("curl", "Wget", "Mozilla/5.0")
 """Programs with which people read: upstream lays out JSON for them unasked."""
 AGENT = "-"
@@ -61,15 +63,29 @@ class Exchange:
             headers.add("Warning", f'299 {AGENT} "{quoted}"')
         return headers
 
-    async def answer(self, body: bytes, status: int = 200) -> web.Response:
-        """A JSON body; large ones compressed, outside the loop, for callers who take that."""
+    async def answer(self, body: bytes, status: int = 200) -> web.StreamResponse:
+        """A JSON body; a large one compressed, outside the loop, for callers who take that, else sent as it is read."""
         if self.wanted.yaml:
             return self.plain(await asyncio.to_thread(to_yaml, body), status, content_type=YAML[0])
         if self._pretty:
             body = _laid_out(body)
-        if not self._compresses(body):
-            return web.Response(body=body, status=status, headers=self.headers(), content_type=JSON)
-        return self._zipped(await asyncio.to_thread(_gzip, body), status)
+        if self._compresses(body):
+            return self._zipped(await asyncio.to_thread(_gzip, body), status)
+        if len(body) >= PIECES_FROM and self.request.method != "HEAD":
+            return await self._in_pieces(body, status)
+        return web.Response(body=body, status=status, headers=self.headers(), content_type=JSON)
+
+    async def _in_pieces(self, body: bytes, status: int) -> web.StreamResponse:
+        """Sends each piece when there is room for it: all at once would be kept twice more, for who does not read."""
+        stream = web.StreamResponse(status=status, headers=self.headers())
+        stream.content_type = JSON
+        stream.content_length = len(body)
+        await stream.prepare(self.request)
+        view = memoryview(body)
+        for start in range(0, len(body), PIECE):
+            await stream.write(view[start : start + PIECE])
+        await stream.write_eof()
+        return stream
 
     def compressed(self, body: bytes, content_type: str = JSON) -> web.Response:
         """As `answer`, but compressed on the spot: for documents that a client asks for once."""

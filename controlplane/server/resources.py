@@ -147,17 +147,17 @@ class Resources:
         if verb == "get" and target.subresource in UPGRADES:
             authorize(self._registry.authorizer, exchange.user, _action(exchange.request, target, "create"))
 
-    async def _one(self, exchange: Exchange, kind: Kind, revision: Revision, status: int = 200) -> web.Response:
+    async def _one(self, exchange: Exchange, kind: Kind, revision: Revision, status: int = 200) -> web.StreamResponse:
         include = include_of(exchange.request.query.get("includeObject", ""))
         return await exchange.answer(rendering.one(kind, revision, exchange.wanted, include), status)
 
-    async def _list(self, exchange: Exchange, target: Target) -> web.Response:
+    async def _list(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         query = exchange.request.query
         page = self._registry.list(target.kind, target.namespace, parameters.list_options(query))
         body = rendering.many(target.kind, page, exchange.wanted, include_of(query.get("includeObject", "")))
         return await exchange.answer(body)
 
-    async def _create(self, exchange: Exchange, target: Target) -> web.Response:
+    async def _create(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         body, options = await self._body(exchange)
         if self._reviews.takes(target.kind):
             return exchange.plain(self._reviews.answer(target.kind, body, target.namespace, options), 201)
@@ -171,7 +171,7 @@ class Resources:
         revision = await self._registry.create(target.kind, target.namespace, body, options)
         return await self._one(exchange, target.kind, revision, 201)
 
-    async def _change(self, exchange: Exchange, target: Target, verb: str) -> web.Response:
+    async def _change(self, exchange: Exchange, target: Target, verb: str) -> web.StreamResponse:
         kind, name, namespace, subresource = target.kind, target.name, target.namespace, target.subresource
         if verb == "update":
             body, options = await self._body(exchange)
@@ -186,20 +186,22 @@ class Resources:
         revision = await self._registry.patch(kind, name, namespace, body, patch_type, options, subresource=subresource)
         return await self._one(exchange, kind, revision)
 
-    async def _apply(self, exchange: Exchange, target: Target, config: Any, options: WriteOptions) -> web.Response:
+    async def _apply(
+        self, exchange: Exchange, target: Target, config: Any, options: WriteOptions
+    ) -> web.StreamResponse:
         exchange.verb = "apply"
         kind, name, namespace = target.kind, target.name, target.namespace
         applied = await self._registry.apply(kind, name, namespace, config, options, subresource=target.subresource)
         return await self._one(exchange, kind, applied.revision, 201 if applied.created else 200)
 
-    async def _delete(self, exchange: Exchange, target: Target) -> web.Response:
+    async def _delete(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         options = parameters.delete_options(exchange.request.query, await self._optional_body(exchange), exchange.user)
         deleted = await self._registry.delete(target.kind, target.name, target.namespace, options)
         if deleted.gone and target.kind.plural not in RETURN_DELETED:
             return exchange.plain(_deleted(target.kind, deleted.revision.document))
         return await self._one(exchange, target.kind, deleted.revision)
 
-    async def _delete_collection(self, exchange: Exchange, target: Target) -> web.Response:
+    async def _delete_collection(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         query = exchange.request.query
         options = parameters.delete_options(query, await self._optional_body(exchange), exchange.user)
         selected = parameters.list_options(query)

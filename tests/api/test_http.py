@@ -176,6 +176,21 @@ async def test_the_issuer_of_tokens_is_known_to_who_checks_them(session: aiohttp
     numbers.public_key().verify(encode_dss_signature(r, s), signed.encode(), ec.ECDSA(hashes.SHA256()))
 
 
+async def test_a_large_answer_is_whole(session: aiohttp.ClientSession) -> None:
+    for number in range(8):
+        async with session.post(MAPS, json=config_map(f"m{number}", k="x" * 100_000)) as response:
+            assert response.status == 201
+    plain = {"Accept-Encoding": "identity"}
+    async with session.get(MAPS, headers=plain) as response:
+        body = await response.read()
+    assert int(response.headers["Content-Length"]) == len(body) > 800_000
+    assert [len(one["data"]["k"]) for one in json.loads(body)["items"]] == [100_000] * 8
+    async with session.head(MAPS, headers=plain) as response:
+        assert (response.status, await response.read()) == (200, b"")
+    async with session.get(f"{MAPS}/m0", headers=plain) as response:
+        assert response.status == 200
+
+
 async def test_a_long_selector_is_read(session: aiohttp.ClientSession) -> None:
     names = ",".join(f"name-{number}" for number in range(2000))
     async with session.get(MAPS, params={"labelSelector": f"name in ({names})"}) as response:
