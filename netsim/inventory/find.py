@@ -16,6 +16,8 @@ from netsim.namespace import namespace_path
 from netsim.netlink import Netlink
 from netsim.vpc import uplink
 
+_ONE = {"processes": "process", "directories": "directory"}
+
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
@@ -43,7 +45,12 @@ class Inventory:
         return any(self._parts().values())
 
     def __str__(self) -> str:
-        return ", ".join(f"{len(things)} {word}" for word, things in self._parts().items() if things) or "nothing"
+        counted = (
+            f"{len(things)} {_ONE.get(word, word[:-1]) if len(things) == 1 else word}"
+            for word, things in self._parts().items()
+            if things
+        )
+        return ", ".join(counted) or "nothing"
 
     def describe(self) -> list[str]:
         """Each thing in words."""

@@ -119,7 +119,8 @@ def start(
         if detach:
             started = captures.remember(existing(name), recorder, Path(file), filter_text)
             end = typed("capture", "stop", started, cluster=name)
-            click.echo(f"capture {started} runs at {len(points)} points; end it with: {end}")
+            where = "1 point" if len(points) == 1 else f"{len(points)} points"
+            click.echo(f"capture {started} runs at {where}; end it with: {end}")
             return
         with _stopping(recorder):
             _say_where(points)

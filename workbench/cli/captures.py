@@ -20,6 +20,7 @@ import click
 from controlplane.directories import Directories
 from netsim.capture import Recorder, tallies, trim
 from workbench.cli.errors import UserError
+from workbench.cli.status import table
 
 _DIRECTORY = "captures"
 _STOP_SECONDS = 10.0
@@ -83,12 +84,15 @@ def show(directories: Directories, output: str) -> None:
     if not found:
         click.echo("no capture runs in the background")
         return
-    click.echo(f"{'ID':<4} {'STATE':<8} {'SINCE':<9} {'BYTES':>12}  {'POINTS':<32} FILE")
-    for each in found:
-        since = time.strftime("%H:%M:%S", time.localtime(each.since))
-        points = ", ".join(each.points[:2]) + (f" and {len(each.points) - 2} more" if len(each.points) > 2 else "")
-        state = "running" if each.running else "ended"
-        click.echo(f"{each.id:<4} {state:<8} {since:<9} {_size(each):>12}  {points:<32} {each.file}")
+    click.echo(table(("ID", "STATE", "SINCE", "BYTES", "POINTS", "FILE"), [_row(each) for each in found]))
+
+
+def _row(capture: Capture) -> tuple[object, ...]:
+    since = time.strftime("%H:%M:%S", time.localtime(capture.since))
+    points = ", ".join(capture.points[:2])
+    points += f" and {len(capture.points) - 2} more" if len(capture.points) > 2 else ""
+    state = "running" if capture.running else "ended"
+    return capture.id, state, since, _size(capture), points, capture.file
 
 
 def stop(directories: Directories, ids: Sequence[str], *, every: bool) -> None:
