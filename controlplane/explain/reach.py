@@ -131,7 +131,7 @@ class Reasons:
         # The VPC comes after what goes out of a pod, and before what comes into one.
         if policy is not None and self._counted(policy) and (rule is None or policy.direction == "egress"):
             return True, _told(policy, target)
-        return None if rule is None else (False, f"denied by VPC firewall rule {rule}; see: netsim vpc firewall")
+        return None if rule is None else (False, f"denied by VPC firewall rule {rule}")
 
     def _otherwise(self, target: Target, attempt: Attempt, outcome: Outcome) -> tuple[str, str, bool]:
         """Result, reason, and whether that is known, of what nothing denies."""

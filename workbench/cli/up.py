@@ -120,7 +120,9 @@ def _tell_running(directories: Directories, pid: int, config: ClusterConfig) -> 
 def _remedy(other: Sequence[str], name: str) -> str:
     ways = ["leave it as it is"]
     if any(line.startswith("spec.nodes:") for line in other):
-        ways.append(f"change its nodes: {typed('node', 'add', cluster=name)}, {typed('node', 'remove', cluster=name)}")
+        ways.append(
+            f"change its nodes: {typed('node', 'add', cluster=name)}, {typed('node', 'remove', 'NODE', cluster=name)}"
+        )
     return "; or ".join([*ways, f"remove it first: {typed('down', cluster=name)}"])
 
 
