@@ -52,7 +52,9 @@ class Cluster:
     def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = LIMIT_SECONDS) -> str:
         """What kubectl prints. Raises `CalledProcessError`, whose text has all that it said."""
         program = str(Path(sys.executable).parent / "kubectl")
-        return run([program, "--kubeconfig", str(self.kubeconfig), *arguments], stdin=stdin, timeout=timeout)
+        # What kubectl has learned of another cluster at this address is not true of this one.
+        own = ["--kubeconfig", str(self.kubeconfig), "--cache-dir", str(self.directories.run / "kubectl-cache")]
+        return run([program, *own, *arguments], stdin=stdin, timeout=timeout)
 
     def json(self, *arguments: str) -> Any:
         """What kubectl prints with `-o json`, parsed."""
