@@ -159,7 +159,7 @@ def test_a_live_cluster_can_be_looked_at_and_kept(project: Path) -> None:
     try:
         told, _, rest = done.stdout.partition(f"cluster {name} is live")
         assert "assert netsim_cluster is None" in told, "why it failed is told before the shell"
-        assert f"sudo netsim down --name {name}" in rest
+        assert f"netsim down --name {name}" in rest
         assert Path(kubeconfig).is_file()
         kept = [each.removeprefix("kept ") for each in done.stdout.splitlines() if each.startswith("kept ")]
         there = Cluster(name).kubectl("get", "namespaces", "--field-selector=status.phase=Active", "-o", "name").split()

@@ -78,13 +78,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Which clusters were kept, and what to do with them."""
     if _KEPT_BEFORE not in config.stash:
         return
+    from workbench.cli.typed import typed
     from workbench.testing.clusters import kept
 
     before = config.stash[_KEPT_BEFORE]
     for name in sorted(kept() - before):
         terminalreporter.section(f"netsim: cluster {name} goes on")
-        terminalreporter.line(f'eval "$(sudo netsim kubeconfig --export --name {name})"')
-        terminalreporter.line(f"sudo netsim down --name {name}")
+        terminalreporter.line(f'eval "$({typed("kubeconfig", "--export", cluster=name)})"')
+        terminalreporter.line(typed("down", cluster=name))
 
 
 @pytest.fixture(scope="session")
