@@ -179,10 +179,13 @@ def _condition(status: Document, kind: str) -> bool:
 
 
 def _waiting_reason(status: Document) -> str | None:
-    """Why a container of the pod waits, if it waits for something that went wrong."""
+    """Why the pod has no node, or a container of it waits, if it waits for something that went wrong."""
     usual = {"ContainerCreating", "PodInitializing"}
     for container in (*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])):
         reason = container.get("state", {}).get("waiting", {}).get("reason")
         if reason and reason not in usual:
             return str(reason)
+    for condition in status.get("conditions", []):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return str(condition.get("reason", ""))
     return status.get("reason")

@@ -36,8 +36,8 @@ def command(name: str, output: str) -> int:
 
 def _text(document: Document) -> str:
     sections = [_head(document), _subnets(document)]
-    if document["nodes"]:
-        sections += [_nodes(document), _services(document), _waiting_pods(document)]
+    if document["version"] is not None:
+        sections += [_nodes(document) if document["nodes"] else "", _services(document), _waiting_pods(document)]
     return "\n\n".join(section for section in sections if section)
 
 

@@ -199,7 +199,7 @@ def _nodes(world: World, cluster: ResolvedCluster, text: str, name: str) -> Sele
     names = [node.name for node in cluster.nodes]
     found = [each for each in names if each == name or (name.endswith("*") and each.startswith(name[:-1]))]
     if not found:
-        raise NoSuchPlace(f"there is no node {name}; there is: {', '.join(names)}")
+        raise NoSuchPlace(f"there is no node {name}; there is: {', '.join(names) or 'none'}")
     return _on_nodes(world, text, found)
 
 

@@ -126,7 +126,8 @@ def _points(
     found = []
     if unique:
         found += points_of(Selection("", tuple(unique.values())), ("pod", "veth"), cluster, directories)
-    found += points_of(Selection("", nodes=tuple(nodes)), ("bridge", "node", "router"), cluster, directories)
+    if nodes:
+        found += points_of(Selection("", nodes=tuple(nodes)), ("bridge", "node", "router"), cluster, directories)
     router = points_of(Selection("", router=True), (), cluster, directories)
     found += [point for point in router if point.ifname == UPLINK]
     return each_once(found)
