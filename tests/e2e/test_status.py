@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import Eventually
 from tests.e2e.conftest import Cluster, cluster_name, run
 
 
@@ -48,6 +49,16 @@ def test_a_link_that_is_down_is_named(own: Cluster) -> None:
         finally:
             run("ip", "-n", f"{own.name}-{namespace}", "link", "set", link, "up")
     assert own.status()["health"] == "healthy"
+
+
+def test_why_a_pod_waits_is_told(own: Cluster, eventually: Eventually) -> None:
+    own.out("run", "nowhere", "--image=nginx", '--overrides={"spec": {"nodeSelector": {"there": "none"}}}')
+
+    def reasons() -> dict[str, str | None]:
+        return {pod["name"]: pod["reason"] for pod in own.status()["pods"]["items"]}
+
+    eventually(lambda: reasons() == {"web": None, "nowhere": "Unschedulable"})
+    own.out("delete", "pod", "nowhere", "--now")
 
 
 def test_a_daemon_that_does_not_answer_is_told(own: Cluster) -> None:
