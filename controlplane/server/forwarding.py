@@ -103,21 +103,32 @@ async def handed_back(
 async def upgraded_through(
     request: web.BaseRequest, dialer: Dialer, endpoint: Endpoint, path: str, headers: CIMultiDict[str]
 ) -> web.StreamResponse:
-    """Hands on a request for an upgrade, and from then on what either side sends, until one of them has ended."""
+    """Hands on a request for an upgrade, and from then on what either side sends, until one of them has ended.
+
+    ValueError for a header with more than one line.
+    """
     headers["Connection"], headers["Upgrade"] = "Upgrade", request.headers["Upgrade"]
-    lines = [f"{request.method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    head = _head(f"{request.method} {path} HTTP/1.1", headers)
     connected = await dialer.connect(endpoint.address, endpoint.port)
     reader, writer = await asyncio.open_connection(
         sock=connected, ssl=endpoint.context, server_hostname=endpoint.hostname
     )
     try:
         server = SocketTransport(reader, writer)
-        await server.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+        await server.write(head)
         async with taken(request) as client:
             await _joined(client, server)
     finally:
         await _closed(writer)
     return Upgraded()
+
+
+def _head(first: str, headers: CIMultiDict[str]) -> bytes:
+    lines = [first, *(f"{name}: {value}" for name, value in headers.items())]
+    # Names of users and groups come from certificates, and may hold anything: also what would be a header of its own.
+    if any(end in line for line in lines for end in "\r\n\0"):
+        raise ValueError("a header has more than one line")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode(errors="surrogateescape")
 
 
 async def _closed(writer: asyncio.StreamWriter) -> None:
