@@ -49,7 +49,10 @@ def points_of_each(
 
 def each_once(points: Iterable[Point]) -> list[Point]:
     """The points without those whose link came before."""
-    return list({(point.netns, point.ifname): point for point in points}.values())
+    found: dict[tuple[Path, str], Point] = {}
+    for point in points:
+        found.setdefault((point.netns, point.ifname), point)
+    return list(found.values())
 
 
 def netns_of_pod(pod: Object, cluster: ResolvedCluster, directories: Directories) -> Path:
