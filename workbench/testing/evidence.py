@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from controlplane.config import ResolvedCluster
+from controlplane.config import ConfigError, ResolvedCluster
 from netsim import firewall, namespace
 from netsim.errors import NetsimError
 from workbench.testing.captured import Captured
@@ -28,6 +28,7 @@ _COMMANDS = {
     "nft": ["nft", "list", "ruleset"],
     "connections": ["conntrack", "-L"],
 }
+_Part = Callable[[], object]
 
 
 def collect(cluster: Cluster, directory: Path, running: Sequence[Captured], captures: Sequence[Path]) -> list[str]:
@@ -37,19 +38,21 @@ def collect(cluster: Cluster, directory: Path, running: Sequence[Captured], capt
     """
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    parts: list[Callable[[], object]] = [
-        *(captured.stop for captured in running),
-        *(partial(shutil.copy, file, directory) for file in captures),
-        lambda: _kernel(cluster, directory),
-        lambda: _print(cluster, directory / "objects.yaml", "get", _KINDS, "-A", "-o", "yaml"),
-        lambda: _print(cluster, directory / "events.txt", "get", "events", "-A", "--sort-by=.lastTimestamp"),
-    ]
-    problems = []
-    for part in parts:
+    problems: list[str] = []
+
+    def keep(part: _Part) -> None:
         try:
             part()
-        except (subprocess.SubprocessError, NetsimError, OSError) as error:
+        except (subprocess.SubprocessError, NetsimError, ConfigError, OSError) as error:
             problems.append(str(error))
+
+    for captured in running:
+        keep(captured.stop)
+    for file in captures:
+        keep(partial(shutil.copy, file, directory))
+    keep(lambda: _kernel(cluster, directory, keep))
+    keep(lambda: _print(cluster, directory / "objects.yaml", "get", _KINDS, "-A", "-o", "yaml"))
+    keep(lambda: _print(cluster, directory / "events.txt", "get", "events", "-A", "--sort-by=.lastTimestamp"))
     return problems
 
 
@@ -57,17 +60,18 @@ def _print(cluster: Cluster, file: Path, *arguments: str) -> None:
     file.write_text(cluster.kubectl(*arguments))
 
 
-def _kernel(cluster: Cluster, directory: Path) -> None:
+def _kernel(cluster: Cluster, directory: Path, keep: Callable[[_Part], None]) -> None:
     nodes = [node.name for node in ResolvedCluster.load(cluster.directories.state).nodes]
     for name in (*nodes, "router"):
         netns = namespace.namespace_path(f"{cluster.name}-{name}")
-        if netns.exists():
-            _place(netns, directory / name)
+        if not netns.exists():
+            continue
+        (directory / name).mkdir()
+        keep(partial(_tell, netns, directory / name / "iptables-save", lambda: firewall.save(counters=True)))
+        for command, argv in _COMMANDS.items():
+            keep(partial(_tell, netns, directory / name / command, partial(firewall.run, argv)))
 
 
-def _place(netns: Path, directory: Path) -> None:
-    directory.mkdir()
+def _tell(netns: Path, file: Path, ask: Callable[[], str]) -> None:
     with namespace.entered(netns):
-        (directory / "iptables-save").write_text(firewall.save(counters=True))
-        for name, argv in _COMMANDS.items():
-            (directory / name).write_text(firewall.run(argv))
+        file.write_text(ask())

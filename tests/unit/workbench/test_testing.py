@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import workbench.testing
+from workbench.testing import Cluster
+from workbench.testing.evidence import collect
 
 LOADED = """
 import sys, workbench.testing.plugin
@@ -25,3 +28,13 @@ def test_what_it_offers_is_there() -> None:
 def test_a_run_without_a_cluster_loads_nothing_of_one() -> None:
     done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, timeout=60, check=True)
     assert set(done.stdout.split()) == {"workbench", "workbench.testing", "workbench.testing.plugin"}
+
+
+def test_what_cannot_be_kept_of_a_cluster_that_is_gone_is_told(tmp_path: Path) -> None:
+    capture = tmp_path / "capture-1.pcapng"
+    capture.write_bytes(b"packets")
+    problems = collect(Cluster("unit-gone"), tmp_path / "kept", [], [tmp_path / "none", capture])
+    assert len(problems) == 4
+    assert "none" in problems[0]
+    assert "cluster.json" in problems[1]
+    assert (tmp_path / "kept" / capture.name).read_bytes() == b"packets"
