@@ -88,8 +88,9 @@ class ApiReader:
         if not line:
             raise ApiUnreachable(f"there is no {name} in {collection} after {seconds:.0f} s")
         event = json.loads(line)
-        if "object" not in event:
-            raise ApiUnreachable(f"the API server answered to a watch of {collection}: {event.get('message')}")
+        if event.get("type") != "ADDED":
+            refusal = event.get("object", event)
+            raise ApiUnreachable(f"the API server answered to a watch of {collection}: {refusal.get('message')}")
         return event["object"]
 
     def check(self, path: str) -> str:

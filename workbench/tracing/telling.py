@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from controlplane.config import ResolvedCluster
@@ -224,7 +225,8 @@ def _route(each: Pass, place: str, heard: Evidence) -> Step:
     question = [each.head.destination]
     netns = heard.namespaces.get(place)
     if each.iif and netns is not None:
-        with namespace.entered(netns):
+        # A link that has gone since needs no question of its own.
+        with namespace.entered(netns), suppress(OSError):
             question += ["from", each.head.source, "iif", socket.if_indextoname(each.iif)]
     return _looked_up(question, place, heard)
 
