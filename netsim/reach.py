@@ -9,6 +9,7 @@ import errno
 import os
 import select
 import socket
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -23,6 +24,8 @@ Result = Literal["ok", "refused", "timed out", "no route", "failed"]
 
 AT_ONCE = 200
 """Attempts under way at the same time from one namespace."""
+_STOP_SECONDS = 0.5
+"""How long it takes at most until an end that was asked for is noticed."""
 _NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH)
 _DATA = b"netsim reach"
 """As long as a DNS header: a name server says that it does not understand this, which is an answer."""
@@ -46,16 +49,21 @@ class Outcome:
     detail: str = ""
 
 
-def attempt_all(path: Path, attempts: Sequence[Attempt], seconds: float) -> list[Outcome]:
-    """Tries all addresses from the namespace at `path`, each for `seconds` at most; outcomes in the same order."""
+def attempt_all(
+    path: Path, attempts: Sequence[Attempt], seconds: float, *, stop: threading.Event | None = None
+) -> list[Outcome]:
+    """Tries all addresses from the namespace at `path`, each for `seconds` at most; outcomes in the same order.
+
+    Once `stop` is set, what has not answered has "timed out".
+    """
     outcomes: list[Outcome] = []
     with namespace.entered(path):
         for start in range(0, len(attempts), AT_ONCE):
-            outcomes += _attempt(attempts[start : start + AT_ONCE], seconds)
+            outcomes += _attempt(attempts[start : start + AT_ONCE], seconds, stop or threading.Event())
     return outcomes
 
 
-def _attempt(attempts: Sequence[Attempt], seconds: float) -> list[Outcome]:
+def _attempt(attempts: Sequence[Attempt], seconds: float, stop: threading.Event) -> list[Outcome]:
     found: dict[int, Outcome] = {}
     waiting: dict[int, tuple[int, socket.socket]] = {}
     began = time.monotonic()
@@ -69,8 +77,8 @@ def _attempt(attempts: Sequence[Attempt], seconds: float) -> list[Outcome]:
                 continue
             waiting[opened.fileno()] = (number, opened)
             poll.register(opened, select.POLLOUT if attempt.protocol == "tcp" else select.POLLIN)
-        while waiting and (left := began + seconds - time.monotonic()) > 0:
-            for descriptor, _ in poll.poll(left * 1000):
+        while waiting and (left := began + seconds - time.monotonic()) > 0 and not stop.is_set():
+            for descriptor, _ in poll.poll(min(left, _STOP_SECONDS) * 1000):
                 number, opened = waiting[descriptor]
                 outcome = _outcome(attempts[number], opened, number, began)
                 if outcome is not None:

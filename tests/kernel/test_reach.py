@@ -48,3 +48,12 @@ def test_each_protocol_and_each_result_all_at_once(netns: str) -> None:
         thread.join()
     assert dict(zip(wanted, (outcome.result for outcome in outcomes), strict=True)) == wanted
     assert max(outcome.seconds for outcome in outcomes) <= SECONDS
+
+
+def test_who_is_told_to_stop_does_not_wait_for_the_end(netns: str) -> None:
+    run("ip", "link", "set", "lo", "up", netns=netns)
+    run("iptables-nft", "-A", "OUTPUT", "-p", "tcp", "-j", "DROP", netns=netns)
+    stop = threading.Event()
+    threading.Timer(0.1, stop.set).start()
+    (outcome,) = attempt_all(namespace_path(netns), [Attempt("127.0.0.1", 80)], 3600, stop=stop)
+    assert outcome.result == "timed out"

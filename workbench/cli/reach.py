@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import get_args
@@ -98,7 +99,7 @@ def _tried(
     world: LiveWorld, rows: Sequence[Source], columns: Sequence[Target], protocol: Protocol, seconds: float
 ) -> list[Reached]:
     """Every source to every target but itself."""
-    before = counters(world)
+    before, stop = counters(world), threading.Event()
     asked = {
         source: [target.seen_from(source) for target in columns if target.address != source.address] for source in rows
     }
@@ -106,13 +107,16 @@ def _tried(
     def work(source: Source) -> list[Outcome]:
         known = [Attempt(target.address, target.port, protocol) for target in asked[source] if target.address]
         try:
-            found = iter(attempt_all(world.namespace_of(source.node, source.uid), known, seconds))
+            found = iter(attempt_all(world.namespace_of(source.node, source.uid), known, seconds, stop=stop))
         except NotFound:
             return [Outcome("failed", 0.0, f"the network namespace of {source.name} is gone")] * len(asked[source])
         return [next(found) if target.address else Outcome("no route", 0.0) for target in asked[source]]
 
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="reach") as threads:
-        outcomes = dict(zip(rows, threads.map(work, rows), strict=True))
+        try:
+            outcomes = dict(zip(rows, threads.map(work, rows), strict=True))
+        finally:
+            stop.set()  # for those that still try, after Ctrl-C
     world.look_again()
     reasons = Reasons(world, before, counters(world), firewall=vpc_firewall(world.cluster))
     cells = [
