@@ -12,7 +12,7 @@ Step = Callable[[str, int, int], None]
 @contextmanager
 def steps() -> Iterator[Step]:
     """A function that shows a step with how many of how many are done (0 of 0: not counted)."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield lambda text, done, total: None
         return
     with ExitStack() as shown:
