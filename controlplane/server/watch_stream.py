@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -61,8 +62,10 @@ class WatchStreams:
             lines = [renderer.line(event.type, event.revision) for event in initial]
             if parameters.flag(query, "sendInitialEvents") and bookmarks:
                 lines.append(renderer.bookmark(self._registry.store.revision, initial_end=True))
-            await _write(stream, lines)
-            await self._follow(stream, watch, renderer, seconds=seconds, bookmarks=bookmarks)
+            # The caller leaves, which is how most watches end.
+            with suppress(ConnectionError):
+                await _write(stream, lines)
+                await self._follow(stream, watch, renderer, seconds=seconds, bookmarks=bookmarks)
         finally:
             self._open.discard(watch)
             watch.close()

@@ -139,3 +139,21 @@ async def test_a_table_watch_names_its_columns_once(session: aiohttp.ClientSessi
     assert first["object"]["columnDefinitions"]
     assert not second["object"]["columnDefinitions"]
     assert [one["object"]["rows"][0]["cells"][0] for one in (first, second)] == ["b", "c"]
+
+
+async def test_a_caller_who_leaves_is_no_error(
+    session: aiohttp.ClientSession, served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def leave() -> None:
+        async with session.get(MAPS, params={"watch": "true"}) as response:
+            await response.content.readline()
+            response.close()
+
+    await create(served, "first")
+    for number in range(20):
+        leaving = [asyncio.ensure_future(leave()) for _ in range(5)]
+        while not all(task.done() for task in leaving):
+            await create(served, f"map-{number}")
+            await served.local.delete(CONFIG_MAP, f"map-{number}", "default")
+        await asyncio.gather(*leaving)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
