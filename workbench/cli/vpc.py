@@ -38,6 +38,10 @@ def _output_option(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.pass_context
 def command(ctx: click.Context, output: str, name: str) -> None:
     """Show the VPC of a cluster: subnets, routes, firewall rules, paths and addresses."""
+    if ctx.invoked_subcommand is not None:
+        for option, parameter in (("--name", "name"), ("--output", "output")):
+            if ctx.get_parameter_source(parameter) is click.core.ParameterSource.COMMANDLINE:
+                raise click.UsageError(f"{option} goes behind {ctx.invoked_subcommand}", ctx)
     require_root("vpc")
     if ctx.invoked_subcommand is None:
         _show(name, output)
