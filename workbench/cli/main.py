@@ -133,7 +133,8 @@ def _known_failure(error: Exception) -> int:
 def _usage_remedy(error: click.UsageError) -> str:
     # The command behind `netsim capture TARGET` has no name.
     command = "netsim" if error.ctx is None else " ".join(error.ctx.command_path.split())
-    return f"see: {command} --help"
+    first = "options go behind the command; " if isinstance(error, click.NoSuchOption) and command == "netsim" else ""
+    return f"{first}see: {command} --help"
 
 
 def _colour() -> bool | None:

@@ -100,6 +100,7 @@ def test_the_version_is_that_of_the_package() -> None:
     ("argv", "said"),
     [
         (["nope"], "No such command 'nope'"),
+        (["--name", "lab", "status"], "options go behind the command"),
         (["vpc", "--name", "lab", "routes"], "--name goes behind routes"),
         (["up", "--nodes", "many"], "'many' is not a valid integer"),
         (["up", "--nodes", "-1"], "-1 is not in the range"),
