@@ -23,7 +23,7 @@ async def update(state: PodState, parts: NodeParts) -> None:
     """Tells the running servers of a pod their ports, where those have changed; OSError if a bundle is broken."""
     if state.sandbox is None:
         return
-    for container in state.containers.values():
+    for container in list(state.containers.values()):
         current = container.current
         if current is None or not current.running or container.spec.get("ports"):
             continue

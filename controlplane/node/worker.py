@@ -124,7 +124,7 @@ class PodWorker:
     # What ended since last time.
 
     async def _note_ends(self, state: PodState) -> None:
-        for container in state.containers.values():
+        for container in list(state.containers.values()):
             current = container.current
             if current is None or current.exit is None:
                 continue
@@ -269,7 +269,7 @@ class PodWorker:
         await self._parts.storage.staging.release(state.uid)
 
     async def _remove_all(self, state: PodState) -> None:
-        for container in state.containers.values():
+        for container in list(state.containers.values()):
             if container.probes is not None:
                 container.probes.stop()
                 container.probes = None
