@@ -33,6 +33,7 @@ from controlplane.server.requests import User
 from controlplane.server.resources import Resources
 from controlplane.server.routes import resource_target
 from controlplane.server.streams import StreamDirectory
+from controlplane.server.upgrades import Upgraded
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +112,11 @@ class ApiServer:
             response = await self._respond(exchange)
             code = response.status
             return response
+        except ConnectionError:
+            # The caller has gone; or he is there and must see that what was begun is not whole.
+            if request.transport is not None:
+                request.transport.abort()
+            return Upgraded()
         finally:
             self._metrics.count(exchange, code, time.monotonic() - begun)
 

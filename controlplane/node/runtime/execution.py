@@ -32,6 +32,9 @@ CONSOLE_SECONDS = 10.0
 SENT_SECONDS = 0.1
 """How long it may take to receive what was sent already."""
 
+END_SECONDS = 5.0
+"""How long the OCI runtime may take to note that the command was killed."""
+
 CHUNK = 65536
 
 
@@ -63,14 +66,19 @@ class Execution:
         return _complaint(self.log_file)
 
     def kill(self) -> None:
-        """Ends the command and the program that waits for it."""
+        """Ends the command; the program that waits for it takes note and ends too.
+
+        Killed itself, it would leave the dead command to the container's first process, and many of those wait for
+        nobody.
+        """
         if self.process.poll() is not None:
             return
         # Stopped, so that it cannot make the command's process after its children were looked at.
         self.process.send_signal(signal.SIGSTOP)
-        for pid in _children(self.process.pid):
+        commands = _children(self.process.pid)
+        for pid in commands:
             send_signal(pid, signal.SIGKILL)
-        self.process.kill()
+        self.process.send_signal(signal.SIGCONT if commands else signal.SIGKILL)
 
     def close(self) -> None:
         """Lets go of descriptors and files."""
@@ -114,6 +122,11 @@ async def execute(
     finally:
         if execution.process.poll() is None:
             execution.kill()
+            try:
+                async with asyncio.timeout(END_SECONDS):
+                    await wait_for_exit(execution.process.pid)
+            except TimeoutError:
+                execution.process.kill()
             await runtime.spawner.files(execution.process.wait)
         execution.close()
         spec.unlink(missing_ok=True)

@@ -43,7 +43,7 @@ async def test_a_command_that_is_not_there_is_an_error_with_its_name(node: Node)
 
 
 async def test_the_command_dies_with_its_caller(node: Node) -> None:
-    await node.create("web", SERVER)
+    await node.create("web", {"name": "c", "image": "busybox", "command": ["sleep", "3600"]})
     await node.until_ready("web")
     begun = asyncio.Event()
 
@@ -57,6 +57,9 @@ async def test_the_command_dies_with_its_caller(node: Node) -> None:
     await asyncio.gather(call, return_exceptions=True)
     listing = await node.execute("web", "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
     assert b"sleep 777" not in listing.out
+    # Nor is it left dead to the container's first process, which may wait for nobody.
+    states = await node.execute("web", "sh", "-c", "cat /proc/[0-9]*/stat")
+    assert [line for line in states.out.decode().splitlines() if line.rpartition(") ")[2].startswith("Z")] == []
 
 
 async def test_attach_sees_what_comes_and_ends_with_the_container(node: Node) -> None:
