@@ -202,7 +202,7 @@ def _addresses() -> dict[str, str]:
         "NodePort": f"http://{node}:{_service('{.spec.ports[0].nodePort}')}/",
     }
     for what, url in urls.items():
-        _until(f"an answer by the {what}", lambda url=url: _fetch(url))  # type: ignore[misc]
+        _until(f"an answer by the {what}", lambda url=url: _fetch(url)[0])  # type: ignore[misc]
     return urls
 
 
@@ -219,15 +219,15 @@ def _pods() -> list[str]:
 def _who_answers(url: str, *, times: int, least: int) -> Counter[str]:
     """How often each pod answers; empty as long as fewer than `least` do."""
     pods = _pods()
-    answers = [_fetch(url) for _ in range(times)]
+    answers = [_fetch(url)[0] for _ in range(times)]
     count = Counter(pod for answer in answers for pod in pods if pod in answer)
     return count if len(count) >= least else Counter()
 
 
-def _fetch(url: str) -> str:
-    """What the URL answers; it begins with `curl: ` if it does not."""
+def _fetch(url: str) -> tuple[str, str]:
+    """What the URL answers, and what curl says if it does not; one of them is empty."""
     done = subprocess.run(["curl", "-sS", "--max-time", "20", url], capture_output=True, text=True, check=False)
-    return done.stdout if done.returncode == 0 else done.stderr.strip()
+    return (done.stdout, "") if done.returncode == 0 else ("", done.stderr.strip())
 
 
 @contextmanager
@@ -238,8 +238,7 @@ def _load(url: str) -> Iterator[Counter[str]]:
 
     def work() -> None:
         while not done.is_set():
-            answer = _fetch(url)
-            outcome[answer if answer.startswith("curl: ") else ""] += 1
+            outcome[_fetch(url)[1]] += 1
 
     thread = threading.Thread(target=work, name="load")
     thread.start()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from workbench import demo as module
 
 DEMO = """
 import sys
@@ -51,6 +54,14 @@ def read_until(demo: subprocess.Popen[bytes], text: bytes) -> None:
         if text in line:
             return
     raise AssertionError(f"the demo ended before {text!r}")
+
+
+def test_what_does_not_answer_is_no_answer() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        answer, failure = module._fetch(f"http://127.0.0.1:{taken.getsockname()[1]}/")
+    assert answer == ""
+    assert failure.startswith("curl: ")
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
