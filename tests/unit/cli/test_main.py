@@ -100,6 +100,7 @@ def test_the_version_is_that_of_the_package() -> None:
     ("argv", "said"),
     [
         (["nope"], "No such command 'nope'"),
+        (["statu"], "Did you mean 'status'?"),
         (["--name", "lab", "status"], "options go behind the command"),
         (["vpc", "--name", "lab", "routes"], "--name goes behind routes"),
         (["up", "--nodes", "many"], "'many' is not a valid integer"),
