@@ -108,10 +108,20 @@ def run(argv: Sequence[str], text: str = "") -> str:
     return done.stdout
 
 
-@functools.cache
 def _find(*names: str) -> str | None:
-    found = (shutil.which(name, path=PATH) for name in names)
-    return next((path for path in found if path), None)
+    try:
+        return _located(*names)
+    except LookupError:
+        # Not remembered, as a failure never is: it may be installed any time.
+        return None
+
+
+@functools.cache
+def _located(*names: str) -> str:
+    found = next((path for name in names if (path := shutil.which(name, path=PATH))), None)
+    if found is None:
+        raise LookupError(names)
+    return found
 
 
 def _program(*names: str) -> str:
