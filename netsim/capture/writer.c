@@ -2,11 +2,12 @@
  *
  *   writer OUTPUT HEADER BLOCK_SIZE BLOCKS TIMEOUT_MS COUNT SECONDS ALONE SOCKET...
  *
- * All but the numbers are descriptors that the parent has opened: OUTPUT to write to, HEADER with the section header and
- * one interface description for each SOCKET, which has a TPACKET_V3 ring of BLOCKS blocks. Prints "ready" on standard
- * error once it hears signals. Ends after COUNT packets or SECONDS (0: never), on SIGTERM or SIGINT, when nobody reads
- * OUTPUT any more or, unless ALONE is 1, standard error; then it appends statistics of each interface, and prints a line for each: packets that passed the filter,
- * that the kernel dropped, and that were written. The blocks are those of draft-ietf-opsawg-pcapng.
+ * All but the numbers are descriptors that the parent has opened: OUTPUT to write to, HEADER with the section header
+ * and one interface description for each SOCKET, which has a TPACKET_V3 ring of BLOCKS blocks. Prints "ready" on
+ * standard error once it hears signals. Ends after COUNT packets or SECONDS (0: never), on SIGTERM or SIGINT, when
+ * nobody reads OUTPUT any more or, unless ALONE is 1, standard error. Then it appends statistics of each interface,
+ * and prints a line for each: packets that passed the filter, that the kernel dropped, and that were written. The
+ * blocks are those of draft-ietf-opsawg-pcapng.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -272,7 +273,7 @@ int main(int argc, char **argv) {
         rings[i].map = mmap(NULL, (size_t)block_size * blocks, PROT_READ | PROT_WRITE, MAP_SHARED, rings[i].socket, 0);
         if (rings[i].map == MAP_FAILED) fail("map a packet ring");
     }
-    /* Whoever has started it holds the other end of its standard error, until he has ended too, however that was. */
+    /* Whoever has started it holds the other end of its standard error until that has ended too, however it did. */
     starter->fd = atoi(argv[8]) ? -1 : STDERR_FILENO;
     alarm((unsigned)atoi(argv[7]));
     fputs("ready\n", stderr);
