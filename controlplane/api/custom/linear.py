@@ -18,8 +18,8 @@ parser = import_module("re._parser")
 """Private to the standard library and without types; the same from Python 3.11 on."""
 
 MOST_STATES = 20_000
-MOST_SETS = 2_000
-"""Sets of states that are kept of a pattern."""
+MOST_KEPT = 100_000
+"""States in all the sets that are kept of a pattern, and ways from one set to another: some megabytes."""
 MOST_WORK = 500_000
 """States looked at for one text, about 0.2 s; those that are looked up do not count."""
 ACCEPTED = 0
@@ -61,6 +61,7 @@ class LinearPattern:
         self._sets: list[frozenset[int]] = [frozenset((0,))]
         self._numbers: dict[frozenset[int], int] = {}
         self._moves: list[dict[str, int]] = [{}]
+        self._kept = 0
 
     def search(self, text: str) -> bool:
         """Whether the pattern matches anywhere in `text`; Undecided where that takes too much."""
@@ -85,15 +86,17 @@ class LinearPattern:
 
     def _known(self, states: frozenset[int], before: int = 0, letter: str = "") -> int:
         """The number of a set of states, to which `letter` leads from set number `before`."""
-        if len(self._sets) > MOST_SETS:
-            self._sets, self._numbers, self._moves = [frozenset((0,))], {}, [{}]
+        if self._kept > MOST_KEPT:
+            self._sets, self._numbers, self._moves, self._kept = [frozenset((0,))], {}, [{}], 0
             letter = ""
         number = ACCEPTED if 0 in states else self._numbers.setdefault(states, len(self._sets))
         if number == len(self._sets):
             self._sets.append(states)
             self._moves.append({})
+            self._kept += len(states)
         if letter:
             self._moves[before][letter] = number
+            self._kept += 1
         return number
 
     def _followed(self, text: str) -> bool:

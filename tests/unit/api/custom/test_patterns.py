@@ -9,7 +9,7 @@ import pytest
 
 from controlplane.api.cel import CelError, compile_expression
 from controlplane.api.custom.growth import growth
-from controlplane.api.custom.linear import LinearPattern, TooLarge, Undecided
+from controlplane.api.custom.linear import MOST_KEPT, LinearPattern, TooLarge, Undecided
 from controlplane.api.custom.patterns import compile_matcher
 
 PATTERNS = (
@@ -60,6 +60,13 @@ def test_a_text_that_is_too_long_for_a_pattern_is_said_to_be(pattern: str) -> No
     text = "".join(random.Random(1).choices("ab", k=200_000))
     with pytest.raises(Undecided):
         matches(text)
+
+
+def test_what_is_kept_of_a_pattern_has_a_bound() -> None:
+    pattern = LinearPattern("a{0,3000}a{0,3000}c")
+    with pytest.raises(Undecided):
+        pattern.search("a" * 3000)
+    assert sum(map(len, pattern._sets)) < 2 * MOST_KEPT
 
 
 def test_repeats_have_a_bound() -> None:
