@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,16 @@ async def test_one_that_could_neither_be_made_nor_taken_back(node: Node, network
     assert network.refusals == 0
     # The kernel takes a link away some time after its namespace.
     await node.until(lambda: not left(node), "taken back")
+
+
+async def test_a_pod_of_a_node_without_a_range_for_pods_can_be_deleted(node: Node) -> None:
+    await node.stop_agent()
+    node.start_agent(NodeAgent(node.client, node.informers, replace(node.config, pod_cidr="")))
+    await node.create("web", {"name": "c", "image": "nginx"})
+
+    async def refused() -> bool:
+        return any(reason == "FailedCreatePodSandBox" for reason, _ in await node.events("web"))
+
+    await node.eventually(refused)
+    await node.delete("web")
+    assert left(node) == []
