@@ -26,7 +26,10 @@ KEPT_AS_THEY_ARE = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 CLOSE_SECONDS = 1.0
 _HOP_BY_HOP = frozenset(
-    ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding")
+    (
+        *("connection", "expect", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer"),
+        "transfer-encoding",
+    )
 )
 
 

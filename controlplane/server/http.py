@@ -42,6 +42,8 @@ HEAD_BOUND = 1 << 20
 """Bytes of a request's first line, and of a header, as upstream: selectors can be long."""
 SHUTDOWN_SECONDS = 0.5
 BACKLOG = 1024
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+"""For callers who wait for it before they send a body: curl does, with a large one."""
 
 
 class ApiServer:
@@ -84,6 +86,7 @@ class ApiServer:
             keepalive_timeout=600.0,
             max_line_size=HEAD_BOUND,
             max_field_size=HEAD_BOUND,
+            auto_decompress=False,
         )
         runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()
@@ -116,6 +119,7 @@ class ApiServer:
             # The caller has gone; or he is there and must see that what was begun is not whole.
             if request.transport is not None:
                 request.transport.abort()
+            request.protocol.force_close()
             return Upgraded()
         finally:
             self._metrics.count(exchange, code, time.monotonic() - begun)
@@ -128,6 +132,8 @@ class ApiServer:
             return _refused(exchange, error)
         except web.HTTPRequestEntityTooLarge:
             return _refused(exchange, RequestTooLarge(f"Request entity too large: limit is {BODY_BOUND}"))
+        except web.RequestPayloadError as error:
+            raise ConnectionResetError("the body is not what its head announces") from error
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception as error:  # the boundary: a bug is a 500 and a log line
@@ -139,6 +145,9 @@ class ApiServer:
         certificate = request.transport.get_extra_info("peercert") if request.transport else None
         user = self._authenticator.user(request.headers.get("Authorization", ""), certificate)
         exchange.user = impersonated(self._registry.authorizer, user, request.headers)
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(CONTINUE)
+            request.writer.output_size = 0
         if self._aggregator is not None and self._aggregator.active:
             served = self._aggregator.serves(request.path)
             if served is not None:

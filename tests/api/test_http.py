@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -19,7 +20,7 @@ from controlplane.api.kinds import CONFIG_MAP, POD, SERVICE_ACCOUNT
 from controlplane.api.version import KUBERNETES
 from controlplane.client.https import tls_context
 from controlplane.store.database import Database
-from tests.api.conftest import Served
+from tests.api.conftest import ADMIN_TOKEN, Served
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
@@ -189,6 +190,29 @@ async def test_a_large_answer_is_whole(session: aiohttp.ClientSession) -> None:
         assert (response.status, await response.read()) == (200, b"")
     async with session.get(f"{MAPS}/m0", headers=plain) as response:
         assert response.status == 200
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "said"),
+    [
+        ("Expect: 100-continue\r\nContent-Length: 30", "", "HTTP/1.1 100 Continue"),
+        ("Content-Encoding: gzip\r\nContent-Length: 3", "abc", "HTTP/1.1 400 Bad Request"),
+    ],
+)
+async def test_bodies_that_are_waited_for_or_packed(
+    served: Served, caplog: pytest.LogCaptureFixture, head: str, body: str, said: str
+) -> None:
+    host, port = served.url.removeprefix("https://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port), ssl=tls_context(served.pki.ca_certificate))
+    request = f"POST {MAPS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMIN_TOKEN}\r\n{head}\r\n\r\n{body}"
+    try:
+        writer.write(request.encode())
+        async with asyncio.timeout(30):
+            first = (await reader.readline()).decode().strip()
+    finally:
+        writer.transport.abort()
+    assert first == said
+    assert [one.message for one in caplog.records if one.levelname == "ERROR"] == []
 
 
 async def test_a_long_selector_is_read(session: aiohttp.ClientSession) -> None:
