@@ -135,6 +135,7 @@ def test_a_failing_test_says_why_and_keeps_what_there_was_to_see(project: Path) 
     assert "KUBE-SERVICES" in (kept / "node-1" / "iptables-save").read_text()
     assert "cbr0" in (kept / "node-1" / "routes").read_text()
     assert "hook forward" in (kept / "router" / "nft").read_text()
+    assert (kept / "daemon.log").is_file()
     assert packets(kept / "capture-2.pcapng", "tcp dst port 81") > 0
     assert packets(kept / "block.pcapng", "tcp dst port 81") > 0
     names = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("cluster pytest-")]

@@ -1,4 +1,4 @@
-"""What is kept of a cluster when a test fails: packets, rules, routes, objects and events.
+"""What is kept of a cluster when a test fails: packets, rules, routes, objects, events and the daemon's log.
 
 Each part is kept by itself: of a cluster whose API has died there are still its captures and its rules.
 """
@@ -50,6 +50,7 @@ def collect(cluster: Cluster, directory: Path, running: Sequence[Captured], capt
         keep(captured.stop)
     for file in captures:
         keep(partial(shutil.copy, file, directory))
+    keep(partial(shutil.copy, cluster.directories.log, directory))
     keep(lambda: _kernel(cluster, directory, keep))
     keep(lambda: _print(cluster, directory / "objects.yaml", "get", _KINDS, "-A", "-o", "yaml"))
     keep(lambda: _print(cluster, directory / "events.txt", "get", "events", "-A", "--sort-by=.lastTimestamp"))
