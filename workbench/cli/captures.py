@@ -21,6 +21,7 @@ from controlplane.directories import Directories
 from netsim.capture import Recorder, tallies, trim
 from workbench.cli.errors import UserError
 from workbench.cli.status import table
+from workbench.cli.typed import typed
 
 _DIRECTORY = "captures"
 _STOP_SECONDS = 10.0
@@ -101,10 +102,10 @@ def stop(directories: Directories, ids: Sequence[str], *, every: bool) -> None:
     wanted = list(found) if every else list(ids)
     unknown = [each for each in wanted if each not in found]
     if unknown:
-        known = ", ".join(found) or "none"
-        raise UserError(f"there is no capture {', '.join(unknown)}", f"there is: {known}; see: netsim capture list")
+        raise UserError(f"there is no capture {', '.join(unknown)}", f"there is: {', '.join(found) or 'none'}")
     if not wanted and not every:
-        raise UserError("no capture is named", "say which, or --all; see: netsim capture list")
+        see = typed("capture", "list", cluster=directories.name)
+        raise UserError("no capture is named", f"say which, or --all; see: {see}")
     for each in wanted:
         _stop(directories, found[each])
 
