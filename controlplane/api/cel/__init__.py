@@ -9,7 +9,7 @@ libraries that Kubernetes adds (strings, lists, regex, quantities, addresses, UR
 """
 
 from controlplane.api.cel.budget import Budget
-from controlplane.api.cel.compiler import compile_expression
+from controlplane.api.cel.compiler import Evaluate, compile_expression
 from controlplane.api.cel.errors import CelCost, CelError, CelSyntaxError, CelUnsupported
 
-__all__ = ["Budget", "CelCost", "CelError", "CelSyntaxError", "CelUnsupported", "compile_expression"]
+__all__ = ["Budget", "CelCost", "CelError", "CelSyntaxError", "CelUnsupported", "Evaluate", "compile_expression"]

@@ -12,8 +12,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from controlplane.api.cel import Budget, CelCost, CelError, CelSyntaxError, CelUnsupported, compile_expression
-from controlplane.api.cel.compiler import Evaluate
+from controlplane.api.cel import (
+    Budget,
+    CelCost,
+    CelError,
+    CelSyntaxError,
+    CelUnsupported,
+    Evaluate,
+    compile_expression,
+)
 from controlplane.api.cel.values import NO_OVERLOAD, NONE, Optional
 from controlplane.api.errors import FieldError
 from controlplane.api.field import invalid

@@ -6,14 +6,14 @@ function that is not implemented, is warned about and taken for true.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from controlplane.api.cel import CelSyntaxError, CelUnsupported, compile_expression
+from controlplane.api.cel import CelSyntaxError, CelUnsupported, Evaluate, compile_expression
 from controlplane.api.errors import FieldError
 from controlplane.api.field import invalid
 
-Condition = tuple[str, Callable[[Mapping[str, Any]], Any]]
+Condition = tuple[str, Evaluate]
 
 
 def condition_errors(conditions: Iterable[Mapping[str, Any]], path: str) -> Iterator[FieldError]:

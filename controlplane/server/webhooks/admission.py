@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from controlplane.api.cel import CelError
+from controlplane.api.cel import Budget, CelError
 from controlplane.api.decode import decode_object
 from controlplane.api.errors import ApiError, BadRequest, InternalError
 from controlplane.api.jsonpatch import apply_json_patch
@@ -168,10 +168,12 @@ def _is_other(request: Attributes) -> bool:
 def _holds(hook: Hook, asked: dict[str, Any]) -> bool:
     """Whether all conditions hold. One that does not settles it; else one without a value is a failure."""
     variables = {"object": asked["object"], "oldObject": asked["oldObject"], "request": asked}
-    failure = ""
+    failure, budget = "", Budget()
     for name, condition in hook.conditions:
+        if budget.spent:
+            break
         try:
-            if condition(variables) is not True:
+            if condition(variables, budget) is not True:
                 return False
         except CelError as error:
             failure = f"match condition {name!r}: {error}"
