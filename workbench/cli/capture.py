@@ -18,7 +18,7 @@ from netsim.capture import FilterRejected, Point, Recorder, StreamReader, Tally,
 from netsim.errors import NetsimError
 from workbench.cli import captures
 from workbench.cli.errors import UserError, require_root
-from workbench.cli.options import existing, name_option, running
+from workbench.cli.options import existing, name_option, namespace_option, running
 from workbench.cli.packets import JsonLines, TextLines
 from workbench.cli.typed import typed
 from workbench.cli.world import LiveWorld
@@ -70,14 +70,7 @@ class CaptureGroup(click.Group):
     "--snaplen", type=click.IntRange(64, 262144), default=262144, metavar="BYTES", help="Kept of each packet."
 )
 @click.option("--detach", is_flag=True, help="Go on in the background; needs -w.")
-@click.option(
-    "-n",
-    "--namespace",
-    metavar="NAMESPACE",
-    default="default",
-    show_default=True,
-    help="Namespace of names without one.",
-)
+@namespace_option()
 @name_option()
 def start(
     targets: tuple[str, ...],

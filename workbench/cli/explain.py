@@ -20,7 +20,7 @@ from controlplane.explain.rule import explain_rule
 from controlplane.explain.service import explain_service
 from controlplane.explain.world import NothingToExplain, Section
 from workbench.cli.errors import UserError, require_root
-from workbench.cli.options import name_option, running
+from workbench.cli.options import name_option, namespace_option, running
 from workbench.cli.world import LiveWorld
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -52,9 +52,7 @@ def _shared(function: Decorated) -> Decorated:
 
 
 _diff = click.option("--diff", is_flag=True, help="Show what the last apply changed on each node, of any object.")
-_namespace = click.option(
-    "-n", "--namespace", metavar="NAMESPACE", default="default", show_default=True, help="The object's namespace."
-)
+_namespace = namespace_option("The object's namespace.")
 
 
 @command.command("pod", epilog="\b\nExamples:\n  sudo netsim explain pod web-0 -n shop -o json")

@@ -19,7 +19,7 @@ from controlplane.faults.model import Refused, read_spec
 from netsim.faults import require_shape
 from workbench.cli.apiclient import ApiReader
 from workbench.cli.errors import UserError, require_root
-from workbench.cli.options import name_option, running
+from workbench.cli.options import name_option, namespace_option, running
 from workbench.cli.status import table
 from workbench.cli.world import LiveWorld
 from workbench.places import NoSuchPlace, describe
@@ -80,14 +80,7 @@ def command() -> None:
 @click.option("--table", "table_", metavar="TABLE", help="Of rule-removed: nat if not given.")
 @click.option("--rule", metavar="LINE", help="Of rule-removed: a line as iptables-save prints it.")
 @click.option("--chain", metavar="CHAIN", help="Of rule-removed: all of its rules.")
-@click.option(
-    "-n",
-    "--namespace",
-    metavar="NAMESPACE",
-    default="default",
-    show_default=True,
-    help="Namespace of names without one.",
-)
+@namespace_option()
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format.")
 @name_option()
 def add(

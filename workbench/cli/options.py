@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 from controlplane.directories import RUN_ROOT, STATE_ROOT, Directories
 from controlplane.pidfile import running_pid
 from workbench.cli.errors import UserError
-from workbench.cli.typed import typed
+from workbench.cli.typed import NAME_VARIABLE, typed
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -33,13 +33,18 @@ def name_option(default: str | None = "netsim") -> Callable[[Decorated], Decorat
         "--name",
         default=default,
         show_default=default is not None,
-        envvar="NETSIM_NAME",
+        envvar=NAME_VARIABLE,
         show_envvar=True,
         metavar="NAME",
         shell_complete=complete_names,
         callback=_check_name,
         help="Name of the cluster.",
     )
+
+
+def namespace_option(text: str = "Namespace of names without one.") -> Callable[[Decorated], Decorated]:
+    """`--namespace`, as kubectl has it; `text` says of what."""
+    return click.option("-n", "--namespace", metavar="NAMESPACE", default="default", show_default=True, help=text)
 
 
 def existing(name: str) -> Directories:

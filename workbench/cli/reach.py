@@ -17,7 +17,7 @@ from netsim.errors import NotFound
 from netsim.reach import Attempt, Outcome, Protocol, attempt_all
 from netsim.vpc.verdict import Connection, denying_rule
 from workbench.cli.errors import UserError, require_root
-from workbench.cli.options import name_option, running
+from workbench.cli.options import name_option, namespace_option, running
 from workbench.cli.status import table
 from workbench.cli.world import LiveWorld
 from workbench.places import NoSuchPlace
@@ -48,9 +48,7 @@ namespace/shop, all; outside (this host, --from); an address (--to)."""
     help="Default: the first that the target declares.",
 )
 @click.option("--protocol", type=click.Choice(get_args(Protocol)), default="tcp", show_default=True, help="By what.")
-@click.option(
-    "-n", "--namespace", metavar="NAMESPACE", default="default", show_default=True, help="Of names without one."
-)
+@namespace_option()
 @click.option("-A", "--all-namespaces", is_flag=True, help="Of all namespaces.")
 @click.option(
     "--timeout",

@@ -10,7 +10,7 @@ import click
 
 from netsim import syscalls
 from workbench.cli.errors import UserError, require_root
-from workbench.cli.options import name_option, running
+from workbench.cli.options import name_option, namespace_option, running
 from workbench.cli.world import LiveWorld
 from workbench.places import AddressBook, NoSuchPlace, points_of, select
 
@@ -25,14 +25,7 @@ Examples:
 @click.command("scapy", epilog=EPILOG)
 @click.argument("place")
 @click.option("--command", "text", default="", metavar="TEXT", help="Run this instead of reading from the terminal.")
-@click.option(
-    "-n",
-    "--namespace",
-    metavar="NAMESPACE",
-    default="default",
-    show_default=True,
-    help="Namespace of names without one.",
-)
+@namespace_option()
 @name_option()
 def command(place: str, text: str, namespace: str, name: str) -> int:
     """Open scapy inside a pod or node. `names` gives the addresses of pods, Services and nodes."""

@@ -8,7 +8,7 @@ import click
 
 from netsim.errors import NetsimError
 from workbench.cli.errors import UserError, require_root
-from workbench.cli.options import name_option, running
+from workbench.cli.options import name_option, namespace_option, running
 from workbench.cli.world import LiveWorld
 from workbench.places import NoSuchPlace
 from workbench.tracing import read_ends, to_lines, to_svg, trace
@@ -47,14 +47,7 @@ Examples:
 @click.option(
     "-o", "--output", type=click.Choice(["text", "json", "svg"]), default="text", help="Form of what is shown."
 )
-@click.option(
-    "-n",
-    "--namespace",
-    metavar="NAMESPACE",
-    default="default",
-    show_default=True,
-    help="Namespace of names without one.",
-)
+@namespace_option()
 @name_option()
 def command(
     source: str, target: str, protocol: str, size: int, timeout: float, output: str, namespace: str, name: str
