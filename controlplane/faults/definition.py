@@ -48,8 +48,9 @@ def _text(description: str, **more: Any) -> dict[str, Any]:
     return {"type": "string", "description": description, **more}
 
 
-def _texts(description: str, most: int = 256) -> dict[str, Any]:
-    return {"type": "array", "maxItems": most, "items": {"type": "string", "minLength": 1}, "description": description}
+def _texts(description: str, most: int = 256, *, least: int = 1) -> dict[str, Any]:
+    items = {"type": "string", "minLength": 1}
+    return {"type": "array", "minItems": least, "maxItems": most, "items": items, "description": description}
 
 
 def _label_selector(description: str) -> dict[str, Any]:
@@ -144,8 +145,8 @@ def _status() -> dict[str, Any]:
         "observedGeneration": {"type": "integer", "format": "int64"},
         "startTime": _text("When it begins, or began.", format="date-time"),
         "endTime": _text("When it heals, or healed.", format="date-time"),
-        "places": _texts("What it affects at this moment.", 100_000),
-        "nodes": _texts("The nodes among them.", 100_000),
+        "places": _texts("What it affects at this moment.", 100_000, least=0),
+        "nodes": _texts("The nodes among them.", 100_000, least=0),
         "conditions": {
             "type": "array",
             "items": condition,

@@ -74,15 +74,19 @@ class CustomSchema:
         return compile_rules(self.document) if b'"x-kubernetes-validations":' in self._text else None
 
     def errors(self, obj: Object, old: Object | None = None) -> Errors:
-        """Every error in the values of `obj`, which is to replace `old`; rules are only run on what has no other."""
+        """Every error in the values of `obj`, which is to replace `old`; rules are only run on what has no other.
+
+        What was wrong in `old` already, and stays as it was, may stay: a definition may have become stricter since.
+        """
         errors: Errors = []
         self.check(obj, "", errors)
-        if self.rules is not None:
-            if errors:
-                errors.append(invalid(NOWHERE, "null", NOT_CHECKED))
-            else:
-                self.rules(obj, old, "", errors, Budget())
-        return errors
+        errors = errors if old is None else _fresh(errors, obj, old)
+        if self.rules is None:
+            return errors
+        if errors:
+            return [*errors, invalid(NOWHERE, "null", NOT_CHECKED)]
+        self.rules(obj, old, "", errors, Budget())
+        return errors if old is None else _fresh(errors, obj, old)
 
 
 class Converts(Protocol):
@@ -200,7 +204,7 @@ def _strategy(
         validate=hooks.validate,
         validate_update=hooks.validate_update,
         prepare_status_update=hooks.prepare_status_update,
-        validate_status_update=lambda new, old: _fresh(schema.errors(new, old), new, old),
+        validate_status_update=schema.errors,
         fields=lambda obj: {name: _field_text(find(obj)) for name, find in paths.items()},
         columns=columns,
         row=row,
@@ -249,7 +253,7 @@ class _Hooks:
         return errors + self._schema.errors(obj)
 
     def validate_update(self, new: Object, old: Object) -> list[FieldError]:
-        return meta.validate_update(new, old) + _fresh(self._schema.errors(new, old), new, old)
+        return meta.validate_update(new, old) + self._schema.errors(new, old)
 
 
 def _fresh(errors: Errors, new: Object, old: Object) -> Errors:

@@ -78,6 +78,7 @@ async def test_the_definition_and_what_it_refuses(tmp_path: Path) -> None:
             ({"type": "mtu", "target": PODS, "mtu": 5}, "greater than or equal to 68"),
             ({"type": "mtu", "mtu": 600}, "target is missing"),
             ({"type": "mtu", "target": {}, "mtu": 600}, "at least 1 properties"),
+            ({"type": "dnsFailure", "target": PODS, "names": []}, "names in body should have at least 1 items"),
             ({"type": "ruleRemoved", "target": PODS}, "either rule or chain"),
             ({"type": "partition", "target": PODS}, "partition takes from and to"),
         ]

@@ -43,3 +43,17 @@ def test_rules_that_cost_too_much_together_are_not_all_run() -> None:
 def test_a_rule_that_has_no_value_says_why(rule: str, why: str) -> None:
     (only,) = said(rule, numbers=[1])
     assert why in only
+
+
+def test_what_a_stricter_definition_would_not_take_any_more_may_stay() -> None:
+    """Else nothing of such an object could be changed, and its finalizers never be removed."""
+    rule = {"rule": "self.size < 9", "message": "too large"}
+    properties = {"size": {"type": "integer"}, "names": {"type": "array", "minItems": 1, "items": {"type": "string"}}}
+    spec = {"type": "object", "properties": properties, "x-kubernetes-validations": [rule]}
+    schema = CustomSchema({"type": "object", "properties": {"spec": spec, "labels": {"type": "string"}}})
+    before = {"spec": {"size": 1, "names": []}}
+    assert schema.errors({**before, "labels": "x"}, before) == []
+    assert [error.body for error in schema.errors({"spec": {"size": 9, "names": []}}, before)] == [
+        'Invalid value: "object": too large'
+    ]
+    assert len(schema.errors(before)) == 2, "a new one has what is wrong, and that rules were not run"
