@@ -22,11 +22,14 @@ def runs_program(container: Object) -> bool:
     """Whether the manifest says which program runs: by `command`, or by `args` whose first word is one of the host's.
 
     `kubectl run NAME --image=busybox -- sleep 60` gives args alone, which an image without an entrypoint executes;
-    what an image with one would make of them, a stand-in cannot know. Who asks for standard input wants a shell.
+    what an image with one would make of them, a stand-in cannot know. Who asks for standard input wants a shell, or
+    the program that he names, and is told when there is none.
     """
     arguments = container.get("args") or []
     if container.get("command") or not arguments:
         return bool(container.get("command") or container.get("stdin"))
+    if container.get("stdin") and not arguments[0].startswith("-"):
+        return True
     return shutil.which(arguments[0], path=DEFAULT_PATH) is not None or arguments[0] in applets.applets()
 
 

@@ -19,6 +19,9 @@ from controlplane.node import standin_ports
         ({"args": ["/bin/sh", "-c", "true"]}, False),
         ({"args": ["-text=hello"]}, True),
         ({"args": ["no-such-program"]}, True),
+        ({"args": ["no-such-program"], "stdin": True}, False),
+        ({"args": ["-text=hello"], "stdin": True}, True),
+        ({"stdin": True}, False),
     ],
 )
 def test_a_stand_in_is_a_server_unless_the_manifest_names_a_program(container: dict[str, Any], server: bool) -> None:
