@@ -6,12 +6,12 @@ import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
 from cni.call import Call
 from cni.errors import CniError, Code, InvalidConfig, InvalidEnvironment
-from cni.spec import IPConfig, Result
+from cni.spec import IPConfig, Result, RouteConfig
 from netsim import address, link, namespace, route
 from netsim.errors import NotFound
 from netsim.names import link_name
@@ -63,6 +63,8 @@ def given_addresses(call: Call, ipam: str, undo: ExitStack) -> Result:
         raise CniError(Code.INVALID_CONFIG, f"IPAM plugin {ipam} gave no address")
     if any(":" in ip.address for ip in given.ips):
         raise CniError(Code.UNSUPPORTED_FIELD, "unsupported: IPAM gave an IPv6 address")
+    for each in given.routes:
+        _check_route(each)
     return replace(given, ips=tuple(_with_gateway(ip) for ip in given.ips))
 
 
@@ -107,6 +109,19 @@ def check_inside(call: Call) -> None:
 def differs(what: str) -> CniError:
     """The error of a CHECK that finds something else than ADD made."""
     return CniError(Code.CHECK_FAILED, what)
+
+
+def _check_route(wanted: RouteConfig) -> None:
+    if ":" in wanted.dst + wanted.gw:
+        raise CniError(Code.UNSUPPORTED_FIELD, f"unsupported: IPAM gave a route of IPv6: {wanted.dst}")
+    try:
+        IPv4Network(wanted.dst)
+    except ValueError as error:
+        raise InvalidConfig("dst", wanted.dst, str(error)) from error
+    try:
+        IPv4Address(wanted.gw or "0.0.0.0")
+    except ValueError as error:
+        raise InvalidConfig("gw", wanted.gw, str(error)) from error
 
 
 def _with_gateway(ip: IPConfig) -> IPConfig:

@@ -259,3 +259,28 @@ def test_two_nodes_at_once(cluster: str, tmp_path: Path) -> None:
             runtime.close()
         with ThreadPoolExecutor(1) as pool:
             list(pool.map(namespace.delete_namespace, [*made, *nodes]))
+
+
+@pytest.mark.parametrize(
+    ("route", "said"),
+    [
+        ({"dst": "::/0"}, "a route of IPv6: ::/0"),
+        ({"dst": "0.0.0.0/0", "gw": "fe80::1"}, "a route of IPv6: 0.0.0.0/0"),
+        ({"dst": "10.0.0.0/40"}, "dst is '10.0.0.0/40'"),
+        ({"dst": "10.9.9.9/16"}, "dst is '10.9.9.9/16'"),
+        ({"dst": "0.0.0.0/0", "gw": "nowhere"}, "gw is 'nowhere'"),
+    ],
+)
+@pytest.mark.parametrize("plugin", ["bridge", "ptp"])
+async def test_a_route_that_cannot_be_is_refused(
+    node: NamespaceExecutor, pods: list[str], tmp_path: Path, plugin: str, route: dict[str, str], said: str
+) -> None:
+    written = conflist(tmp_path / "ipam", type=plugin)
+    written["plugins"][0]["ipam"]["routes"] = [route]
+    runtime = Runtime(written, (), tmp_path / "cache")
+    try:
+        with pytest.raises(CniError, match=said):
+            await node.run(runtime.add, attachment(pods[0]))
+    finally:
+        runtime.close()
+    assert not [path for path in (tmp_path / "ipam" / "net").iterdir() if path.name.startswith("10.")]
