@@ -14,13 +14,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-from netsim import namespace
+from netsim import namespace, syscalls
 from netsim.errors import translated
 
 _ETH_P_ALL = 3
 _OUTGOING = 4
 _LARGEST = 1 << 16
-_BUFFER_BYTES = 1 << 22
+_BUFFER_BYTES = 1 << 25
+"""Of frames that nobody has read yet: tens of thousands, as while the reader sends."""
 
 
 class Frame(NamedTuple):
@@ -44,7 +45,7 @@ class PacketPort:
         with translated(f"open {self.netns.name}"), namespace.entered(self.netns):
             protocol = 0 if self.ifname else socket.htons(_ETH_P_ALL)
             self._listening = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
-            self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+            self._listening.setsockopt(socket.SOL_SOCKET, syscalls.SO_RCVBUFFORCE, _BUFFER_BYTES)
             if self.ifname:
                 # Only now, so that nothing of other links is heard first.
                 self._listening.bind((self.ifname, _ETH_P_ALL))

@@ -8,7 +8,7 @@ import threading
 import time
 from pathlib import Path
 
-from netsim import namespace
+from netsim import namespace, syscalls
 from netsim.errors import translated
 from netsim.owned_table import OwnedTable
 from netsim.trace.events import Event, parse
@@ -63,7 +63,7 @@ class Watch:
         self._socket = listening
         with translated("listen for traces"):
             listening.bind((0, 0))
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+            listening.setsockopt(socket.SOL_SOCKET, syscalls.SO_RCVBUFFORCE, _BUFFER_BYTES)
             listening.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _NFTRACE_GROUP)
         listening.settimeout(_POLL_SECONDS)
         self._thread = threading.Thread(target=self._listen, args=(listening,), name=f"trace-{self.netns.name}")

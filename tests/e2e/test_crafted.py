@@ -81,6 +81,20 @@ def test_the_gateway_answers_arp(client: Pod) -> None:
     assert answer[ARP].hwsrc.startswith("0a:58:")
 
 
+def test_what_comes_while_nobody_reads_is_kept(client: Pod, web: Pod) -> None:
+    """More than the buffer that a socket has by itself; the time to listen begins when all was sent."""
+    packet = IP(src=client.address, dst=web.address) / UDP(dport=9) / Raw(bytes(64))
+    sent = [IP(bytes(packet))] * 2000
+    heard = web.sniff(
+        timeout=20.0,
+        count=len(sent),
+        where=lambda frame: UDP in frame and frame[UDP].dport == 9,
+        started=lambda: client.send(sent),
+        ifname="eth0",
+    )
+    assert len(heard) == len(sent)
+
+
 def test_a_question_to_the_dns(handle: Handle, client: Pod) -> None:
     server = handle.json("-n", "kube-system", "get", "service", "kube-dns")["spec"]["clusterIP"]
     question = DNS(id=9, qd=DNSQR(qname="kubernetes.default.svc.cluster.local"))

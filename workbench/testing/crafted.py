@@ -6,7 +6,6 @@ sockets that were opened in the namespace do the rest.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,9 +31,10 @@ class Crafting:
 
     def send(self, packets: Packet | Iterable[Packet]) -> None:
         """Sends packets and waits for nothing."""
+        own = self._addresses()
         with PacketPort(self.netns, DEFAULT_LINK) as port:
             for packet in packets:
-                _send(port, self._completed(packet))
+                _send(port, _completed(packet, own))
 
     def sr1(self, packet: Packet, timeout: float = 2.0) -> Packet | None:
         """Sends a packet and returns the first answer to it, from the IP layer up; None if none came in time."""
@@ -45,7 +45,7 @@ class Crafting:
         from scapy.layers.l2 import Ether
 
         found: list[Packet] = []
-        packet = self._completed(packet)
+        packet = _completed(packet, self._addresses())
         with PacketPort(self.netns, DEFAULT_LINK) as port:
             _send(port, packet)
             framed = isinstance(packet, Ether)
@@ -67,15 +67,15 @@ class Crafting:
     ) -> list[Packet]:
         """Ethernet frames that come by within `timeout` seconds, or the first `count` of those that `where` takes.
 
-        `started` is called when it listens: what it sends is heard. `ifname` is one link; all without it.
+        `started` is called when it listens: what it sends is heard, and the time begins behind it. `ifname` is one
+        link; all without it.
         """
         from scapy.layers.l2 import Ether
 
         found: list[Packet] = []
         with PacketPort(self.netns, ifname) as port:
-            began = time.monotonic()
             started()
-            for frame in port.receive(timeout - (time.monotonic() - began)):
+            for frame in port.receive(timeout):
                 packet = Ether(frame.data)
                 if where(packet):
                     found.append(packet)
@@ -83,23 +83,8 @@ class Crafting:
                         break
         return found
 
-    def _completed(self, packet: Packet) -> Packet:
-        """With the namespace's own addresses where none are set; scapy would take this process's."""
-        from scapy.layers.inet import IP
-        from scapy.layers.l2 import ARP, Ether
-
-        mac, own = self._addresses()
-        complete = packet.copy()
-        if isinstance(complete, ARP):
-            complete = Ether(dst="ff:ff:ff:ff:ff:ff") / complete
-        for kind, values in ((Ether, {"src": mac}), (ARP, {"hwsrc": mac, "psrc": own}), (IP, {"src": own})):
-            if (layer := complete.getlayer(kind)) is not None:
-                for field, value in values.items():
-                    if field not in layer.fields:
-                        layer.setfieldval(field, value)
-        return complete
-
     def _addresses(self) -> tuple[str, str]:
+        """The MAC and the IP address of its NIC."""
         with namespace.entered(self.netns), Netlink() as netlink:
             nic = link.get_link(netlink, DEFAULT_LINK)
             found = address.list_addresses(netlink, nic.index)
@@ -117,6 +102,23 @@ class Crafting:
         )
         with OwnedTable(self.netns, f"{_TABLE}-{port}", commands):
             yield
+
+
+def _completed(packet: Packet, own: tuple[str, str]) -> Packet:
+    """With the namespace's own MAC and IP address where none are set; scapy would take this process's."""
+    from scapy.layers.inet import IP
+    from scapy.layers.l2 import ARP, Ether
+
+    mac, address = own
+    complete = packet.copy()
+    if isinstance(complete, ARP):
+        complete = Ether(dst="ff:ff:ff:ff:ff:ff") / complete
+    for kind, values in ((Ether, {"src": mac}), (ARP, {"hwsrc": mac, "psrc": address}), (IP, {"src": address})):
+        if (layer := complete.getlayer(kind)) is not None:
+            for field, value in values.items():
+                if field not in layer.fields:
+                    layer.setfieldval(field, value)
+    return complete
 
 
 def _send(port: PacketPort, packet: Packet) -> None:
