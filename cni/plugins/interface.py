@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -11,7 +11,7 @@ from typing import Any
 
 from cni.call import Call
 from cni.errors import CniError, Code, InvalidConfig, InvalidEnvironment
-from cni.spec import IPConfig, Result, RouteConfig
+from cni.spec import IPConfig, Result
 from netsim import address, link, namespace, route
 from netsim.errors import NotFound
 from netsim.names import link_name
@@ -63,8 +63,14 @@ def given_addresses(call: Call, ipam: str, undo: ExitStack) -> Result:
         raise CniError(Code.INVALID_CONFIG, f"IPAM plugin {ipam} gave no address")
     if any(":" in ip.address for ip in given.ips):
         raise CniError(Code.UNSUPPORTED_FIELD, "unsupported: IPAM gave an IPv6 address")
+    for ip in given.ips:
+        _check("address", ip.address, IPv4Interface)
+        _check("gateway", ip.gateway or ip.address, IPv4Interface)
     for each in given.routes:
-        _check_route(each)
+        if ":" in each.dst + each.gw:
+            raise CniError(Code.UNSUPPORTED_FIELD, f"unsupported: IPAM gave a route of IPv6: {each.dst}")
+        _check("dst", each.dst, IPv4Network)
+        _check("gw", each.gw or "0.0.0.0", IPv4Address)
     return replace(given, ips=tuple(_with_gateway(ip) for ip in given.ips))
 
 
@@ -111,17 +117,11 @@ def differs(what: str) -> CniError:
     return CniError(Code.CHECK_FAILED, what)
 
 
-def _check_route(wanted: RouteConfig) -> None:
-    if ":" in wanted.dst + wanted.gw:
-        raise CniError(Code.UNSUPPORTED_FIELD, f"unsupported: IPAM gave a route of IPv6: {wanted.dst}")
+def _check(field: str, text: str, parse: Callable[[str], object]) -> None:
     try:
-        IPv4Network(wanted.dst)
+        parse(text)
     except ValueError as error:
-        raise InvalidConfig("dst", wanted.dst, str(error)) from error
-    try:
-        IPv4Address(wanted.gw or "0.0.0.0")
-    except ValueError as error:
-        raise InvalidConfig("gw", wanted.gw, str(error)) from error
+        raise InvalidConfig(field, text, str(error)) from error
 
 
 def _with_gateway(ip: IPConfig) -> IPConfig:

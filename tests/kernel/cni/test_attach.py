@@ -284,3 +284,15 @@ async def test_a_route_that_cannot_be_is_refused(
     finally:
         runtime.close()
     assert not [path for path in (tmp_path / "ipam" / "net").iterdir() if path.name.startswith("10.")]
+
+
+async def test_an_address_that_is_none_is_told(node: NamespaceExecutor, pods: list[str], tmp_path: Path) -> None:
+    program = tmp_path / "wrong-ipam"
+    program.write_text('#!/bin/sh\necho \'{"cniVersion": "1.1.0", "ips": [{"address": "10.44.1"}]}\'\n')
+    program.chmod(0o755)
+    runtime = Runtime(conflist(tmp_path, ipam={"type": "wrong-ipam"}), [tmp_path], tmp_path / "cache")
+    try:
+        with pytest.raises(CniError, match=r"address is '10\.44\.1'"):
+            await node.run(runtime.add, attachment(pods[0]))
+    finally:
+        runtime.close()
