@@ -1,6 +1,6 @@
 #!/bin/bash
-# Make a Debian machine ready for `netsim up`: packages, environment, kernel modules at boot, and the
-# two commands in everyone's PATH. Safe to run again.
+# Make a Debian machine ready for `netsim up`: packages, environment, and the two commands in everyone's
+# PATH. Safe to run again.
 #
 #   provision.sh [CHECKOUT]     CHECKOUT is /opt/netsim if it is not given
 set -euo pipefail
@@ -14,16 +14,9 @@ main() {
     apt-get update -q
     apt-get install -y -q --no-install-recommends git make python3 python3-venv
     "$CHECKOUT/scripts/setup" run
-    load_modules
     install_commands
     "$CHECKOUT/.venv/bin/netsim" doctor
     echo "provision: ready; type: sudo netsim up"
-}
-
-# br_netfilter does not load by itself when a namespace needs it.
-load_modules() {
-    printf '%s\n' br_netfilter overlay >/etc/modules-load.d/netsim.conf
-    modprobe --all br_netfilter overlay
 }
 
 install_commands() {
