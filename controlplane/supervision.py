@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine, Iterable
 from typing import Any, Protocol
 
 log = logging.getLogger(__name__)
 
 RESTART_SECONDS = 1.0
+LONGEST_RESTART_SECONDS = 30.0
 
 
 class Component(Protocol):
@@ -27,16 +29,25 @@ async def run_all(components: Iterable[Component]) -> None:
 
 async def supervise(component: Component) -> None:
     """Runs a component, again after a failure: one part's bug must not take the whole cluster down."""
+    pause = 0.0
     while True:
+        began = time.monotonic()
         try:
             await component.run()
         except Exception:
-            log.exception(
-                "component failed", extra={"component": type(component).__name__, "again_in": RESTART_SECONDS}
-            )
-            await asyncio.sleep(RESTART_SECONDS)
+            pause = pause_after(pause, time.monotonic() - began)
+            log.exception("component failed", extra={"component": type(component).__name__, "again_in": pause})
+            await asyncio.sleep(pause)
         else:
             return
+
+
+def pause_after(before: float, ran: float) -> float:
+    """Seconds until a component that ran so long is run again: twice as many as `before`, lest what fails at once each
+    time fills the log, and few for one that has worked for a while."""
+    if not before or ran > LONGEST_RESTART_SECONDS:
+        return RESTART_SECONDS
+    return min(2 * before, LONGEST_RESTART_SECONDS)
 
 
 async def until_or_failed(condition: Coroutine[Any, Any, None], work: asyncio.Future[None]) -> None:
