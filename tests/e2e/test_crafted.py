@@ -83,10 +83,10 @@ def test_the_gateway_answers_arp(client: Pod) -> None:
 
 def test_what_comes_while_nobody_reads_is_kept(client: Pod, web: Pod) -> None:
     """More than the buffer that a socket has by itself; the time to listen begins when all was sent."""
-    packet = IP(src=client.address, dst=web.address) / UDP(dport=9) / Raw(bytes(64))
-    sent = [IP(bytes(packet))] * 2000
+    packet = IP(src=client.address, dst=web.address) / UDP(dport=9) / Raw(bytes(1300))
+    sent = [IP(bytes(packet))] * 3000
     heard = web.sniff(
-        timeout=20.0,
+        timeout=60.0,
         count=len(sent),
         where=lambda frame: UDP in frame and frame[UDP].dport == 9,
         started=lambda: client.send(sent),
