@@ -193,7 +193,7 @@ class Plane:
         run = self._directories.run / "nodes" / NODE_NAME
         files = [str(file) for place in (*self._places(), run) for file in sorted(place.rglob("*"))]
         argv = ["nsenter", f"--mount={self._directories.run}/mounts/pin", "cat", "/proc/self/mounts"]
-        mounts = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False).stdout.splitlines()
+        mounts = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False).stdout.splitlines()
         return "\n".join([*dict.fromkeys(files), *(line for line in mounts if str(self._directories.run) in line)])
 
     async def ensure(self, kind: Any, obj: Any) -> None:
