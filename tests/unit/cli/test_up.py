@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -64,6 +65,17 @@ def test_other_nodes_are_refused(running: Directories, capsys: pytest.CaptureFix
     assert "netsim node add --name lab" in said.err
     assert "netsim down --name lab" in said.err
     assert (running.state / CLUSTER_FILE).read_bytes() == before
+
+
+def test_a_file_may_come_by_standard_input(
+    running: Directories, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "apiVersion: netsim.io/v1alpha1\nkind: Cluster\nspec: {network: {mtu: %s}}\n"
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text % "1460"))
+    assert run(["up", "--name", running.name, "--config", "-"]) == 0
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text % "big"))
+    assert run(["up", "--name", running.name, "--config", "-"]) == 1
+    assert "standard input:3: spec.network.mtu" in capsys.readouterr().err
 
 
 def test_another_file_is_refused(running: Directories, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
