@@ -30,8 +30,8 @@ THING = {"apiVersion": "odd.example.com/v1", "kind": "Thing", "metadata": {"name
 
 
 async def until(condition: Callable[[], Awaitable[Any]]) -> Any:
-    """The first truthy result of `condition`, asked for 10 s at most."""
-    for _ in range(1000):
+    """The first truthy result of `condition`, asked for 30 s at least."""
+    for _ in range(3000):
         if found := await condition():
             return found
         await asyncio.sleep(0.01)

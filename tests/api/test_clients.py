@@ -296,7 +296,7 @@ def pod(name: str, **spec: str) -> Object:
 
 async def take(watch: AsyncIterator[WatchEvent], count: int) -> list[WatchEvent]:
     events = []
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         async for event in watch:
             events.append(event)
             if len(events) == count:

@@ -87,7 +87,7 @@ def test_services_and_pods_are_reached_through_the_api(cluster: Cluster, web: st
     assert "request: GET /hello?a=1 HTTP/1.1" in page
     with proxy(cluster) as port:
         url = f"http://127.0.0.1:{port}/api/v1/namespaces/{web}/pods/http:web:80/proxy/x"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             assert "request: GET /x HTTP/1.1" in answer.read().decode()
     cluster.out("-n", web, "delete", "pod", "web", "--now")
     none = cluster.kubectl("get", "--raw", path, check=False)

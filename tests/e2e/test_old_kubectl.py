@@ -113,7 +113,7 @@ def test_streams_over_spdy(old: Old, tmp_path: Path, eventually: Eventually) -> 
         try:
             assert forwarding.stdout is not None
             port = int(forwarding.stdout.readline().split(":")[1].split()[0])
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/x", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/x", timeout=60) as answer:
                 assert "GET /x" in answer.read().decode()
         finally:
             forwarding.kill()

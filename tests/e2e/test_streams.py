@@ -230,7 +230,7 @@ def port_forward(cluster: Cluster, *arguments: str) -> Iterator[tuple[subprocess
 
 
 def fetch(port: int, path: str = "/") -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
         return str(answer.read().decode())
 
 

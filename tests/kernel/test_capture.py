@@ -103,7 +103,7 @@ def exchange(pair: tuple[str, str], size: int) -> None:
         listener = socket.create_server((RIGHT, 9000))
     with listener:
         with entered(namespace_path(pair[0])):
-            client = socket.create_connection((RIGHT, 9000), timeout=5)
+            client = socket.create_connection((RIGHT, 9000), timeout=60)
         accepted, _ = listener.accept()
         with client, accepted:
             sender = threading.Thread(target=client.sendall, args=(bytes(size),))
@@ -164,7 +164,7 @@ def test_what_comes_back_is_what_was_written(
 def test_it_ends_after_count_packets(pair: tuple[str, str], record: Callable[..., Recorder], tmp_path: Path) -> None:
     recorder = record("icmp", count=3)
     assert world.ping(RIGHT, netns=pair[0])
-    assert sum(tally.written for tally in recorder.wait(10)) == 3
+    assert sum(tally.written for tally in recorder.wait(60)) == 3
     assert len(tshark(tmp_path / "capture.pcapng", "frame.number")) == 3
 
 

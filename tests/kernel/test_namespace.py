@@ -94,16 +94,16 @@ def test_the_pin_is_seen_in_a_mount_namespace_made_earlier(cluster: str) -> None
         syscalls.unshare(syscalls.CLONE_FS | syscalls.CLONE_NEWNS)
         syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_SLAVE)
         entered.set()
-        go.wait(10)
+        go.wait(60)
         seen.append(namespace.exists(f"{cluster}-late"))
 
     looker = threading.Thread(target=look)
     looker.start()
-    assert entered.wait(10)
+    assert entered.wait(60)
     namespace.create_namespace(f"{cluster}-late", Mark(cluster, "node", "late"))
     try:
         go.set()
-        looker.join(10)
+        looker.join(60)
         assert seen == [True]
     finally:
         namespace.delete_namespace(f"{cluster}-late")

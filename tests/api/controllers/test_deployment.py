@@ -207,7 +207,7 @@ async def test_a_rollout_that_stands_still_times_out(running: World) -> None:
         found = await running.client.get(DEPLOYMENT, "web", "default")
         return found if progressing(found).get("reason") == "ProgressDeadlineExceeded" else None
 
-    found = await running.until(timed_out, within=6)
+    found = await running.until(timed_out)
     (rs,) = await running.items(REPLICA_SET, "default")
     assert progressing(found)["status"] == "False"
     assert progressing(found)["message"] == f'ReplicaSet "{rs["metadata"]["name"]}" has timed out progressing.'

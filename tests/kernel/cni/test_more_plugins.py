@@ -327,7 +327,7 @@ def seconds_to_send(sender: str, receiver: str, address: str, size: int) -> floa
         listener = socket.create_server((address, 9000))
     with listener, ThreadPoolExecutor(1) as pool:
         with entered(namespace_path(sender)):
-            client = socket.create_connection((address, 9000), timeout=5)
+            client = socket.create_connection((address, 9000), timeout=60)
         accepted, _ = listener.accept()
         with client, accepted:
             accepted.settimeout(20)

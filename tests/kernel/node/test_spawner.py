@@ -12,7 +12,7 @@ from controlplane.node.runtime.spawner import shared_spawner
 async def test_what_was_started_for_a_caller_who_has_gone_is_ended() -> None:
     spawner, go = shared_spawner(), threading.Event()
     (reader, writer), (kept, given) = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
-    busy = asyncio.create_task(spawner.inside(lambda: go.wait(10)))
+    busy = asyncio.create_task(spawner.inside(lambda: go.wait(60)))
     starting = asyncio.create_task(spawner.spawn(["/bin/sleep", "60"], descriptors={1: writer}))
     # One turn for each, so that both are with the thread.
     await asyncio.sleep(0)

@@ -51,7 +51,7 @@ def test_a_daemon_outlives_the_start_and_is_stopped(lab: Directories) -> None:
     assert lab.log.read_text() == "said by the daemon lab True\n"
     assert launch.stop(lab) == started.process.pid
     assert running_pid(lab.pid_file) is None
-    started.process.wait(5)
+    started.process.wait(60)
 
 
 def test_a_daemon_that_ignores_sigterm_is_killed(lab: Directories, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +59,7 @@ def test_a_daemon_that_ignores_sigterm_is_killed(lab: Directories, monkeypatch: 
     body = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + READY + "time.sleep(60)"
     started = launch.start(lab, ignore, program=daemon(lab, body))
     assert launch.stop(lab) == started.process.pid
-    assert started.process.wait(5) == -signal.SIGKILL
+    assert started.process.wait(60) == -signal.SIGKILL
 
 
 def test_stopping_what_does_not_run_is_no_error(lab: Directories) -> None:

@@ -40,8 +40,8 @@ def test_who_waited_gets_the_directory_that_was_made_anew(tmp_path: Path) -> Non
     with locked(directory, create=True):
         thread = threading.Thread(target=wait)
         thread.start()
-        assert waiting.wait(5)
+        assert waiting.wait(60)
         shutil.rmtree(tmp_path / "a")
-    thread.join(5)
+    thread.join(60)
     assert entered.is_set()
     assert list(directory.iterdir()) == []

@@ -31,7 +31,7 @@ async def recorder(client: LocalClient) -> AsyncIterator[EventRecorder]:
 
 async def events(client: LocalClient, until: Callable[[list[Object]], bool]) -> list[Object]:
     listed = await client.list(EVENT)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         watch = client.watch(EVENT, resource_version=listed.resource_version)
         while not until(listed.items):
             await anext(watch)

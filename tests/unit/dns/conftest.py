@@ -139,11 +139,11 @@ class Asker:
 
     async def udp(self, name: str, qtype: str = "A", **options: Any) -> dns.message.Message:
         query = dns.message.make_query(name, qtype, **options)
-        return await dns.asyncquery.udp(query, "127.0.0.1", port=self.port, timeout=5)
+        return await dns.asyncquery.udp(query, "127.0.0.1", port=self.port, timeout=30)
 
     async def tcp(self, name: str, qtype: str = "A", **options: Any) -> dns.message.Message:
         query = dns.message.make_query(name, qtype, **options)
-        return await dns.asyncquery.tcp(query, "127.0.0.1", port=self.port, timeout=5)
+        return await dns.asyncquery.tcp(query, "127.0.0.1", port=self.port, timeout=30)
 
 
 @asynccontextmanager

@@ -69,7 +69,7 @@ async def connected(serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter]
 )
 async def test_what_a_server_says(answer: bytes | None, status: str) -> None:
     server, service = Server(answer), "s" * 200
-    async with connected(server.serve) as (reader, writer), asyncio.timeout(1):
+    async with connected(server.serve) as (reader, writer), asyncio.timeout(30):
         assert await grpc_health.check(reader, writer, service, "kube-probe/1.37") == status
     assert server.headers[b":path"] == b"/grpc.health.v1.Health/Check"
     assert server.headers[b"te"] == b"trailers"
@@ -83,6 +83,6 @@ async def test_another_protocol_is_an_error() -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         writer.close()
 
-    async with connected(serve) as (reader, writer), asyncio.timeout(1):
+    async with connected(serve) as (reader, writer), asyncio.timeout(30):
         with pytest.raises(ConnectionError):
             await grpc_health.check(reader, writer, "", "kube-probe/1.37")

@@ -43,7 +43,7 @@ class Running:
         self.first_line = self.process.stdout.readline().decode()
 
     def connect(self, port: int = 0) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", port or self.port), timeout=5)
+        return socket.create_connection(("127.0.0.1", port or self.port), timeout=60)
 
     def talk(self, request: bytes, until: Callable[[bytes], bool] | None = None) -> bytes:
         """What comes back, until the server closes or `until` is content."""

@@ -34,7 +34,7 @@ class Pipe:
 async def connected(pipe: Pipe) -> AsyncIterator[Connection]:
     connection = Connection(pipe)
     running = asyncio.ensure_future(connection.run())
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         yield connection
         pipe.inward.put_nowait(b"")
         await running

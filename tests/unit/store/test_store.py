@@ -50,7 +50,7 @@ async def remove(store: Store, key: Key) -> Revision:
 
 async def changes_of(watcher: Watcher, count: int) -> list[Change]:
     found: list[Change] = []
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         while len(found) < count:
             found += await watcher.take()
     return found
