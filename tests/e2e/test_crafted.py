@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from scapy.layers.dns import DNS, DNSQR
@@ -93,6 +94,13 @@ def test_what_comes_while_nobody_reads_is_kept(client: Pod, web: Pod) -> None:
         ifname="eth0",
     )
     assert len(heard) == len(sent)
+
+
+def test_names_in_the_filter_that_counts(handle: Handle, client: Pod, web: Pod, tmp_path: Path) -> None:
+    with handle.capture(["pod/client"], tmp_path / "file.pcapng") as captured:
+        assert client.sr1(IP(dst=web.address) / ICMP()) is not None
+    assert captured.count("icmp and src pod/client and dst host pod/web") == 1
+    assert captured.count("icmp and net subnet/default") == 0
 
 
 def test_a_question_to_the_dns(handle: Handle, client: Pod) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
 class Captured:
     """A capture, while it runs and when it has ended."""
 
-    def __init__(self, file: Path, recorder: Recorder, descriptor: int) -> None:
+    def __init__(self, file: Path, recorder: Recorder, descriptor: int, addressed: Callable[[str], str]) -> None:
         self.file = file
+        self._addressed = addressed
         self._recorder, self._descriptor = recorder, descriptor
         self._tallies: list[Tally] | None = None
 
@@ -43,9 +45,10 @@ class Captured:
             self._descriptor = -1
 
     def count(self, filter_text: str = "") -> int:
-        """How many of its packets a filter of tcpdump takes."""
+        """How many of its packets a filter of tcpdump takes; names are what they mean by now: `src pod/client`."""
         self.stop()
-        return len(run(["tcpdump", "-n", "-r", str(self.file), filter_text]).splitlines())
+        text = self._addressed(filter_text) if filter_text else ""
+        return len(run(["tcpdump", "-n", "-r", str(self.file), "--", text]).splitlines())
 
     def packets(self) -> list[Packet]:
         """All packets, read by scapy."""

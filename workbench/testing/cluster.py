@@ -120,11 +120,16 @@ class Cluster:
             cluster = world.cluster
             selections = [select(world, cluster, target, namespace) for target in targets]
             points = points_of_each(selections, places, cluster, self.directories)
-            text = with_names(filter_text, lambda said: select(world, cluster, said, namespace), cluster)
+            text = _addressed(world, filter_text, namespace)
             names = AddressBook(world, cluster).names
         descriptor = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644)
         recorder = Recorder(points, descriptor, cache=CACHE_ROOT, cluster=self.name, filter_text=text, names=names)
-        captured = Captured(file, recorder, descriptor)
+
+        def addressed(text: str) -> str:
+            with self.world() as later:
+                return _addressed(later, text, namespace)
+
+        captured = Captured(file, recorder, descriptor, addressed)
         try:
             recorder.start()
         except BaseException:
@@ -189,3 +194,7 @@ class Node(Crafting):
     def __init__(self, name: str, address: str, netns: Path) -> None:
         super().__init__(netns)
         self.name, self.address = name, address
+
+
+def _addressed(world: LiveWorld, filter_text: str, namespace: str) -> str:
+    return with_names(filter_text, lambda said: select(world, world.cluster, said, namespace), world.cluster)
