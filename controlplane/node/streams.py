@@ -105,7 +105,7 @@ class Streams:
 
             forwarding = asyncio.ensure_future(forward())
             try:
-                while chunk := await loop.sock_recv(made, CHUNK):
+                while chunk := await _received(made):
                     await send(chunk)
             finally:
                 forwarding.cancel()
@@ -153,6 +153,13 @@ class Streams:
         if place is None or place.current is None or not place.current.running:
             raise InternalError(f'{NOT_UPGRADED}: container not found ("{container}")')
         return place.current
+
+
+async def _received(made: socket.socket) -> bytes:
+    """What has come; nothing at the end, also where the program has closed with input unread."""
+    with contextlib.suppress(ConnectionResetError):
+        return await asyncio.get_running_loop().sock_recv(made, CHUNK)
+    return b""
 
 
 async def _converse(execution: Execution, streams: ProcessStreams) -> int:

@@ -67,9 +67,7 @@ class _Lane:
             try:
                 await node.port_forward(pod, self._port, self._given(), self._send)
             except (ApiError, OSError) as error:
-                metadata = pod["metadata"]
-                text = f"error forwarding port {self._port} to pod {metadata['name']}, uid {metadata['uid']}: {error}"
-                await self._socket.send_bytes(self._error + text.encode())
+                await self._socket.send_bytes(self._error + failure(pod, self._port, error).encode())
         except ConnectionError:
             return  # the caller has gone
 
@@ -79,6 +77,12 @@ class _Lane:
     async def _given(self) -> AsyncIterator[bytes]:
         while (data := await self._input.get()) is not None:
             yield data
+
+
+def failure(pod: Object, port: int, error: ApiError | OSError) -> str:
+    """What is said of a port that could not be forwarded, or no further."""
+    metadata, said = pod["metadata"], (isinstance(error, OSError) and error.strerror) or error
+    return f"error forwarding port {port} to pod {metadata['name']}, uid {metadata['uid']}: {said}"
 
 
 async def _receive(socket: web.WebSocketResponse, lanes: Sequence[_Lane]) -> None:

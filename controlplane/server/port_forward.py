@@ -99,8 +99,7 @@ class _Forwarding:
             if carrying.done():
                 carrying.result()
         except (ApiError, OSError) as error:
-            metadata = self._pod["metadata"]
-            return f"error forwarding port {text} to pod {metadata['name']}, uid {metadata['uid']}: {error}"
+            return port_channels.failure(self._pod, int(text), error)
         finally:
             gone.cancel()
             carrying.cancel()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from controlplane.api.errors import BadRequest, InternalError
 from controlplane.server.streams import ProcessStreams, TerminalSize
+from netsim.namespace import entered
 from tests.kernel.node.conftest import Node
 
 SERVER = {"name": "c", "image": "nginx:1.25"}
@@ -121,6 +125,38 @@ async def test_port_forward_reaches_the_pods_localhost(node: Node) -> None:
     assert b"client: 127.0.0.1:" in b"".join(got)
     with pytest.raises(InternalError, match="failed to connect to localhost:81"):
         await node.agent.port_forward(node.pod("web"), 81, data(), send)
+
+
+async def test_a_program_that_closes_with_input_unread_only_ends_the_connection(node: Node) -> None:
+    await node.create("web", SERVER)
+    pod = await node.until_ready("web")
+
+    def listen() -> socket.socket:
+        (namespace,) = Path("/run/netns").glob(f"*-default-web-{pod['metadata']['uid'][:5]}")
+        with entered(namespace):
+            return socket.create_server(("127.0.0.1", 8081))
+
+    def serve() -> None:
+        listener.settimeout(30)
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1)
+            connection.sendall(b"answer")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    got = bytearray()
+
+    async def data() -> AsyncIterator[bytes]:
+        yield b"more than is read"
+        await asyncio.Event().wait()
+
+    async def send(chunk: bytes) -> None:
+        got.extend(chunk)
+
+    with await asyncio.to_thread(listen) as listener:
+        forwarded = node.agent.port_forward(node.pod("web"), 8081, data(), send)
+        await asyncio.wait_for(asyncio.gather(asyncio.to_thread(serve), forwarded), 30)
+    assert bytes(got) == b"answer"
 
 
 async def test_there_is_no_previous_log_before_a_restart(node: Node) -> None:
