@@ -14,7 +14,12 @@ import pytest
 from netsim import hostlock
 from netsim.errors import LockTimeout, NetsimError
 
-HOLD = "import fcntl, os, sys; fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
+HOLD = """
+import fcntl, os, sys
+fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX)
+print(flush=True)
+sys.stdin.read()
+"""
 
 
 def test_a_lock_that_another_holds_for_ever_ends_in_an_error_that_names_it(
