@@ -19,6 +19,7 @@ from netsim.capture import FilterRejected, Interface, Packet, Point, Recorder, S
 from netsim.errors import NotFound
 from netsim.mark import Mark
 from netsim.namespace import entered, namespace_path
+from netsim.packets import PacketPort
 from tests.conftest import Eventually
 from tests.kernel import world
 
@@ -159,6 +160,19 @@ def test_what_comes_back_is_what_was_written(
         Interface("pod/right", "", Tally(2, 0, 2)),
     ]
     assert capture.tallies(tmp_path / "capture.pcapng", 2) == [Tally(2, 0, 2), Tally(2, 0, 2)]
+
+
+def test_what_came_in_for_another_is_told_from_the_rest(
+    pair: tuple[str, str], record: Callable[..., Recorder], tmp_path: Path
+) -> None:
+    """As a bridge sends to all of its ports what it does not know the way of."""
+    recorder = record("ether proto 0x88b5")
+    with PacketPort(namespace_path(pair[0]), "v0") as port:
+        for target in ("02:00:00:00:00:99", "ff:ff:ff:ff:ff:ff"):
+            port.send_frame(bytes.fromhex(target.replace(":", "")) + bytes(6) + b"\x88\xb5" + bytes(46))
+    recorder.stop()
+    seen = [(packet.interface, packet.outgoing, packet.foreign) for packet in written(tmp_path / "capture.pcapng")]
+    assert sorted(seen) == [(0, True, False), (0, True, False), (1, False, False), (1, False, True)]
 
 
 def test_it_ends_after_count_packets(pair: tuple[str, str], record: Callable[..., Recorder], tmp_path: Path) -> None:
