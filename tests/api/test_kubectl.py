@@ -75,7 +75,7 @@ async def test_explain_and_api_resources(kubectl: Kubectl) -> None:
 
 
 async def test_a_watch_prints_changes(kubectl: Kubectl, served: Served) -> None:
-    watching = asyncio.ensure_future(kubectl("get", "cm", "-w", "--request-timeout=1s", "-o", "name"))
+    watching = asyncio.ensure_future(kubectl("get", "cm", "-w", "--request-timeout=3s", "-o", "name"))
     await asyncio.sleep(0.4)
     await served.local.create(CONFIG_MAP, {"metadata": {"name": "late"}}, "default")
     assert "configmap/late" in (await watching).stdout

@@ -339,8 +339,11 @@ async def test_the_links_of_pods_go_with_their_namespaces(node: Node) -> None:
 
 
 async def test_a_pod_past_its_deadline_is_ended(node: Node) -> None:
-    await node.create("late", shell("trap 'exit 0' TERM; sleep 60 & wait"), activeDeadlineSeconds=1)
+    await node.create("late", shell("trap 'exit 0' TERM; echo trapped; sleep 60 & wait"))
     await node.until_ready("late")
+    await node.eventually(lambda: node.log("late"))
+    # Only now: on a busy machine its start takes a while too.
+    await node.client.patch(POD, "late", "default", body={"spec": {"activeDeadlineSeconds": 1}})
     await node.until(lambda: node.status("late").get("phase") == "Failed")
     message = "Pod was active on the node longer than the specified deadline"
     assert (node.status("late")["reason"], node.status("late")["message"]) == ("DeadlineExceeded", message)
@@ -359,9 +362,10 @@ async def test_a_pod_past_its_deadline_is_ended(node: Node) -> None:
 
 
 async def test_a_pod_that_ended_before_its_deadline_stays_as_it_is(node: Node) -> None:
-    await node.create("done", shell("exit 0"), activeDeadlineSeconds=1, restartPolicy="Never")
+    await node.create("done", shell("exit 0"), restartPolicy="Never")
     await node.until(lambda: node.status("done").get("phase") == "Succeeded")
     before = node.status("done")
+    await node.client.patch(POD, "done", "default", body={"spec": {"activeDeadlineSeconds": 1}})
     await asyncio.sleep(1.2)
     await node.client.patch(POD, "done", "default", body={"metadata": {"labels": {"look": "again"}}})
     await node.until(lambda: node.pod("done")["metadata"]["labels"].get("look"))

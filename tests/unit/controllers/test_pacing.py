@@ -10,7 +10,8 @@ from controlplane.controllers.pacing import Expectations, Freshness, Throttle
 
 async def test_the_first_request_passes_at_once_and_a_burst_becomes_one_more() -> None:
     queue: WorkQueue[str] = WorkQueue()
-    throttle = Throttle(queue, 0.05)
+    throttle = Throttle(queue, 0.5)
+    began = asyncio.get_running_loop().time()
     throttle.add("a")
     assert await queue.get() == "a"
     queue.done("a")
@@ -19,11 +20,10 @@ async def test_the_first_request_passes_at_once_and_a_burst_becomes_one_more() -
     throttle.add("b")
     assert await queue.get() == "b"
     assert len(queue) == 1
-    began = asyncio.get_running_loop().time()
     assert await asyncio.wait_for(queue.get(), 30) == "a"
-    assert asyncio.get_running_loop().time() - began > 0.02
+    assert asyncio.get_running_loop().time() - began > 0.4
     queue.done("a")
-    await asyncio.sleep(0.06)
+    await asyncio.sleep(0.6)
     assert len(queue) == 1
 
 
