@@ -65,6 +65,11 @@ def _judged(story: Story, source: Source, target: Target, heard: Evidence, book:
             last.place,
         )
     if outcome.result == "refused" or (outcome.icmp == _PORT_UNREACHABLE and _arrived(last)):
+        links = [step for step in last.steps if step.kind in ("in", "out")]
+        if links and links[-1].kind == "out":
+            refusing = book.name_of(str(links[-1].data["destination"]))
+            said = f"{refusing} refuses it at port {_port(last)}; it is behind {last.place}, {_last_link(last)}"
+            return "not-listening", said, last.place
         return (
             "not-listening",
             f"{last.place} got it, and nobody listens on port {_port(last)} there",
@@ -123,7 +128,8 @@ def _by_rule(visit: Visit, step: Step) -> tuple[str, str, str]:
     if data.get("policies"):
         return "policy", f"NetworkPolicy {', '.join(data['policies'])} does not allow it", visit.place
     if "no endpoints" in rule:
-        return "no-endpoints", f"Service {data.get('service')} has no endpoint: {data.get('reason')}", visit.place
+        more = str(data.get("reason", "")).removeprefix("the Service has no endpoint: ")
+        return "no-endpoints", f"Service {data.get('service')} has no endpoint: {more}", visit.place
     if data["table"].startswith(TABLE_PREFIX):
         # What a rule of a fault is for, its comment says: fault NAME: TYPE.
         kind = rule.rpartition(": ")[2].strip('"')
