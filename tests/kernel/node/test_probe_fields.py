@@ -24,4 +24,4 @@ async def test_delays_and_thresholds(node: Node) -> None:
     await node.create("probed", container)
     await node.until_ready("probed")
     assert time.monotonic() - began >= 2
-    assert (await node.execute("probed", "cat", "/tmp/asked")).out.split().count(b"once") == 2
+    assert (await node.execute("probed", "cat", "/tmp/asked")).out.split().count(b"once") >= 2
