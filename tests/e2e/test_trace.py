@@ -331,3 +331,31 @@ def test_a_drop_before_connections_are_tracked_is_named(traced: Cluster, story: 
     assert told["result"] == "dropped", told["reason"]
     assert "--dport 80 -j DROP" in told["reason"]
     assert told["where"] == "node/node-2"
+
+
+def test_an_answer_that_is_sent_again_is_told_once(traced: Cluster, story: Callable[..., Any]) -> None:
+    rule = ("PREROUTING", "-p", "tcp", "--sport", "80", "-j", "DROP")
+    node = ("ip", "netns", "exec", f"{traced.name}-node-2", "iptables", "-t", "raw")
+    run(*node, "-I", *rule)
+    try:
+        told = story("pod/client", "pod/web:80", "--timeout", "3")
+    finally:
+        run(*node, "-D", *rule)
+    assert told["result"] == "lost", told["reason"]
+    assert [visit["place"] for visit in told["legs"][1]["visits"]] == ["pod/web", "node/node-2"]
+
+
+def test_a_route_of_several_next_hops_names_them_all(story: Callable[..., Any]) -> None:
+    first = story("outside", "service/public")["legs"][0]["visits"][0]
+    (route,) = [step["text"] for step in first["steps"] if step["kind"] == "route"]
+    assert first["place"] == "router"
+    assert "via one of 10." in route
+    assert route.count(" dev br-default") == 2
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_a_refusal_from_outside_is_not_the_routers(traced: Cluster, story: Callable[..., Any], protocol: str) -> None:
+    host = run("ip", "-n", f"{traced.name}-router", "route", "show", "default").stdout.split()[2]
+    told = story("pod/client", f"{host}:9", "--protocol", protocol)
+    assert (told["result"], told["reason"].split(";")[0].split(" refuses ")[1]) == ("not-listening", "it at port 9")
+    assert "leaving by uplink" in told["reason"]

@@ -270,7 +270,20 @@ def test_pods_over_vxlan_with_services_and_names(vxlan: Cluster, eventually: Eve
     for netns, link, mtu in (("node-1", "eth0", 1460), ("node-1", "cbr0", 1410), ("node-1", "flannel.1", 1410)):
         shown = run("ip", "netns", "exec", f"{vxlan.name}-{netns}", "ip", "link", "show", link).stdout
         assert f"mtu {mtu}" in shown
-    assert run("curl", "-s", "-m", "2", f"http://{one}").returncode == 0, "the host reaches pods too"
+    assert run("curl", "-s", "-m", "20", f"http://{one}").returncode == 0, "the host reaches pods too"
+
+
+def test_a_trace_over_vxlan_tells_the_router_twice(vxlan: Cluster) -> None:
+    start_pod(vxlan, "behind", "node-1", image="nginx")
+    vxlan.out("expose", "pod", "behind", "--port=80", "--type=NodePort")
+    port = vxlan.json("get", "service", "behind")["spec"]["ports"][0]["nodePort"]
+    told = json.loads(vxlan.netsim("trace", "outside", f"node/node-2:{port}", "-o", "json").stdout)
+    assert told["result"] == "delivered", told["reason"]
+    plain, carrier = [visit for visit in told["legs"][0]["visits"] if visit["place"] == "router"]
+    assert "nat" not in [step["kind"] for step in plain["steps"]], "what carries the packet to node-1 comes later"
+    (route,) = [step["text"] for step in carrier["steps"] if step["kind"] == "route"]
+    node = vxlan.json("get", "node", "node-1")["status"]["addresses"][0]["address"]
+    assert route.startswith(f"{node} from ")
 
 
 def test_a_node_comes_into_an_overlay_and_leaves_it(vxlan: Cluster) -> None:

@@ -64,12 +64,12 @@ def _judged(story: Story, source: Source, target: Target, heard: Evidence, book:
             f"it is too big and may not be taken apart: {teller} says that {outcome.mtu} bytes fit",
             last.place,
         )
+    if (refusing := _refused_outside(last, heard)) is not None:
+        said = (
+            f"{book.name_of(refusing)} refuses it at port {_port(last)}; it is behind {last.place}, {_last_link(last)}"
+        )
+        return "not-listening", said, last.place
     if outcome.result == "refused" or (outcome.icmp == _PORT_UNREACHABLE and _arrived(last)):
-        links = [step for step in last.steps if step.kind in ("in", "out")]
-        if links and links[-1].kind == "out":
-            refusing = book.name_of(str(links[-1].data["destination"]))
-            said = f"{refusing} refuses it at port {_port(last)}; it is behind {last.place}, {_last_link(last)}"
-            return "not-listening", said, last.place
         return (
             "not-listening",
             f"{last.place} got it, and nobody listens on port {_port(last)} there",
@@ -85,6 +85,16 @@ def _judged(story: Story, source: Source, target: Target, heard: Evidence, book:
         back = story.legs[1].visits[-1]
         return "lost", f"the answer was last seen at {back.place} and did not come back to {source.name}", back.place
     return _silent(story, source, target, heard)
+
+
+def _refused_outside(last: Visit, heard: Evidence) -> str | None:
+    """The address that refuses it, where that is none of the cluster's: the packet left by the last link seen."""
+    links = [step for step in last.steps if step.kind in ("in", "out")]
+    if not links or links[-1].kind != "out":
+        return None
+    destination, outcome = str(links[-1].data["destination"]), heard.outcome
+    told = outcome.icmp == _PORT_UNREACHABLE and outcome.told_by == destination
+    return destination if outcome.result == "refused" or told else None
 
 
 def _never_left(story: Story, source: Source, target: Target, heard: Evidence) -> tuple[str, str, str]:

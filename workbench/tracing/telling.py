@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from controlplane.config import ResolvedCluster
 from controlplane.explain.world import World
@@ -111,8 +112,16 @@ def _reply(every: Sequence[Seen], request: Sequence[Seen], heard: Evidence) -> l
     forms = {seen.ends for seen in request}
     for seen in every:
         if seen.packet.time >= request[0].packet.time and _answers(seen, request[0], forms):
-            return [each for each in every if each.summary.identity == seen.summary.identity]
+            return _once(each for each in every if each.summary.identity == seen.summary.identity)
     return []
+
+
+def _once(seen: Iterable[Seen]) -> list[Seen]:
+    """Without what was sent again: it comes by the same point with the same TTL."""
+    first: dict[tuple[Point, bool, int, int], Seen] = {}
+    for each in seen:
+        first.setdefault((each.point, each.packet.outgoing, each.ttl, each.outer_ttl), each)
+    return list(first.values())
 
 
 def _answers(seen: Seen, request: Seen, forms: set[Endpoints]) -> bool:
@@ -141,8 +150,7 @@ def _leg(direction: str, seen: Sequence[Seen], heard: Evidence, book: AddressBoo
     for group in _by_namespace(seen):
         place = _place(group[0].point, heard)
         visit = Visit(place)
-        ttls = {each - less for each in (group[0].ttl, *(seen.outer_ttl for seen in group)) for less in (0, 1)}
-        ours = [each for each in left.get(place, []) if each.head.ttl in ttls]
+        ours = _ours(left.get(place, []), group, forms[1:])
         left[place] = [each for each in left.get(place, []) if each not in ours]
         _fill(visit, group, ours, heard, book)
         leg.visits.append(visit)
@@ -152,6 +160,16 @@ def _leg(direction: str, seen: Sequence[Seen], heard: Evidence, book: AddressBoo
             _fill(visit, [], passes, heard, book)
             leg.visits.append(visit)
     return leg
+
+
+def _ours(passes: Sequence[Pass], group: Sequence[Seen], carriers: Sequence[Summary]) -> list[Pass]:
+    """The passes of this visit: at a second one in the same namespace the TTL is smaller.
+
+    What carries the packet has a TTL of its own, and passes only where it was seen.
+    """
+    inside = {group[0].ttl, group[0].ttl - 1}
+    outside = {seen.outer_ttl - less for seen in group if seen.outer is not None for less in (0, 1)}
+    return [each for each in passes if each.head.ttl in (outside if _is_any(each.head, carriers) else inside)]
 
 
 def _fill(visit: Visit, group: Sequence[Seen], passes: Sequence[Pass], heard: Evidence, book: AddressBook) -> None:
@@ -247,7 +265,17 @@ def _looked_up(question: Sequence[str], place: str, heard: Evidence) -> Step:
         said = error.stderr.strip().removeprefix("RTNETLINK answers: ")
         return Step("route", f"no route to {question[0]}: {said}", data={"error": said})
     text = re.sub(r"\s+", " ", answer.replace("\n", " ")).removesuffix(" cache ").strip()
+    if " via " in text and (hops := _next_hops(question, netns)):
+        # Which of them it is the packet's hash says, which cannot be asked: the link by which it leaves shows it.
+        text = re.sub(r" via \S+ dev \S+", f" via one of {', '.join(hops)}", text)
     return Step("route", re.sub(r" (uid \d+|cache\b.*)", "", text), data={"route": text})
+
+
+def _next_hops(question: Sequence[str], netns: Path) -> list[str]:
+    """Those of a route that has several."""
+    with suppress(CommandFailed), namespace.entered(netns):
+        return re.findall(r"nexthop via (\S+ dev \S+)", firewall.run(["ip", "route", "get", "fibmatch", *question]))
+    return []
 
 
 def _connections(ends: Endpoints, place: str, heard: Evidence) -> list[Step]:
