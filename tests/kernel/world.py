@@ -54,8 +54,8 @@ def attempt(*argv: str, netns: str = "") -> subprocess.CompletedProcess[str]:
 
 
 def ping(address: str, *, netns: str = "", source: str = "") -> bool:
-    """Whether an echo comes back within a second."""
-    argv = ["busybox", "ping", "-c", "1", "-W", "1", *(["-I", source] if source else []), address]
+    """Whether an echo comes back within 3 s."""
+    argv = ["busybox", "ping", "-c", "1", "-W", "3", *(["-I", source] if source else []), address]
     return attempt(*argv, netns=netns).returncode == 0
 
 
@@ -94,7 +94,7 @@ def ask(address: str, port: int, *, netns: str = "") -> str:
     else:
         client = socket.socket()
     with client:
-        client.settimeout(3)
+        client.settimeout(20)
         client.connect((address, port))
         said = b""
         while part := client.recv(1024):
