@@ -102,7 +102,7 @@ def test_a_pod_finds_a_service_by_its_names(asker: Asker, web: str, cluster: Clu
         # As the documentation of Kubernetes has people ask; a host's own nslookup may be bind's.
         assert web in asker.run("nslookup", name).split(), name
     assert cluster.kubectl("-n", here, "exec", CLIENT, "--", "nslookup", "wob", check=False).returncode == 1
-    assert "image: nginx" in asker.run("curl", "-sS", "--max-time", "5", "http://web/")
+    assert "image: nginx" in asker.run("curl", "-sS", "--max-time", "20", "http://web/")
     assert cluster.kubectl("-n", here, "exec", CLIENT, "--", "getent", "hosts", "wob", check=False).returncode == 2
 
 

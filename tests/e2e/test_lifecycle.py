@@ -103,7 +103,7 @@ def test_pods_outlive_a_killed_daemon_and_up_adopts_them(own: Cluster, eventuall
     objects = own.out("get", "deployment,rs,pods", "-o", "name")
     os.kill(own.status()["daemon"]["pid"], signal.SIGKILL)
     for address, _ in before.values():
-        assert run("curl", "-sS", "--fail", "--max-time", "3", f"http://{address}/").stdout
+        assert run("curl", "-sS", "--fail", "--max-time", "20", f"http://{address}/").stdout
     own.netsim("up")
     assert pods_of(own) == before
     assert own.out("get", "deployment,rs,pods", "-o", "name") == objects
@@ -168,7 +168,7 @@ def test_after_a_reboot_the_same_cluster_comes_back(own: Cluster, tmp_path: Path
     eventually(lambda: {name: restarts - 1 for name, (_, restarts) in pods_of(own).items()} == pods)
     own.out("wait", "--for=condition=Ready", "pods", "--all", "--timeout=30s")
     assert addresses(own) == before
-    eventually(lambda: run("curl", "-sS", "--fail", "--max-time", "3", f"http://{balancer}/", check=False).stdout)
+    eventually(lambda: run("curl", "-sS", "--fail", "--max-time", "20", f"http://{balancer}/", check=False).stdout)
     assert len(own.out("exec", "keeper", "--", "cat", "/data/starts").split()) == 2
     assert own.out("get", "events", "--field-selector=reason=Rebooted", "-o", "name").count("event/") == 3
 
@@ -191,7 +191,7 @@ def test_clusters_live_side_by_side(cluster: Cluster, own: Cluster) -> None:
     assert len(own.json("get", "nodes")["items"]) == 2
     assert len(cluster.json("get", "nodes")["items"]) == 3
     for address, _ in pods_of(own).values():
-        assert run("curl", "-sS", "--fail", "--max-time", "3", f"http://{address}/").stdout
+        assert run("curl", "-sS", "--fail", "--max-time", "20", f"http://{address}/").stdout
 
 
 def config(tmp_path: Path, text: str) -> str:

@@ -69,10 +69,10 @@ def test_pods_on_upstreams_plugins(tmp_path: Path, eventually: Eventually, main:
     try:
         cluster.out("apply", "-f", "-", stdin=PODS)
         cluster.out("wait", "--for=condition=Ready", "pod", "--all", "--timeout=30s")
-        asked = ("exec", "client", "--", "curl", "-sS", "--max-time", "3")
-        assert "web" in cluster.out(*asked, "http://web/")
+        asked = ("exec", "client", "--", "curl", "-sS", "--max-time", "5")
+        eventually(lambda: "web" in cluster.kubectl(*asked, "http://web/", check=False).stdout)
         node = cluster.json("get", "node", "node-2")["status"]["addresses"][0]["address"]
-        assert "web" in cluster.out(*asked, f"http://{node}:8080/")
+        eventually(lambda: "web" in cluster.kubectl(*asked, f"http://{node}:8080/", check=False).stdout)
         # The name of the pair's outer end tells whose work it is: upstream's are veth and eight digits.
         links = run("ip", "-n", f"{cluster.name}-node-2", "-o", "link").stdout
         names = [line.split(":")[1].split("@")[0].strip() for line in links.splitlines()]

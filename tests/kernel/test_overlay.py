@@ -79,7 +79,7 @@ def test_what_pods_send_elsewhere_has_their_nodes_address(vpc: Vpc) -> None:
     with namespace.entered(plan.node_path("one")):
         client = socket.socket()
     with world.answering(two, NODES[1].address, 80, "node"), client:
-        client.settimeout(3)
+        client.settimeout(20)
         client.bind((POD_ONE, 0))
         client.connect((NODES[1].address, 80))
         assert client.recv(100).decode() == f"node {NODES[0].address}"

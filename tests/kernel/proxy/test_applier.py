@@ -128,7 +128,7 @@ async def test_udp_clients_leave_an_endpoint_that_is_gone(api: Cluster) -> None:
                         clients.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(20)
                     ]
                 for client in opened:
-                    client.settimeout(3)
+                    client.settimeout(20)
                     client.connect((CLUSTER_IP, 53))
                     assert await asyncio.to_thread(exchange, client) == b"first"
                 await api.endpoints(PODS[1], protocol="UDP")
@@ -172,7 +172,7 @@ def namespace_client(api: Cluster, address: str, port: int) -> socket.socket:
     """A connection from the client's namespace."""
     with namespace.entered(namespace_path(api.world.client)):
         client = socket.socket()
-    client.settimeout(3)
+    client.settimeout(20)
     client.connect((address, port))
     return client
 
