@@ -32,7 +32,8 @@ _PROGRAMS = (
     _Program(("umoci",), "umoci", "to unpack images", required=False),
     _Program(("conntrack",), "conntrack", "to forget stale UDP connections", required=False),
     _Program(("tcpdump",), "tcpdump", "to look at packets", required=False),
-    _Program(("busybox",), "busybox-static", "for what containers call: wget, nslookup", required=False),
+    _Program(("wget",), "wget", "for containers that call it", required=False),
+    _Program(("busybox",), "busybox-static", "for what containers call: nslookup and the like", required=False),
 )
 
 
