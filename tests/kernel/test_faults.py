@@ -69,7 +69,7 @@ def path(name: str) -> str:
 
 
 def pings(netns: str, address: str, *options: str) -> bool:
-    return attempt("ping", "-c1", "-W0.3", *options, address, netns=netns).returncode == 0
+    return attempt("ping", "-c1", "-W1", *options, address, netns=netns).returncode == 0
 
 
 def pinged(netns: str, address: str, count: int) -> tuple[int, float]:
