@@ -216,7 +216,8 @@ class FaultController:
         effects, pods = Effects(self._machines.config, self._config.cgroup), (meant.target or Places()).pods
         killed = await self._kernel(lambda: sum(kill(each) for each in effects.cgroups(spec, pods)))
         if not killed:
-            raise Refused("nothing that is selected runs at this moment", "NothingSelected")
+            named = f"no container {' or '.join(spec.containers)} of what is" if spec.containers else "nothing that is"
+            raise Refused(f"{named} selected runs at this moment", "NothingSelected")
         message = f"killed {killed} processes of {_joined([pod.text for pod in pods])}"
         self._recorder.event(fault, "Normal", "Killed", message)
         now = self._clock()

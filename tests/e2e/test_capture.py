@@ -203,6 +203,7 @@ def test_the_cluster_takes_its_captures_with_it(tmp_path: Path) -> None:
         (["node/node-1", "--filter", "host pod/none"], "there is no pod none"),
         (["node/node-1", "--detach"], "needs a file"),
         (["node/node-1", "-w", "/no/such/file"], "cannot write /no/such/file"),
+        (["node/node-1", "-w", "/dev/full", "--duration", "1"], "No space left on device"),
     ],
 )
 def test_what_is_wrong_is_said_in_the_users_words(cluster: Cluster, arguments: list[str], said: str) -> None:

@@ -321,6 +321,7 @@ def test_a_route_and_a_rule_that_are_removed(broken: Cluster, add: Add, eventual
             "duration: 'soon' is no number with a unit, as 100ms, 5s or 2m",
         ),
         (["dns-failure", "pod/web", "--dns-name", "a..b"], "no name that DNS"),
+        (["process-kill", "pod/web", "--container", "none"], "no container none of what is selected runs"),
     ],
 )
 def test_what_is_wrong_is_said(broken: Cluster, add: Add, arguments: list[str], said: str) -> None:

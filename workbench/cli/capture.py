@@ -218,7 +218,7 @@ def _wait(recorder: Recorder, file: Path | None) -> None:
     try:
         tallies = recorder.wait()
     except NetsimError as error:
-        if file is not None:
+        if file is not None and file.is_file():
             trim(file)
         raise UserError(f"the capture broke off: {error}") from error
     _say_what(recorder.points, tallies)

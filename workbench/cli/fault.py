@@ -6,7 +6,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -61,6 +61,14 @@ def command() -> None:
     """Break links, routes, rules, names, processes and nodes on purpose. `kubectl get faults` shows the same."""
 
 
+def _lacks(type_: str, spec: Mapping[str, Any]) -> str | None:
+    """The option that the type cannot do without, and that is not given."""
+    if type_ == "ruleRemoved":
+        return None if "rule" in spec or "chain" in spec else "--rule or --chain"
+    needed = NEEDS.get(type_, ("from", ""))[0]
+    return None if needed == "from" or needed in spec else _OPTIONS.get(needed, f"--{needed}")
+
+
 @command.command("add", epilog=EPILOG)
 @click.argument("type_", metavar="TYPE", type=_Type(list(_WORDS)))
 @click.argument("places", metavar="PLACE [PLACE]", nargs=-1, required=True)
@@ -90,9 +98,9 @@ def add(
     require_root("fault add")
     given = {field.rstrip("_"): list(value) if isinstance(value, tuple) else value for field, value in fields.items()}
     spec = {"type": type_, **{field: value for field, value in given.items() if value}}
-    needed = NEEDS.get(type_, ("from", ""))[0]
-    if needed != "from" and needed not in spec:
-        raise click.UsageError(f"{type_} needs {_OPTIONS.get(needed, f'--{needed}')}", click.get_current_context())
+    if (lacks := _lacks(type_, spec)) is not None:
+        word = next(word for word, meant in _WORDS.items() if meant == type_)
+        raise click.UsageError(f"{word} needs {lacks}", click.get_current_context())
     world = LiveWorld(running(name))
     try:
         spec |= _ends(type_, [describe(world, world.cluster, place, namespace) for place in places])

@@ -43,8 +43,7 @@ namespace/shop, all; outside (this host, --from); an address (--to)."""
 @click.option(
     "--port",
     metavar="PORT",
-    type=click.IntRange(0, 65535),
-    default=0,
+    type=click.IntRange(1, 65535),
     help="Default: the first that the target declares.",
 )
 @click.option("--protocol", type=click.Choice(get_args(Protocol)), default="tcp", show_default=True, help="By what.")
@@ -63,7 +62,7 @@ namespace/shop, all; outside (this host, --from); an address (--to)."""
 def command(
     from_: tuple[str, ...],
     to: tuple[str, ...],
-    port: int,
+    port: int | None,
     protocol: Protocol,
     namespace: str,
     all_namespaces: bool,
@@ -80,7 +79,7 @@ def command(
     try:
         where = "" if all_namespaces else namespace
         rows = sources(world, world.cluster, from_, where)
-        columns = targets(world, world.cluster, to, where, port=port, protocol=protocol)
+        columns = targets(world, world.cluster, to, where, port=port or 0, protocol=protocol)
         cells = _tried(world, rows, columns, protocol, timeout)
     except NoSuchPlace as error:
         raise UserError(str(error)) from error

@@ -26,7 +26,7 @@ class Answer:
     def require(self, ground: Ground) -> None:
         """Raises `Unmet` if there is no answer, or not this one."""
         if not self.given:
-            raise Unmet(f"no answer yet: {self.question} Give it: netsim lab check --answer {self.name}=...")
+            raise Unmet(f"no answer yet: {self.question} Give it: --answer {self.name}=...")
         if not self._is_right():
             raise Unmet(f"{self.given!r} is not right: {self.question}")
 
