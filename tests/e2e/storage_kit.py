@@ -68,13 +68,13 @@ class Storage:
         self.out("wait", f"--for=jsonpath={{.status.phase}}={wanted}", f"{kind}/{name}", "--timeout=60s")
 
     def ready(self, *names: str) -> None:
-        self.out("wait", "--for=condition=Ready", *(f"pod/{name}" for name in names), "--timeout=30s")
+        self.out("wait", "--for=condition=Ready", *(f"pod/{name}" for name in names), "--timeout=120s")
 
     def sh(self, name: str, script: str) -> str:
         return self.out("exec", name, "--", "sh", "-c", f"exec 2>&1; {script}; true")
 
     def delete(self, *words: str) -> None:
-        self.out("delete", *words, "--timeout=30s")
+        self.out("delete", *words, "--timeout=120s")
 
     def events(self, name: str) -> list[tuple[str, str, str]]:
         found = json.loads(self.out("get", "events", "-o", "json", f"--field-selector=involvedObject.name={name}"))

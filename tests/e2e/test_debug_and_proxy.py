@@ -19,7 +19,7 @@ from tests.e2e.test_streams import Terminal, terminal
 def web(cluster: Cluster, namespace: str) -> str:
     """A pod and a Service `web`; the name of their namespace."""
     cluster.out("-n", namespace, "run", "web", "--image=nginx", "--port=80", "--expose")
-    cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/web", "--timeout=30s")
+    cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/web", "--timeout=120s")
     return namespace
 
 
@@ -50,7 +50,7 @@ def test_a_running_pod_is_debugged(cluster: Cluster, web: str) -> None:
 def test_a_copy_of_a_pod_is_debugged(cluster: Cluster, web: str) -> None:
     argv = ("-n", web, "debug", "web", "--copy-to=copy", "--container=web", "--image=busybox", "--", "sleep", "600")
     cluster.out(*argv)
-    cluster.out("-n", web, "wait", "--for=condition=Ready", "pod/copy", "--timeout=30s")
+    cluster.out("-n", web, "wait", "--for=condition=Ready", "pod/copy", "--timeout=120s")
     copied = cluster.json("-n", web, "get", "pod", "copy")["spec"]
     assert (copied["containers"][0]["image"], copied["containers"][0]["command"]) == ("busybox", ["sleep", "600"])
     cluster.out("-n", web, "delete", "pod", "copy", "--now", "--wait=false")
@@ -105,7 +105,7 @@ BUDGET = {
 
 def test_a_drain_waits_for_the_budget(cluster: Cluster, namespace: str, eventually: Eventually) -> None:
     cluster.out("-n", namespace, "create", "deployment", "web", "--image=nginx", "--replicas=2")
-    cluster.out("-n", namespace, "wait", "--for=condition=Available", "deployment/web", "--timeout=30s")
+    cluster.out("-n", namespace, "wait", "--for=condition=Available", "deployment/web", "--timeout=120s")
     made = cluster.kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps(BUDGET))
     assert "Warning" not in made.stderr
     eventually(lambda: cluster.json("-n", namespace, "get", "pdb", "web")["status"]["currentHealthy"] == 2)

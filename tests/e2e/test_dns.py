@@ -84,7 +84,7 @@ def web(cluster: Cluster, asker: Asker) -> str:
     namespaced = ["-n", asker.namespace]
     cluster.out(*namespaced, "create", "deployment", "web", "--image=nginx", "--replicas=2")
     cluster.out(*namespaced, "expose", "deployment", "web", "--port=80")
-    cluster.out(*namespaced, "rollout", "status", "deployment/web", "--timeout=30s")
+    cluster.out(*namespaced, "rollout", "status", "deployment/web", "--timeout=120s")
     address: str = cluster.json(*namespaced, "get", "service", "web")["spec"]["clusterIP"]
     return address
 
@@ -143,7 +143,7 @@ def test_a_headless_service_follows_its_pods(asker: Asker, cluster: Cluster, eve
     here = asker.namespace
     cluster.out("-n", here, "create", "deployment", "db", "--image=nginx", "--replicas=3")
     cluster.out("-n", here, "expose", "deployment", "db", "--port=80", "--cluster-ip=None")
-    cluster.out("-n", here, "rollout", "status", "deployment/db", "--timeout=30s")
+    cluster.out("-n", here, "rollout", "status", "deployment/db", "--timeout=120s")
 
     def pods() -> list[str]:
         found = cluster.json("-n", here, "get", "pods", "-l", "app=db")["items"]

@@ -41,7 +41,7 @@ spec:
 def web(cluster: Cluster, namespace: str) -> str:
     """A Deployment `web` with two ready pods; the name of its namespace."""
     cluster.out("-n", namespace, "apply", "-f", "-", stdin=DEPLOYMENT)
-    cluster.out("-n", namespace, "wait", "--for=condition=Available", "deployment/web", "--timeout=30s")
+    cluster.out("-n", namespace, "wait", "--for=condition=Available", "deployment/web", "--timeout=120s")
     return namespace
 
 
@@ -49,7 +49,7 @@ def web(cluster: Cluster, namespace: str) -> str:
 def shell(cluster: Cluster, namespace: str) -> str:
     """A pod `shell` that sleeps; the name of its namespace."""
     cluster.out("-n", namespace, "run", "shell", "--image=busybox", "--", "sleep", "3600")
-    cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/shell", "--timeout=30s")
+    cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/shell", "--timeout=120s")
     return namespace
 
 
@@ -95,7 +95,7 @@ def test_get_all_shows_the_deployments_family(cluster: Cluster, web: str) -> Non
 def test_logs_and_follow(cluster: Cluster, namespace: str, eventually: Eventually) -> None:
     loop = "i=0; while true; do echo line $i; i=$((i+1)); sleep 0.1; done"
     cluster.out("-n", namespace, "run", "talker", "--image=busybox", "--", "sh", "-c", loop)
-    cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/talker", "--timeout=30s")
+    cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/talker", "--timeout=120s")
     eventually(lambda: "line 3\n" in cluster.out("-n", namespace, "logs", "talker"))
     assert len(cluster.out("-n", namespace, "logs", "talker", "--tail=2").splitlines()) == 2
     stamped = cluster.out("-n", namespace, "logs", "talker", "--timestamps", "--tail=1")

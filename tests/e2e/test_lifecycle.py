@@ -66,7 +66,7 @@ def pods_of(cluster: Cluster) -> dict[str, tuple[str, int]]:
 
 def start_pods(cluster: Cluster, replicas: int) -> None:
     cluster.out("create", "deployment", "web", "--image=nginx", f"--replicas={replicas}", "--port=80")
-    cluster.out("rollout", "status", "deployment/web", "--timeout=30s")
+    cluster.out("rollout", "status", "deployment/web", "--timeout=120s")
 
 
 def test_the_host_is_as_it_was(own: Cluster) -> None:
@@ -159,14 +159,14 @@ def test_after_a_reboot_the_same_cluster_comes_back(own: Cluster, tmp_path: Path
     start_pods(own, 3)
     own.out("expose", "deployment", "web", "--type=LoadBalancer", "--port=80")
     own.out("apply", "-f", "-", stdin=CLAIM)
-    own.out("wait", "--for=condition=Ready", "pod/keeper", "--timeout=30s")
+    own.out("wait", "--for=condition=Ready", "pod/keeper", "--timeout=120s")
     path = ("get", "service", "web", "-o", "jsonpath={.status.loadBalancer.ingress[0].ip}")
     balancer = eventually(lambda: own.out(*path))
     before, pods = addresses(own), {name: restarts for name, (_, restarts) in pods_of(own).items()}
     reboot(own, tmp_path)
     own.netsim("up")
     eventually(lambda: {name: restarts - 1 for name, (_, restarts) in pods_of(own).items()} == pods)
-    own.out("wait", "--for=condition=Ready", "pods", "--all", "--timeout=30s")
+    own.out("wait", "--for=condition=Ready", "pods", "--all", "--timeout=120s")
     assert addresses(own) == before
     eventually(lambda: run("curl", "-sS", "--fail", "--max-time", "20", f"http://{balancer}/", check=False).stdout)
     assert len(own.out("exec", "keeper", "--", "cat", "/data/starts").split()) == 2

@@ -72,7 +72,7 @@ def test_a_node_comes_with_what_was_asked_for_and_goes_without_a_trace(
     node_selector = '{"spec":{"template":{"spec":{"nodeSelector":{"disk":"ssd"},"terminationGracePeriodSeconds":1}}}}'
     cluster.out("create", "deployment", "web", "--image=nginx", "--replicas=2")
     cluster.out("patch", "deployment", "web", "-p", node_selector)
-    cluster.out("rollout", "status", "deployment/web", "--timeout=30s")
+    cluster.out("rollout", "status", "deployment/web", "--timeout=120s")
     assert len(pods_on(cluster, "edge")) == 2
     assert marked(cluster, "edge")
     node(cluster, "remove", "edge")
@@ -99,7 +99,7 @@ def test_a_node_that_was_off_has_its_address_and_its_pods_begin_anew(
     name = f"on-{off}"
     overrides = '{"spec":{"nodeName":"node-2"}}'
     cluster.out("run", name, "--image=nginx", f"--overrides={overrides}")
-    cluster.out("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=30s")
+    cluster.out("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=120s")
     before = cluster.json("get", "node", "node-2")
     uid = cluster.json("get", "pod", name)["metadata"]["uid"]
     node(cluster, off, "node-2")

@@ -46,13 +46,13 @@ def config_map(value: str) -> str:
 
 def test_a_deployment_lives(old: Old, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old.out("create", "deployment", "web", "--image=nginx:1", "--replicas=2")
-    assert "successfully rolled out" in old.out("rollout", "status", "deployment/web", "--timeout=30s")
+    assert "successfully rolled out" in old.out("rollout", "status", "deployment/web", "--timeout=120s")
     old.out("expose", "deployment", "web", "--port=80")
     assert "2/2 replicas created" in old.out("describe", "deployment", "web")
     assert "Normal  Started" in old.out("describe", "pod", "-l", "app=web")
     assert "80/TCP" in old.out("get", "all")
     old.out("set", "image", "deployment/web", "nginx=nginx:2")
-    old.out("rollout", "status", "deployment/web", "--timeout=30s")
+    old.out("rollout", "status", "deployment/web", "--timeout=120s")
     assert "REVISION" in old.out("rollout", "history", "deployment/web")
     old.out("rollout", "undo", "deployment/web")
     old.out("scale", "deployment", "web", "--replicas=3")
@@ -93,7 +93,7 @@ def test_objects_are_applied_compared_and_explained(old: Old) -> None:
 def test_streams_over_spdy(old: Old, tmp_path: Path, eventually: Eventually) -> None:
     old.out("run", "one", "--image=busybox", "--restart=Never", "--", "sleep", "600")
     old.out("run", "web", "--image=nginx", "--port=80")
-    old.out("wait", "--for=condition=Ready", "pod/one", "pod/web", "--timeout=30s")
+    old.out("wait", "--for=condition=Ready", "pod/one", "pod/web", "--timeout=120s")
     failed = old.fails("exec", "-i", "one", "--", "sh", "-c", "cat; echo bad >&2; exit 3", stdin="given\n")
     assert (failed.stdout, failed.returncode) == ("given\n", 3)
     assert failed.stderr == "bad\ncommand terminated with exit code 3\n"
@@ -123,7 +123,7 @@ def test_streams_over_spdy(old: Old, tmp_path: Path, eventually: Eventually) -> 
 def test_nodes_are_drained(old: Old) -> None:
     assert "Allocated resources" in old.out("describe", "node", "node-3")
     old.out("create", "deployment", "web", "--image=nginx", "--replicas=3")
-    old.out("rollout", "status", "deployment/web", "--timeout=30s")
+    old.out("rollout", "status", "deployment/web", "--timeout=120s")
     drain = ("drain", "node-3", "--ignore-daemonsets", "--force", "--delete-emptydir-data", "--pod-selector=app=web")
     try:
         assert "node/node-3 evicted" in old.out(*drain, "--timeout=50s")

@@ -97,7 +97,7 @@ def shop(cluster: Cluster) -> Iterator[str]:
     """A namespace with a server and two clients."""
     cluster.out("create", "namespace", "shop")
     cluster.out("-n", "shop", "apply", "-f", "-", stdin=PODS)
-    cluster.out("-n", "shop", "wait", "--for=condition=Ready", "pod", "--all", "--timeout=30s")
+    cluster.out("-n", "shop", "wait", "--for=condition=Ready", "pod", "--all", "--timeout=120s")
     yield "shop"
     cluster.out("-n", "shop", "delete", "pods", "--all", "--now", "--wait=false")
     cluster.out("delete", "namespace", "shop", "--wait=true")

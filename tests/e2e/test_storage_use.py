@@ -126,14 +126,14 @@ STATEFUL = {
 
 def test_a_stateful_set_keeps_its_claims(storage: Storage) -> None:
     storage.apply(STATEFUL)
-    storage.out("rollout", "status", "statefulset/db", "--timeout=30s")
+    storage.out("rollout", "status", "statefulset/db", "--timeout=120s")
     for ordinal in (0, 1):
         storage.sh(f"db-{ordinal}", f"echo {ordinal} > /v/own")
     storage.out("scale", "statefulset/db", "--replicas=0")
     storage.eventually(lambda: not storage.out("get", "pods", "-o", "name").strip())
     assert storage.get("pvc", "v-db-1")["metadata"]["labels"] == {"app": "db"}
     storage.out("scale", "statefulset/db", "--replicas=2")
-    storage.out("rollout", "status", "statefulset/db", "--timeout=30s")
+    storage.out("rollout", "status", "statefulset/db", "--timeout=120s")
     for ordinal in (0, 1):
         assert storage.sh(f"db-{ordinal}", "cat /v/own") == f"{ordinal}\n"
     retention = {"whenScaled": "Delete", "whenDeleted": "Delete"}
@@ -181,12 +181,12 @@ def test_a_changed_config_map_is_seen_and_parts_of_it_stay(storage: Storage) -> 
 def test_a_drained_node_lets_go_of_its_volumes(storage: Storage) -> None:
     one = {**STATEFUL, "spec": {**STATEFUL["spec"], "replicas": 1}}
     storage.apply(one)
-    storage.out("rollout", "status", "statefulset/db", "--timeout=30s")
+    storage.out("rollout", "status", "statefulset/db", "--timeout=120s")
     storage.sh("db-0", "echo kept > /v/own")
     node = storage.get("pod", "db-0")["spec"]["nodeName"]
     selector = "--pod-selector=statefulset.kubernetes.io/pod-name=db-0"
     try:
-        storage.cluster.out("drain", node, "--ignore-daemonsets", selector, "--timeout=30s")
+        storage.cluster.out("drain", node, "--ignore-daemonsets", selector, "--timeout=120s")
         storage.eventually(lambda: storage.find("pod", "db-0"))
         storage.ready("db-0")
         assert storage.get("pod", "db-0")["spec"]["nodeName"] != node
@@ -213,7 +213,7 @@ def test_a_stopped_node_keeps_its_volume_until_it_is_out_of_service(storage: Sto
     finally:
         storage.cluster.netsim("node", "start", "node-3")
         storage.cluster.out("taint", "node", "node-3", f"{out_of_service}-")
-        storage.cluster.out("wait", "--for=condition=Ready", "node/node-3", "--timeout=30s")
+        storage.cluster.out("wait", "--for=condition=Ready", "node/node-3", "--timeout=120s")
     assert "volumesInUse" not in storage.get("node", "node-3")["status"]
     storage.delete("pod", "second")
     storage.delete("pvc", "data")

@@ -91,7 +91,7 @@ def terminal(argv: list[str]) -> Iterator[Terminal]:
 def shell(cluster: Cluster, namespace: str) -> Iterator[str]:
     """A pod `shell` that sleeps; the name of its namespace."""
     cluster.out("-n", namespace, "run", "shell", "--image=busybox", "--", "sleep", "3600")
-    cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/shell", "--timeout=30s")
+    cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/shell", "--timeout=120s")
     yield namespace
     cluster.out("-n", namespace, "delete", "pod", "shell", "--now", "--wait=false")
 
@@ -154,7 +154,7 @@ spec:
 def test_input_that_is_not_once_only_stays_open_for_the_next_caller(cluster: Cluster, namespace: str) -> None:
     created = cluster.kubectl("-n", namespace, "apply", "-f", "-", stdin=MEMORY)
     assert "Warning" not in created.stderr
-    cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/memory", "--timeout=30s")
+    cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/memory", "--timeout=120s")
     for word in ("first", "second"):
         argv = cluster.argv("-n", namespace, "attach", "-i", "memory")
         with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as attached:
@@ -241,7 +241,7 @@ def web(cluster: Cluster) -> Iterator[str]:
     cluster.out("create", "namespace", name)
     cluster.out("-n", name, "create", "deployment", "web", "--image=nginx", "--port=80")
     cluster.out("-n", name, "expose", "deployment", "web", "--port=8000", "--target-port=80")
-    cluster.out("-n", name, "wait", "--for=condition=Available", "deployment/web", "--timeout=30s")
+    cluster.out("-n", name, "wait", "--for=condition=Available", "deployment/web", "--timeout=120s")
     yield name
     cluster.out("delete", "namespace", name)
 

@@ -68,7 +68,7 @@ def test_pods_on_upstreams_plugins(tmp_path: Path, eventually: Eventually, main:
     cluster.netsim("up", "--config", str(tmp_path / "cluster.yaml"))
     try:
         cluster.out("apply", "-f", "-", stdin=PODS)
-        cluster.out("wait", "--for=condition=Ready", "pod", "--all", "--timeout=30s")
+        cluster.out("wait", "--for=condition=Ready", "pod", "--all", "--timeout=120s")
         asked = ("exec", "client", "--", "curl", "-sS", "--max-time", "5")
         eventually(lambda: "web" in cluster.kubectl(*asked, "http://web/", check=False).stdout)
         node = cluster.json("get", "node", "node-2")["status"]["addresses"][0]["address"]

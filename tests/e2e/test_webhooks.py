@@ -125,7 +125,7 @@ def test_a_webhook_in_a_pod_and_what_it_is_about(
 
     apply(definition(group), *server(pki))
     cluster.out("wait", "--for=condition=Established", f"crd/things.{group}", "--timeout=60s")
-    cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/hook", "--timeout=30s")
+    cluster.out("-n", namespace, "wait", "--for=condition=Ready", "pod/hook", "--timeout=120s")
     hooks = [configuration("Mutating", group, namespace, "change", pki)]
     hooks.append(configuration("Validating", group, namespace, "judge", pki))
     try:

@@ -63,9 +63,9 @@ def lines(text: str) -> list[list[str]]:
 
 def test_a_replication_controller_is_scaled_and_exposed(cluster: Cluster, namespace: str) -> None:
     cluster.out("-n", namespace, "apply", "-f", "-", stdin=RC)
-    cluster.out("-n", namespace, "wait", "rc/web", "--for=jsonpath={.status.readyReplicas}=2", "--timeout=30s")
+    cluster.out("-n", namespace, "wait", "rc/web", "--for=jsonpath={.status.readyReplicas}=2", "--timeout=120s")
     cluster.out("-n", namespace, "scale", "rc", "web", "--replicas=3")
-    cluster.out("-n", namespace, "wait", "rc/web", "--for=jsonpath={.status.readyReplicas}=3", "--timeout=30s")
+    cluster.out("-n", namespace, "wait", "rc/web", "--for=jsonpath={.status.readyReplicas}=3", "--timeout=120s")
     header, row = lines(cluster.out("-n", namespace, "get", "rc"))
     assert header == ["NAME", "DESIRED", "CURRENT", "READY", "AGE"]
     assert row[:4] == ["web", "3", "3", "3"]
@@ -78,7 +78,7 @@ def test_a_replication_controller_is_scaled_and_exposed(cluster: Cluster, namesp
 
 def test_a_daemon_set_rolls_out_and_back(cluster: Cluster, namespace: str) -> None:
     cluster.out("-n", namespace, "apply", "-f", "-", stdin=DAEMON_SET)
-    assert "successfully rolled out" in cluster.out("-n", namespace, "rollout", "status", "ds/agent", "--timeout=30s")
+    assert "successfully rolled out" in cluster.out("-n", namespace, "rollout", "status", "ds/agent", "--timeout=120s")
     header, row = lines(cluster.out("-n", namespace, "get", "ds"))
     assert header[:6] == ["NAME", "DESIRED", "CURRENT", "READY", "UP-TO-DATE", "AVAILABLE"]
     assert row[:7] == ["agent", "3", "3", "3", "3", "3", "<none>"]
@@ -99,7 +99,7 @@ def test_a_daemon_set_rolls_out_and_back(cluster: Cluster, namespace: str) -> No
 
 def test_a_job_runs_to_its_end(cluster: Cluster, namespace: str) -> None:
     cluster.out("-n", namespace, "create", "job", "hello", "--image=busybox", "--", "sh", "-c", "echo done")
-    cluster.out("-n", namespace, "wait", "job/hello", "--for=condition=complete", "--timeout=30s")
+    cluster.out("-n", namespace, "wait", "job/hello", "--for=condition=complete", "--timeout=120s")
     header, row = lines(cluster.out("-n", namespace, "get", "jobs"))
     assert header == ["NAME", "STATUS", "COMPLETIONS", "DURATION", "AGE"]
     assert row[:3] == ["hello", "Complete", "1/1"]
@@ -110,13 +110,13 @@ def test_a_job_runs_to_its_end(cluster: Cluster, namespace: str) -> None:
     assert "job.batch/hello" in cluster.out("-n", namespace, "get", "all")
     assert "Job completed" in cluster.out("-n", namespace, "describe", "job", "hello")
     cluster.out("-n", namespace, "delete", "job", "hello")
-    cluster.out("-n", namespace, "wait", "pod", pod["metadata"]["name"], "--for=delete", "--timeout=30s")
+    cluster.out("-n", namespace, "wait", "pod", pod["metadata"]["name"], "--for=delete", "--timeout=120s")
 
 
 def test_a_job_that_cannot_succeed_is_given_up(cluster: Cluster, namespace: str) -> None:
     body = JOB.format(name="broken", command="exit 3", more="backoffLimit: 0")
     cluster.out("-n", namespace, "apply", "-f", "-", stdin=body)
-    cluster.out("-n", namespace, "wait", "job/broken", "--for=condition=failed", "--timeout=30s")
+    cluster.out("-n", namespace, "wait", "job/broken", "--for=condition=failed", "--timeout=120s")
     assert lines(cluster.out("-n", namespace, "get", "jobs"))[1][:3] == ["broken", "Failed", "0/1"]
     (pod,) = cluster.json("-n", namespace, "get", "pods")["items"]
     assert pod["status"]["phase"] == "Failed"
@@ -130,7 +130,7 @@ def test_an_indexed_job_tells_each_pod_its_index(cluster: Cluster, namespace: st
     more = "completions: 3\n  parallelism: 3\n  completionMode: Indexed"
     body = JOB.format(name="parts", command="echo $JOB_COMPLETION_INDEX $(hostname)", more=more)
     cluster.out("-n", namespace, "apply", "-f", "-", stdin=body)
-    cluster.out("-n", namespace, "wait", "job/parts", "--for=condition=complete", "--timeout=30s")
+    cluster.out("-n", namespace, "wait", "job/parts", "--for=condition=complete", "--timeout=120s")
     assert cluster.json("-n", namespace, "get", "job", "parts")["status"]["completedIndexes"] == "0-2"
     said = cluster.out("-n", namespace, "logs", "-l", "job-name=parts")
     assert sorted(said.splitlines()) == ["0 parts-0", "1 parts-1", "2 parts-2"]
@@ -139,27 +139,27 @@ def test_an_indexed_job_tells_each_pod_its_index(cluster: Cluster, namespace: st
 def test_a_cron_job_starts_jobs(cluster: Cluster, namespace: str) -> None:
     command = ("create", "cronjob", "tick", "--image=busybox", "--schedule=@every 1s", "--", "sh", "-c", "echo tick")
     cluster.out("-n", namespace, *command)
-    cluster.out("-n", namespace, "wait", "cj/tick", "--for=jsonpath={.status.lastSuccessfulTime}", "--timeout=30s")
+    cluster.out("-n", namespace, "wait", "cj/tick", "--for=jsonpath={.status.lastSuccessfulTime}", "--timeout=120s")
     cluster.out("-n", namespace, "patch", "cj", "tick", "-p", '{"spec":{"suspend":true}}')
     header, row = cluster.out("-n", namespace, "get", "cj").splitlines()
     assert header.split("  ")[0] == "NAME"
     assert "TIMEZONE" in header
     assert row.split()[:6] == ["tick", "@every", "1s", "<none>", "True", "0"]
     cluster.out("-n", namespace, "create", "job", "now", "--from=cronjob/tick")
-    cluster.out("-n", namespace, "wait", "job/now", "--for=condition=complete", "--timeout=30s")
+    cluster.out("-n", namespace, "wait", "job/now", "--for=condition=complete", "--timeout=120s")
     assert "cronjob.batch/tick" in cluster.out("-n", namespace, "get", "all")
     assert "SuccessfulCreate" in cluster.out("-n", namespace, "describe", "cj", "tick")
 
 
 def test_a_stateful_set_keeps_names(cluster: Cluster, namespace: str) -> None:
     cluster.out("-n", namespace, "apply", "-f", "-", stdin=STATEFUL_SET)
-    cluster.out("-n", namespace, "rollout", "status", "sts/web", "--timeout=30s")
+    cluster.out("-n", namespace, "rollout", "status", "sts/web", "--timeout=120s")
     header, row = lines(cluster.out("-n", namespace, "get", "sts"))
     assert header == ["NAME", "READY", "AGE"]
     assert row[:2] == ["web", "2/2"]
     assert cluster.out("-n", namespace, "exec", "web-1", "--", "hostname").strip() == "web-1"
     cluster.out("-n", namespace, "scale", "sts", "web", "--replicas=3")
-    cluster.out("-n", namespace, "rollout", "status", "sts/web", "--timeout=30s")
+    cluster.out("-n", namespace, "rollout", "status", "sts/web", "--timeout=120s")
     cluster.out("-n", namespace, "set", "image", "sts/web", "main=db:2")
     cluster.out("-n", namespace, "rollout", "status", "sts/web", "--timeout=60s")
     cluster.out("-n", namespace, "rollout", "undo", "sts/web")
