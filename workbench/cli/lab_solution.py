@@ -17,8 +17,9 @@ def command(do_it: bool, name: str | None) -> None:
     from workbench.labs.session import Session
 
     session = Session.resume(name)
-    for line in session.solution():
+    check = typed_in_lab(session, "check")
+    for line in session.solution(check=check):
         click.echo(line)
     if do_it:
         session.answer(session.solve())
-        click.echo(f"\ndone; now: {typed_in_lab(session, 'check')}")
+        click.echo(f"\ndone; now: {check}")

@@ -151,8 +151,11 @@ class Session:
             else:
                 exports.export(self.cluster.directories, owner)
 
-    def solution(self) -> Iterator[str]:
-        """What a person would type to pass the stage; that it was shown is counted. What is not there has its name."""
+    def solution(self, *, check: str) -> Iterator[str]:
+        """What a person would type to pass the stage; that it was shown is counted. What is not there has its name.
+
+        `check` is how this person calls `netsim lab check`.
+        """
         self._require_running()
         self.progress.current.solution = True
         self.progress.save()
@@ -165,7 +168,7 @@ class Session:
                 return f"<{name}>"
 
         solution = self.lab.stages[self.progress.stage].solution
-        return shown(solution, self.lab.folder, self.namespace, look_or_name)
+        return shown(solution, self.lab.folder, self.namespace, look_or_name, check=check)
 
     def solve(self) -> dict[str, str]:
         """Does it; returns the answers."""

@@ -61,8 +61,8 @@ def take(steps: Sequence[Any], folder: Path, ground: Ground, looking: Callable[[
     return answers
 
 
-def shown(steps: Sequence[Any], folder: Path, kube_namespace: str, look: Look) -> Iterator[str]:
-    """What a person would type to do the same."""
+def shown(steps: Sequence[Any], folder: Path, kube_namespace: str, look: Look, *, check: str) -> Iterator[str]:
+    """What a person would type to do the same; `check` is the command that takes answers."""
     for step in fill([step for step in steps if "until" not in step], look):
         if "apply" in step:
             text = fill((folder / step["apply"]).read_text(), look).strip()
@@ -73,7 +73,7 @@ def shown(steps: Sequence[Any], folder: Path, kube_namespace: str, look: Look) -
             yield f"{step['run']}        # in {step['in']}"
         else:
             given = " ".join(f"--answer {name}={shlex.quote(str(value))}" for name, value in step["answer"].items())
-            yield f"netsim lab check {given}"
+            yield f"{check} {given}"
 
 
 def _kind(step: Mapping[str, Any]) -> str:
