@@ -195,7 +195,9 @@ class FaultController:
         await self._kernel(lambda: self._book.bring_about(name, effects.of(spec, meant, down=down)))
         for node in nodes if spec.type == "nodeFreeze" else ():
             await self._machines.freeze(node)
-        await self._told(fault, spec, active, [] if meant.missing else places)
+        # Of a pod that is there the named container may not be.
+        nobody = spec.type == "processPause" and not effects.cgroups(spec, (meant.target or Places()).pods)
+        await self._told(fault, spec, active, [] if meant.missing or nobody else places)
         waits = [read_time(ends) - now] if ends else []
         waits += [half - (now - begins) % half] if spec.type == "flap" else []
         return max(min([*waits, OFTEN_SECONDS if spec.type in _OFTEN else CHECK_SECONDS]), 0.001)

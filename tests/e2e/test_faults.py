@@ -133,7 +133,7 @@ def test_pods_of_one_node_are_cut_off_each_other_too(broken: Cluster, add: Add) 
 
 
 def test_a_fault_follows_its_selector_and_heals_itself(broken: Cluster, add: Add, eventually: Eventually) -> None:
-    spec = "{type: partition, from: {pods: [client]}, to: {podSelector: {matchLabels: {cut: 'yes'}}}, duration: 3s}"
+    spec = "{type: partition, from: {pods: [client]}, to: {podSelector: {matchLabels: {cut: 'yes'}}}, duration: 8s}"
     url = f"http://{_ip(broken, 'beside')}/"
     with _applied(broken, "follows", spec):
         condition = eventually(lambda: broken.json("get", "fault", "follows")["status"]["conditions"][0])
@@ -272,12 +272,15 @@ def test_names_that_nobody_answers_for(broken: Cluster, add: Add) -> None:
 
 def test_processes_stand_still_and_are_killed(broken: Cluster, add: Add, eventually: Eventually) -> None:
     url = f"http://{_ip(broken, 'beside')}/"
-    add("process-pause", "role=serves,app!=web", "--duration", "3s", "--as", "still")
+    add("process-pause", "role=serves,app!=web", "--duration", "8s", "--as", "still")
     assert not _fetches(broken, url)
     told = json.loads(broken.netsim("trace", "pod/client", "pod/web:80", "-o", "json").stdout)
     assert told["result"] == "delivered"
     eventually(lambda: _phase(broken, "still") == "Healed")
     assert _fetches(broken, url)
+    with _applied(broken, "nobody", "{type: processPause, target: {pods: [beside]}, containers: [none]}"):
+        told = eventually(lambda: broken.json("get", "fault", "nobody")["status"]["conditions"][0])
+        assert told["reason"] == "NothingSelected"
     made = add("process-kill", "pod/beside", "--container", "main", "--as", "killed")
     assert made["status"]["phase"] == "Healed"
     eventually(lambda: broken.json("get", "pod", "beside")["status"]["containerStatuses"][0]["restartCount"] == 1)
