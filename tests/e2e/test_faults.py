@@ -173,7 +173,7 @@ def _link(cluster: Cluster, pod: str) -> str:
 
 def test_the_daemon_dies_and_the_fault_goes_on(broken: Cluster, add: Add, eventually: Eventually) -> None:
     url = f"http://{_ip(broken, 'web')}/"
-    add("partition", "pod/client", "pod/web", "--as", "stays", "--duration", "8s")
+    add("partition", "pod/client", "pod/web", "--as", "stays", "--duration", "15s")
     os.kill(broken.status()["daemon"]["pid"], signal.SIGKILL)
     broken.netsim("up")
     assert _phase(broken, "stays") == "Active"
