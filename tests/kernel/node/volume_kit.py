@@ -12,7 +12,7 @@ from netsim import loop
 from tests.kernel.node.conftest import NODE, Node
 
 MOUNT = [{"name": "v", "mountPath": "/v"}]
-SLEEP = "sleep inf"
+SLEEP = "trap 'exit 0' TERM; sleep inf & wait"
 
 
 def shell(script: str = SLEEP, **more: Any) -> Object:
